@@ -1,0 +1,218 @@
+"""What a word, a token and a sentence are: the text functions that everything else shares."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from atommem_env.resolve import is_reference, resolve
+
+# Han, kana, hangul syllables and bopomofo: scripts (or uses of them) without spaces, where one
+# character is one word.
+_CJK = "\u2e80-\u2fdf\u3040-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+_ASCII_WORD = re.compile(r"[a-z0-9_]+")
+_WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
+_PIECE = re.compile(rf"[{_CJK}]|[^\W\d_{_CJK}]{{1,8}}|\d|[^\w\s]|_")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """Return ``text`` with lone surrogates replaced by U+FFFD, so that it can be encoded as UTF-8."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def digest(*parts: object) -> bytes:
+    """Return 16 bytes that depend on ``parts`` (str, int, bytes or None) alone: the seed of everything."""
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part if isinstance(part, bytes) else repr(part).encode("utf-8", "backslashreplace")
+        state.update(len(data).to_bytes(8, "little"))
+        state.update(data)
+    return state.digest()
+
+
+def tokens(text: str) -> list[str]:
+    r"""Split ``text`` into search tokens.
+
+    NFKC, then casefold, then runs of ``\w``; a CJK character is a token of its own; no stemming and no
+    stop words. Retrieval, evidence matching and overlap measures all use this one function.
+    """
+    if text.isascii():
+        return _ASCII_WORD.findall(text.lower())
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+# --- sentences --------------------------------------------------------------------------------------
+
+_ABBREVIATIONS = frozenset(
+    "mr mrs ms dr prof st sr jr vs etc inc ltd co corp no vol pp op fig gen col lt sgt capt rev hon mt ft approx "
+    "est ca cf al dept univ jan feb mar apr jun jul aug sep sept oct nov dec e.g i.e u.s u.k a.m p.m".split()
+)
+_STOP = re.compile(r"[.!?。！？]+[\"'”’)\]]*(?=\s|$)|(?<=[。！？])|\n+")
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Return the ``(start, end)`` character spans of the sentences of ``text``, white space stripped.
+
+    A full stop after an abbreviation, an initial or before a lower-case letter does not end a sentence; a
+    line break does.
+    """
+    spans: list[tuple[int, int]] = []
+    start = 0
+    for stop in _STOP.finditer(text):
+        end = stop.end()
+        if end <= start:
+            continue
+        if stop.group().startswith(".") and end < len(text):
+            head = text[start : stop.start()]
+            word = head[max(head.rfind(" "), head.rfind("(")) + 1 :]
+            following = text[end:].lstrip()[:1]
+            if following.islower() or word.lower() in _ABBREVIATIONS or (len(word) == 1 and word.isupper()):
+                continue
+        _append_span(spans, text, start, end)
+        start = end
+    _append_span(spans, text, start, len(text))
+    return spans
+
+
+def _append_span(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
+    piece = text[start:end]
+    left = len(piece) - len(piece.lstrip())
+    if left < len(piece):
+        spans.append((start + left, start + len(piece.rstrip())))
+
+
+def sentences(text: str) -> list[str]:
+    """Return the sentences of ``text`` (see :func:`sentence_spans`)."""
+    return [text[start:end] for start, end in sentence_spans(text)]
+
+
+# --- counting tokens --------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """What measures text in tokens: the sizes of chunks and of memory contents."""
+
+    name: str
+
+    def starts(self, text: str) -> npt.NDArray[np.int32]:
+        """Return the character offset at which each token of ``text`` starts, ascending."""
+        ...
+
+    def count(self, text: str) -> int:
+        """Return the number of tokens of ``text``."""
+        ...
+
+
+class PieceTokenizer:
+    """The default tokenizer: pieces of at most eight letters, single digits, single signs.
+
+    It needs no download and counts like a byte-pair vocabulary does on English text (about 140 tokens for a
+    paragraph of HotpotQA). A token never spans white space, so counts of parts add up over line breaks.
+    """
+
+    name = "pieces"
+
+    def starts(self, text: str) -> npt.NDArray[np.int32]:
+        """Return the character offset at which each token of ``text`` starts, ascending."""
+        return np.fromiter((match.start() for match in _PIECE.finditer(text)), dtype=np.int32)
+
+    def count(self, text: str) -> int:
+        """Return the number of tokens of ``text``."""
+        return len(_PIECE.findall(text))
+
+
+class HuggingFaceTokenizer:
+    """Counts with a fast tokenizer of the ``transformers`` library, without special tokens.
+
+    Args:
+        name: a name on the hub, or the path of a folder or ``tokenizer.json``.
+        encode: what turns a text into its tokens' character offsets.
+    """
+
+    def __init__(self, name: str, encode: Callable[[str], list[tuple[int, int]]]) -> None:
+        self.name = name
+        self._encode = encode
+
+    def starts(self, text: str) -> npt.NDArray[np.int32]:
+        """Return the character offset at which each token of ``text`` starts, ascending."""
+        return np.fromiter((start for start, _ in self._encode(text)), dtype=np.int32)
+
+    def count(self, text: str) -> int:
+        """Return the number of tokens of ``text``."""
+        return len(self._encode(text))
+
+    def __reduce__(self) -> tuple[Callable[[str], HuggingFaceTokenizer], tuple[str]]:
+        return hugging_face_tokenizer, (self.name,)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> HuggingFaceTokenizer:
+        return self
+
+
+@functools.lru_cache(maxsize=8)
+def hugging_face_tokenizer(name: str) -> HuggingFaceTokenizer:
+    """Load a Hugging Face tokenizer by ``name`` (hub name, folder, or path of a ``tokenizer.json``).
+
+    Raises:
+        ImportError: when the ``tokenizers`` library is missing; names the pip command.
+        ValueError: when there is no such tokenizer; names what was tried.
+    """
+    import os
+
+    try:
+        import tokenizers
+    except ImportError as error:
+        raise ImportError(
+            f"tokenizer={name!r} needs the tokenizers library: pip install 'atommem_env[tokenizers]'"
+        ) from error
+    path = os.path.join(name, "tokenizer.json") if os.path.isdir(name) else name
+    try:
+        if os.path.isfile(path):
+            tokenizer = tokenizers.Tokenizer.from_file(path)
+        else:
+            tokenizer = tokenizers.Tokenizer.from_pretrained(name)
+    except Exception as error:
+        raise ValueError(
+            f"tokenizer={name!r}: no fast Hugging Face tokenizer could be loaded from a file, a folder or the "
+            f"hub ({error}). Give a hub name such as 'Qwen/Qwen3-8B', the folder of one, or None for the "
+            "built-in counter."
+        ) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return HuggingFaceTokenizer(name, lambda text: list(tokenizer.encode(text, add_special_tokens=False).offsets))
+
+
+def make_tokenizer(spec: str | Tokenizer | Callable[[], Tokenizer] | None) -> Tokenizer:
+    """Return the tokenizer that an environment's ``tokenizer`` argument names.
+
+    Args:
+        spec: ``None`` for :class:`PieceTokenizer`; ``"module:name"``; a Hugging Face tokenizer's name or path;
+            an instance; or a factory, called without arguments.
+
+    Raises:
+        ImportError: when a Hugging Face tokenizer is asked for and the library is missing.
+        ValueError: when ``spec`` names none, or the object lacks ``starts`` and ``count``.
+    """
+    if spec is None:
+        return PieceTokenizer()
+    found: object = spec
+    if isinstance(spec, str):
+        if not is_reference(spec):
+            return hugging_face_tokenizer(spec)
+        found = resolve(spec)
+    if callable(found) and (isinstance(found, type) or not isinstance(found, Tokenizer)):
+        found = found()
+    if not isinstance(found, Tokenizer):
+        raise ValueError(
+            f"tokenizer={spec!r}: expected an object with a name, starts(text) and count(text), got "
+            f"{type(found).__name__}"
+        )
+    return found

@@ -1,0 +1,28 @@
+"""What tests share: the folder of real samples, and small datasets of our own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder of real benchmark samples beside the project's root; skips when it is absent."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the benchmark samples are not here")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep converted data of the tests out of the user's cache, for this process and its children."""
+    import os
+
+    os.environ["ATOMMEM_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ.pop("ATOMMEM_DATA", None)
+    os.environ["HF_HUB_OFFLINE"] = "1"
