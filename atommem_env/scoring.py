@@ -1,0 +1,110 @@
+"""Scores of one answer against its gold answers: exact match, F1 and cover exact match.
+
+The normalisation, and the rule that a yes/no answer earns no partial F1, are those of the official SQuAD and
+HotpotQA evaluation scripts (Rajpurkar et al. 2016; Yang et al. 2018, hotpotqa.github.io). Every function takes
+the best score over the gold answer and its aliases. Scores are Python floats in [0, 1].
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+from atommem_env.resolve import resolve
+
+Score: TypeAlias = Callable[[str, Sequence[str]], float]
+
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_CLOSED = frozenset({"yes", "no", "noanswer"})
+
+
+def normalize(text: str) -> str:
+    """Return ``text`` in lower case, without ASCII punctuation and articles, with single spaces."""
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+
+
+def exact_match(prediction: str, answers: Sequence[str]) -> float:
+    """Return 1.0 when the normalised prediction equals a normalised answer, else 0.0."""
+    predicted = normalize(prediction)
+    return float(any(predicted == normalize(answer) for answer in _checked(answers)))
+
+
+def f1(prediction: str, answers: Sequence[str]) -> float:
+    """Return the largest token F1 of the normalised prediction with an answer.
+
+    When either side is yes, no or noanswer and they differ, F1 is 0.
+    """
+    return max(_f1(normalize(prediction), normalize(answer)) for answer in _checked(answers))
+
+
+def cover_em(prediction: str, answers: Sequence[str]) -> float:
+    """Return 1.0 when a normalised answer stands, as whole words, in the normalised prediction, else 0.0."""
+    predicted = f" {normalize(prediction)} "
+    normal = (normalize(answer) for answer in _checked(answers))
+    return float(any(f" {answer} " in predicted if answer else not predicted.strip() for answer in normal))
+
+
+def _f1(prediction: str, answer: str) -> float:
+    if prediction != answer and (prediction in _CLOSED or answer in _CLOSED):
+        return 0.0
+    predicted, gold = prediction.split(), answer.split()
+    common = sum((Counter(predicted) & Counter(gold)).values())
+    if common == 0:
+        return 0.0
+    precision, recall = common / len(predicted), common / len(gold)
+    return 2 * precision * recall / (precision + recall)
+
+
+def _checked(answers: Sequence[str]) -> Sequence[str]:
+    if isinstance(answers, str) or not answers:
+        raise ValueError(f"answers={answers!r}: expected a list of at least one gold answer, such as ['Paris']")
+    return answers
+
+
+SCORES: Final[dict[str, Score]] = {"em": exact_match, "f1": f1, "cover_em": cover_em}
+
+
+def make_reward(spec: str | Score) -> Score:
+    """Return the function ``(prediction, answers) -> score`` that ``spec`` names.
+
+    Args:
+        spec: ``"em"``, ``"f1"``, ``"cover_em"``, ``"module:function"``, or the function itself.
+
+    Raises:
+        ValueError: when ``spec`` is none of these.
+    """
+    function: object = spec
+    if isinstance(spec, str):
+        if spec in SCORES:
+            return SCORES[spec]
+        if ":" not in spec:
+            raise ValueError(
+                f"reward={spec!r}: expected one of {sorted(SCORES)}, 'module:function', or a function of "
+                "(prediction, answers)"
+            )
+        function = resolve(spec)
+    if not callable(function):
+        raise ValueError(f"reward={spec!r}: expected a function of (prediction, answers), got {type(function).__name__}")
+
+    return _Checked(spec, function)
+
+
+class _Checked:
+    """A user's reward function whose results are checked."""
+
+    def __init__(self, spec: str | Score, function: Callable[..., object]) -> None:
+        self._spec = spec
+        self._function = function
+
+    def __call__(self, prediction: str, answers: Sequence[str]) -> float:
+        score = float(self._function(prediction, answers))  # type: ignore[arg-type]
+        if not (math.isfinite(score) and 0.0 <= score <= 1.0):
+            raise ValueError(
+                f"reward={self._spec!r} returned {score!r}; a score lies in [0, 1], so that a return does too"
+            )
+        return score
