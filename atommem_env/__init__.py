@@ -1,0 +1,39 @@
+"""Gymnasium environments in which an agent reads a long text, edits its own memory, and answers from it.
+
+Importing this package registers the environments (``AtomMem-HotpotQA-v0`` and its siblings).
+"""
+
+from atommem_env import scoring
+from atommem_env._version import __version__
+from atommem_env.data.dataset import QADataset
+from atommem_env.data.sources import GeneratedDataWarning
+from atommem_env.env import MemoryEnv
+from atommem_env.operations import SCRATCHPAD, Answer, Create, Delete, OperationResult, Read, Update
+from atommem_env.policies import Policy, Trace, rollout
+from atommem_env.registration import register_envs
+from atommem_env.runs import evaluate
+from atommem_env.wrappers import RecordTrace, TextProtocol
+
+__all__ = [
+    "SCRATCHPAD",
+    "Answer",
+    "Create",
+    "Delete",
+    "GeneratedDataWarning",
+    "MemoryEnv",
+    "OperationResult",
+    "Policy",
+    "QADataset",
+    "Read",
+    "RecordTrace",
+    "TextProtocol",
+    "Trace",
+    "Update",
+    "__version__",
+    "evaluate",
+    "register_envs",
+    "rollout",
+    "scoring",
+]
+
+register_envs()

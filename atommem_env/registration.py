@@ -1,0 +1,34 @@
+"""Registers the environments with Gymnasium."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Final
+
+import gymnasium as gym
+
+ENVS: Final = {
+    "AtomMem-HotpotQA-v0": "atommem_env.envs.hotpotqa:HotpotQAEnv",
+    "AtomMem-2WikiMultihopQA-v0": "atommem_env.envs.wiki2:TwoWikiMultihopQAEnv",
+    "AtomMem-MuSiQue-v0": "atommem_env.envs.musique:MuSiQueEnv",
+    "AtomMem-World-v0": "atommem_env.envs.world:WorldEnv",
+    "AtomMem-Custom-v0": "atommem_env.envs.custom:CustomEnv",
+}
+"""Every id, with the place of its class."""
+
+
+def register_envs() -> None:
+    """Register every id that is not registered yet; calling it again does nothing.
+
+    Raises:
+        ImportError: when the package's other parts cannot be imported from here.
+    """
+    if importlib.util.find_spec("atommem_env.envs") is None:
+        raise ImportError(
+            "atommem_env was imported from a checkout's folder atommem_env/, which has no envs and baselines beside "
+            "it. In a checkout, install it in editable mode: pip install -e . (a plain install is shadowed by the "
+            "folder); or start Python from another folder."
+        )
+    for id, entry_point in ENVS.items():
+        if id not in gym.registry:
+            gym.register(id, entry_point=entry_point)

@@ -1,0 +1,46 @@
+"""A user's own questions and documents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from atommem_env.data.dataset import QADataset
+from atommem_env.env import MemoryEnv
+
+
+class CustomEnv(MemoryEnv):
+    """The decision process over a user's own data.
+
+    ## Description
+    ``gym.make("AtomMem-Custom-v0", source=dataset)`` with ``dataset = QADataset.from_records(records)``. A record
+    is a mapping with ``question``, ``answer`` (or ``answers``), ``documents`` and, for the evidence funnel,
+    ``supporting``. Small data wants a small ``num_docs`` too.
+
+    ## Action Space, Observation Space, Rewards, Starting State, Episode End, Information
+    Those of :class:`atommem_env.MemoryEnv`.
+
+    ## Arguments
+    Args:
+        source: a ``QADataset``; required.
+        split: names the split of the data; a dataset has one, so that another name is an error.
+        **kwargs: the arguments of :class:`atommem_env.MemoryEnv`.
+
+    Raises:
+        ValueError: without a ``QADataset``.
+
+    ## References
+    None: the data is yours.
+
+    ## Version History
+    - v0: initial version.
+    """
+
+    def __init__(self, *, source: QADataset | None = None, split: str | None = None, **kwargs: Any) -> None:
+        if not isinstance(source, QADataset):
+            raise ValueError(
+                f"source={source!r}: AtomMem-Custom-v0 needs your data as a QADataset, such as "
+                "gym.make('AtomMem-Custom-v0', source=QADataset.from_records(records), num_docs=20)"
+            )
+        if split is not None and split != source.split:
+            raise ValueError(f"split={split!r}: the dataset's split is {source.split!r}; leave split out")
+        super().__init__(source, **kwargs)

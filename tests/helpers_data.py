@@ -1,0 +1,51 @@
+"""Small datasets of our own for tests; the names and facts are invented."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from atommem_env.data.dataset import QADataset
+
+PLACES = "Ambry Brenholt Corvane Dunmarsh Estrell Farrowby Glenmoor Harwick Inverlay Jorvund".split()
+PEOPLE = "Ada Bram Cleo Dirk Elin Finn Gwen Hugo Iris Joss".split()
+
+
+def records(count: int = 30, distractors: int = 3) -> list[dict[str, Any]]:
+    """Return ``count`` questions, each with two supporting documents and ``distractors`` others."""
+    made = []
+    for number in range(count):
+        place, person = f"{PLACES[number % 10]}{number}", f"{PEOPLE[number % 10]} Vale{number}"
+        river = f"River {PLACES[(number * 7 + 3) % 10]}{number}"
+        documents = [
+            {
+                "title": person,
+                "text": f"{person} was a painter of harbours. {person} was born in {place} in {1800 + number}.",
+            },
+            {"title": place, "text": f"{place} is a market town. The town of {place} lies on the {river}."},
+        ]
+        documents += [
+            {
+                "title": f"{PLACES[(number + step + 1) % 10]} Hall {number}-{step}",
+                "text": f"Hall {number}-{step} was built of grey stone in {1500 + 7 * number + step}. It has a tower.",
+            }
+            for step in range(distractors)
+        ]
+        made.append(
+            {
+                "id": f"q{number}",
+                "type": "bridge",
+                "question": f"On which river lies the town where {person} was born?",
+                "answers": [river, river.removeprefix("River ")],
+                "documents": documents,
+                "supporting": [
+                    {"document": 0, "sentence": f"{person} was born in {place} in {1800 + number}."},
+                    {"document": 1, "sentence": f"The town of {place} lies on the {river}."},
+                ],
+            }
+        )
+    return made
+
+
+def dataset(count: int = 30, distractors: int = 3) -> QADataset:
+    """Return :func:`records` as a dataset."""
+    return QADataset.from_records(records(count, distractors), name="towns")
