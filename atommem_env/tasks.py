@@ -175,9 +175,9 @@ class TaskSequence:
         order = Permutation(len(rows), digest(key, "shuffle", len(rows))).take(np.arange(len(rows)))
         rows = [rows[position] for position in order]
         documents = self.dataset.documents(rows)
-        text, doc_starts = _join(documents)
+        text, doc_starts = join_documents(documents)
         starts = self._token_starts(rows, documents, doc_starts, text)
-        chunks, sizes = _cut(starts, len(text), self.chunk_tokens, self.chunk_overlap)
+        chunks, sizes = cut_chunks(starts, len(text), self.chunk_tokens, self.chunk_overlap)
         grouping = f"q{self._low}" if self._low == self._high else f"q{self._low}-{self._high}"
         return Task(
             id=f"{self.dataset.name}/{self.dataset.split}/{self.dataset.hash[:8]}/{grouping}/d{self.num_docs}/{index}",
@@ -281,7 +281,7 @@ def _header_starts(number: int) -> npt.NDArray[np.int32]:
     return PieceTokenizer().starts(header(number))
 
 
-def _join(documents: Sequence[Document]) -> tuple[str, list[int]]:
+def join_documents(documents: Sequence[Document]) -> tuple[str, list[int]]:
     """Return the documents as one text, and where each starts in it."""
     parts = [f"{header(number)}{title}\n{text}" for number, (title, text) in enumerate(documents, start=1)]
     starts = []
@@ -292,7 +292,7 @@ def _join(documents: Sequence[Document]) -> tuple[str, list[int]]:
     return SEPARATOR.join(parts), starts
 
 
-def _cut(
+def cut_chunks(
     starts: npt.NDArray[np.int32], length: int, size: int, overlap: int
 ) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
     """Return the chunks' character spans and sizes in tokens: chunk j starts at token j * (size - overlap)."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from atommem_env.data.records import Document
 from atommem_env.documents import DocumentStitcher, overlap, split_documents
-from atommem_env.tasks import _cut, _join
+from atommem_env.tasks import cut_chunks, join_documents
 from atommem_env.text import PieceTokenizer
 
 _TEXT = st.text(alphabet=string.ascii_letters + "  .,é東1", min_size=1, max_size=400).map(
@@ -43,8 +43,8 @@ def test_a_line_that_looks_like_a_header_out_of_order_is_text() -> None:
 @given(st.lists(st.tuples(_WORDY, _WORDY), min_size=1, max_size=8), st.integers(12, 90), st.data())
 def test_stitching_gives_back_every_document_once(documents: list[tuple[str, str]], size: int, data: st.DataObject) -> None:
     overlapping = data.draw(st.sampled_from([0, 5, size // 2, size - 1]))
-    text, _ = _join([Document(*document) for document in documents])
-    chunks, _ = _cut(PieceTokenizer().starts(text), len(text), size, overlapping)
+    text, _ = join_documents([Document(*document) for document in documents])
+    chunks, _ = cut_chunks(PieceTokenizer().starts(text), len(text), size, overlapping)
     stitcher = DocumentStitcher()
     found = []
     for number, (start, end) in enumerate(chunks):
