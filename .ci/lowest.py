@@ -6,8 +6,11 @@ import sys
 
 config = configparser.ConfigParser(interpolation=None)
 config.read(sys.argv[1])
-blocks = [config["options"]["install_requires"], config["options.extras_require"]["cli"],
-          config["options.extras_require"]["test"]]
+blocks = [
+    config["options"]["install_requires"],
+    config["options.extras_require"]["cli"],
+    config["options.extras_require"]["test"],
+]
 for line in "\n".join(blocks).splitlines():
     match = re.match(r"\s*([\w-]+)>=([\w.]+)", line)
     if match:

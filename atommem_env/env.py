@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -244,7 +245,12 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         self._tokenizer = make_tokenizer(tokenizer)
         built_in = isinstance(self._tokenizer, PieceTokenizer)
         self._tasks = TaskSequence(
-            dataset, num_docs, num_questions, chunk_tokens, chunk_overlap, None if built_in else self._tokenizer
+            dataset,
+            num_docs,
+            num_questions,
+            chunk_tokens,
+            chunk_overlap,
+            None if built_in else self._tokenizer,
         )
         self._make_retriever = make_retriever(retriever, encoder=encoder, fusion_weights=fusion_weights)
         self._reward = make_reward(reward)
@@ -253,7 +259,9 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
             raise ValueError(f"top_k={top_k!r}: expected an int from 1 to {MAX_K}")
         self._capacity = None if capacity is None else _at_least("capacity", capacity, 1)
         self._overflow = overflow
-        MemoryStore(self._make_retriever(""), self._capacity, overflow)  # refuses a wrong overflow rule now
+        MemoryStore(
+            partial(self._make_retriever, ""), self._capacity, overflow
+        )  # refuses a wrong overflow rule now
         self._entry_tokens = None if entry_tokens is None else _at_least("entry_tokens", entry_tokens, 1)
         self._scratchpad_tokens = (
             None if scratchpad_tokens is None else _at_least("scratchpad_tokens", scratchpad_tokens, 1)
@@ -270,7 +278,9 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         self._evidence_threshold = float(evidence_threshold)
         EvidenceTracker((), (), (), self._evidence_threshold)  # refuses a threshold out of range now
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"render_mode={render_mode!r}: expected None or one of {self.metadata['render_modes']}")
+            raise ValueError(
+                f"render_mode={render_mode!r}: expected None or one of {self.metadata['render_modes']}"
+            )
         self.render_mode = render_mode
         self._prefetch = bool(prefetch)
         self._executor: ThreadPoolExecutor | None = None
@@ -299,7 +309,7 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         units = task.units
         self._episode = episode = _Episode(
             task=task,
-            store=MemoryStore(self._make_retriever(task.id), self._capacity, self._overflow),
+            store=MemoryStore(partial(self._make_retriever, task.id), self._capacity, self._overflow),
             evidence=EvidenceTracker(
                 [task.unit_text(unit) for unit in units],
                 [unit.question for unit in units],
@@ -322,9 +332,7 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
             self.render()
         return self._observation(episode), info
 
-    def step(
-        self, action: Sequence[Operation]
-    ) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+    def step(self, action: Sequence[Operation]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Run the operations of ``action`` in order, and move the cursor.
 
         Raises:
@@ -347,8 +355,7 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         self._move(episode, step, [kind_of(item) for item in action])
         store = episode.store
         episode.evidence.write(
-            (id, (store.scratchpad if id == SCRATCHPAD else store[id] if id in store else None))
-            for id in step.changed
+            (id, store.scratchpad if id == SCRATCHPAD else store.get(id)) for id in step.changed
         )
         if step.changed or step.read:
             episode.stale = True
@@ -359,7 +366,9 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         if episode.over:
             info["metrics"] = self.metrics()
         reward = 0.0
-        if self._immediate:  # differences of the sum so far, so that they add up to exactly the terminal reward
+        if (
+            self._immediate
+        ):  # differences of the sum so far, so that they add up to exactly the terminal reward
             reward = self._earned(episode) - before
         elif episode.over:
             reward = self._earned(episode)
@@ -367,15 +376,19 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
             self.render()
         return self._observation(episode), reward, episode.terminated, episode.truncated, info
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """Return (``"ansi"``) or print (``"human"``) chunk, memory, looks and results as text."""
         if self.render_mode is None:
-            gym.logger.warn("render() was called without a render_mode; pass render_mode='ansi' or 'human' to gym.make")
+            gym.logger.warn(
+                "render() was called without a render_mode; pass render_mode='ansi' or 'human' to gym.make"
+            )
             return None
         episode = self._episode
         if episode is None:
             raise ResetNeeded("render was called before the first reset: call reset() first")
-        text = render_text(self._observation(episode), episode.store.entries, colour=self.render_mode == "human")
+        text = render_text(
+            self._observation(episode), episode.store.entries, colour=self.render_mode == "human"
+        )
         if self.render_mode == "ansi":
             return text
         print(text, flush=True)
@@ -407,7 +420,7 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
     def get_state(self) -> EnvState:
         """Return a copy of the episode in progress and of ``np_random``; the store is shared until written."""
         episode = None if self._episode is None else self._episode.fork()
-        return EnvState(episode, copy.deepcopy(self.np_random.bit_generator.state))
+        return EnvState(episode, copy.deepcopy(dict(self.np_random.bit_generator.state)))
 
     def set_state(self, state: EnvState) -> None:
         """Go back to ``state``, which may be used again."""
@@ -580,7 +593,9 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
     def _move(self, episode: _Episode, step: _Step, kinds: Sequence[str | None]) -> None:
         """Move the cursor by the operations as submitted (DESIGN section 2, "When the cursor moves")."""
         reading = episode.phase == READING
-        look = not step.answered and (not reading or (len(kinds) > 0 and all(kind == "read" for kind in kinds)))
+        look = not step.answered and (
+            not reading or (len(kinds) > 0 and all(kind == "read" for kind in kinds))
+        )
         if look:
             episode.looks += 1
             if episode.looks_left > 0:
@@ -650,8 +665,10 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
             "scratchpad": episode.store.scratchpad,
             "queries": tuple([query for query, _ in episode.queries]),
             "retrieved": tuple(
-                [{"id": id, "content": content, "score": score, "query": query}
-                 for id, content, score, query in episode.retrieved]
+                [
+                    {"id": id, "content": content, "score": score, "query": query}
+                    for id, content, score, query in episode.retrieved
+                ]
             ),
             "results": tuple([result.as_dict() for result in episode.results]),
             "cursor": episode.cursor,
@@ -682,7 +699,9 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         options = options or {}
         unknown = sorted(str(name) for name in options if name != "task_index")
         if unknown:
-            raise ValueError(f"unknown reset options {unknown}; the one there is is 'task_index', an int from 0")
+            raise ValueError(
+                f"unknown reset options {unknown}; the one there is is 'task_index', an int from 0"
+            )
         if options.get("task_index") is None:
             return int(self.np_random.integers(EPOCHS * self._tasks.num_tasks))
         return _at_least("task_index", options["task_index"], 0)
@@ -713,7 +732,11 @@ def _at_least(name: str, value: Any, low: int) -> int:
 
 
 def _check_operations(operations: Sequence[str]) -> tuple[str, ...]:
-    unknown = [kind for kind in operations if kind not in KINDS] if not isinstance(operations, str) else [operations]
+    unknown = (
+        [kind for kind in operations if kind not in KINDS]
+        if not isinstance(operations, str)
+        else [operations]
+    )
     if unknown:
         raise ValueError(f"operations={operations!r}: {unknown} is not among {KINDS}; pass a list of these")
     if "answer" not in operations:

@@ -81,7 +81,9 @@ class Matcher:
 
     def __init__(self, units: Sequence[str], threshold: float = 0.6) -> None:
         if not 0.0 < threshold <= 1.0:
-            raise ValueError(f"evidence_threshold={threshold!r}: expected a share in (0, 1], the default is 0.6")
+            raise ValueError(
+                f"evidence_threshold={threshold!r}: expected a share in (0, 1], the default is 0.6"
+            )
         self._patterns: list[_Pattern] = []
         self._units_of: dict[str, list[int]] = {}
         for number, unit in enumerate(units):

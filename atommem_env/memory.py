@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from atommem_env.operations import Reason
 from atommem_env.retrieval.base import Retriever
@@ -24,7 +25,7 @@ class MemoryStore:
     Every change costs in proportion to the entry it concerns. :meth:`fork` is copy-on-write.
 
     Args:
-        retriever: an empty retriever, which this store takes over.
+        make_retriever: returns an empty retriever, which this store takes over.
         capacity: the largest number of entries, or ``None`` for no bound.
         overflow: what a Create does when the store is full: ``"refuse"`` (the paper's), or
             ``"evict_oldest"``, which drops the lowest id. An Update does not renew an entry.
@@ -33,7 +34,9 @@ class MemoryStore:
         ValueError: when ``capacity`` or ``overflow`` is none of these.
     """
 
-    def __init__(self, retriever: Retriever, capacity: int | None = None, overflow: str = "refuse") -> None:
+    def __init__(
+        self, make_retriever: Callable[[], Retriever], capacity: int | None = None, overflow: str = "refuse"
+    ) -> None:
         if capacity is not None and capacity < 1:
             raise ValueError(
                 f"capacity={capacity!r}: expected None (no bound) or at least 1; storage=False switches the store off"
@@ -44,7 +47,8 @@ class MemoryStore:
         self.overflow = overflow
         self.scratchpad = ""
         self.next_id = 1
-        self._retriever = retriever
+        self._make_retriever = make_retriever
+        self._retriever = make_retriever()
         self._entries: dict[int, str] = {}
         self._shared = False
 
@@ -56,6 +60,10 @@ class MemoryStore:
 
     def __getitem__(self, id: int) -> str:
         return self._entries[id]
+
+    def get(self, id: int) -> str | None:
+        """Return what entry ``id`` says, or ``None`` when there is none."""
+        return self._entries.get(id)
 
     @property
     def entries(self) -> dict[int, str]:
@@ -109,12 +117,29 @@ class MemoryStore:
 
     def fork(self) -> MemoryStore:
         """Return an independent copy; entries and index are shared until one of the two writes."""
-        copy = MemoryStore(self._retriever.fork(), self.capacity, self.overflow)
-        copy.scratchpad = self.scratchpad
-        copy.next_id = self.next_id
-        copy._entries = self._entries
-        copy._shared = self._shared = True
+        copy = object.__new__(MemoryStore)
+        self._shared = True
+        copy.__dict__.update(self.__dict__)
+        fork = getattr(self._retriever, "fork", None)
+        copy._retriever = fork() if fork is not None else self._indexed()
         return copy
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MemoryStore:
+        return self.fork()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_retriever"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._retriever = self._indexed()
+
+    def _indexed(self) -> Retriever:
+        """Return a new retriever over the entries."""
+        retriever = self._make_retriever()
+        for id, content in self._entries.items():
+            retriever.add(id, content)
+        return retriever
 
     def _own(self) -> None:
         if self._shared:

@@ -124,7 +124,11 @@ def as_index(value: object) -> int | None:
     """Return ``value`` as an int when it has ``__index__`` and is no bool, else ``None``."""
     if type(value) is int:
         return value
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex) or type(value).__name__ in ("bool", "bool_"):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, SupportsIndex)
+        or type(value).__name__ in ("bool", "bool_")
+    ):
         return None
     try:
         return operator.index(value)
@@ -199,7 +203,7 @@ def from_json(text: str | bytes) -> list[Operation]:
         return msgspec.json.decode(text, type=list[Operation])
     except msgspec.DecodeError as error:
         raise ValueError(
-            f"expected a JSON array of operations such as [{{\"op\": \"read\", \"query\": \"...\"}}]: {error}"
+            f'expected a JSON array of operations such as [{{"op": "read", "query": "..."}}]: {error}'
         ) from error
 
 

@@ -55,11 +55,13 @@ class Permutation:
         left, right = values >> self._half, values & self._mask
         for key in self._keys:
             left, right = right, left ^ (_mix(right + key) & self._mask)
-        return (left << self._half) | right
+        joined: npt.NDArray[np.uint64] = (left << self._half) | right
+        return joined
 
 
 def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Return the splitmix64 finaliser of ``values``: every input bit reaches every output bit."""
     values = (values ^ (values >> _S30)) * _MIX[0]
     values = (values ^ (values >> _S27)) * _MIX[1]
-    return values ^ (values >> _S31)
+    mixed: npt.NDArray[np.uint64] = values ^ (values >> _S31)
+    return mixed

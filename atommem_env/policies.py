@@ -60,7 +60,9 @@ class Trace:
     @classmethod
     def begin(cls, observation: Any, info: dict[str, Any]) -> Trace:
         """Return the trace of an episode that has just been reset."""
-        return cls(info["task_id"], info["task_index"], info["source"], observations=[observation], infos=[info])
+        return cls(
+            info["task_id"], info["task_index"], info["source"], observations=[observation], infos=[info]
+        )
 
     def add(
         self,

@@ -21,7 +21,11 @@ def result_text(result: Mapping[str, Any]) -> str:
     """Return what came of one operation in a few words, for example ``update 7 refused: unknown_id``."""
     what = result["op"] or "operation"
     if result["id"] is not None:
-        what += " scratchpad" if result["id"] == 0 and result["op"] in ("update", "delete") else f" {result['id']}"
+        what += (
+            " scratchpad"
+            if result["id"] == 0 and result["op"] in ("update", "delete")
+            else f" {result['id']}"
+        )
     if not result["ok"]:
         return f"{what} refused: {result['reason']}"
     return what if result["evicted"] is None else f"{what} (evicted {result['evicted']})"

@@ -62,7 +62,9 @@ def _f1(prediction: str, answer: str) -> float:
 
 def _checked(answers: Sequence[str]) -> Sequence[str]:
     if isinstance(answers, str) or not answers:
-        raise ValueError(f"answers={answers!r}: expected a list of at least one gold answer, such as ['Paris']")
+        raise ValueError(
+            f"answers={answers!r}: expected a list of at least one gold answer, such as ['Paris']"
+        )
     return answers
 
 
@@ -89,7 +91,9 @@ def make_reward(spec: str | Score) -> Score:
             )
         function = resolve(spec)
     if not callable(function):
-        raise ValueError(f"reward={spec!r}: expected a function of (prediction, answers), got {type(function).__name__}")
+        raise ValueError(
+            f"reward={spec!r}: expected a function of (prediction, answers), got {type(function).__name__}"
+        )
 
     return _Checked(spec, function)
 

@@ -7,7 +7,7 @@ elements; ``AsyncVectorEnv`` needs ``shared_memory=False`` and says so by itself
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -38,7 +38,7 @@ class _PlainSpace(gym.Space[Any]):
         return False
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._key() == other._key()  # type: ignore[attr-defined]
+        return type(self) is type(other) and self._key() == other._key()
 
     def __hash__(self) -> int:
         return hash((type(self).__name__, self._key()))
@@ -49,7 +49,7 @@ class _PlainSpace(gym.Space[Any]):
     def _key(self) -> tuple[Any, ...]:
         return ()
 
-    def to_jsonable(self, sample_n: Sequence[Any]) -> list[Any]:
+    def to_jsonable(self, sample_n: Iterable[Any]) -> list[Any]:
         return list(sample_n)
 
     def from_jsonable(self, sample_n: list[Any]) -> list[Any]:
@@ -105,7 +105,7 @@ class _RowSpace(_PlainSpace):
     def from_jsonable(self, sample_n: list[Any]) -> list[Any]:
         return [tuple(map(self._row_from_json, sample)) for sample in sample_n]
 
-    def to_jsonable(self, sample_n: Sequence[Any]) -> list[Any]:
+    def to_jsonable(self, sample_n: Iterable[Any]) -> list[Any]:
         return [[self._row_to_json(row) for row in sample] for sample in sample_n]
 
     def _sample_row(self) -> Any:
@@ -121,7 +121,9 @@ class _RowSpace(_PlainSpace):
         return row
 
     def _text(self) -> str:
-        return " ".join(_WORDS[i] for i in self.np_random.integers(len(_WORDS), size=int(self.np_random.integers(1, 13))))
+        return " ".join(
+            _WORDS[i] for i in self.np_random.integers(len(_WORDS), size=int(self.np_random.integers(1, 13)))
+        )
 
 
 class TextTupleSpace(_RowSpace):

@@ -74,7 +74,12 @@ class Task:
         for unit in self.units:
             title, text = self.documents[unit.document]
             evidence[unit.question].append(
-                {"title": title, "text": text, "sentence": self.unit_text(unit), "chunks": self.chunks_of(unit)}
+                {
+                    "title": title,
+                    "text": text,
+                    "sentence": self.unit_text(unit),
+                    "chunks": self.chunks_of(unit),
+                }
             )
         return [
             {"answers": list(question.answers), "evidence": units}
@@ -88,13 +93,10 @@ def check_num_questions(num_questions: object) -> tuple[int, int]:
     Raises:
         ValueError: when it is neither an int from 1 to 10 nor an ascending pair of these.
     """
-    pair = list(num_questions) if isinstance(num_questions, (tuple, list)) else [num_questions, num_questions]
-    if (
-        len(pair) == 2
-        and all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in pair)
-        and 1 <= pair[0] <= pair[1] <= 10
-    ):
-        return int(pair[0]), int(pair[1])
+    pair = num_questions if isinstance(num_questions, (tuple, list)) else (num_questions, num_questions)
+    counts = [int(n) for n in pair if isinstance(n, (int, np.integer)) and not isinstance(n, bool)]
+    if len(pair) == len(counts) == 2 and 1 <= counts[0] <= counts[1] <= 10:
+        return counts[0], counts[1]
     raise ValueError(
         f"num_questions={num_questions!r}: expected an int from 1 to 10, or a pair (low, high) of these such as (1, 10)"
     )
@@ -135,7 +137,7 @@ class TaskSequence:
             raise ValueError(
                 f"num_questions={num_questions!r}: {dataset.source} has only {dataset.num_questions} questions"
             )
-        if not 1 <= num_docs:
+        if num_docs < 1:
             raise ValueError(f"num_docs={num_docs!r}: expected at least 1")
         if dataset.num_paragraphs < num_docs:
             raise ValueError(
@@ -309,7 +311,10 @@ def cut_chunks(
 
 
 def _units(
-    questions: Sequence[Question], rows: Sequence[int], documents: Sequence[Document], doc_starts: Sequence[int]
+    questions: Sequence[Question],
+    rows: Sequence[int],
+    documents: Sequence[Document],
+    doc_starts: Sequence[int],
 ) -> tuple[Unit, ...]:
     position = {row: place for place, row in enumerate(rows)}
     units = []

@@ -16,7 +16,10 @@ from atommem_env.resolve import is_reference, resolve
 
 # Han, kana, hangul syllables and bopomofo: scripts (or uses of them) without spaces, where one
 # character is one word.
-_CJK = "\u2e80-\u2fdf\u3040-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+_CJK = (
+    "\u2e80-\u2fdf\u3040-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+    "\uf900-\ufaff\U00020000-\U0003ffff"
+)
 _ASCII_WORD = re.compile(r"[a-z0-9_]+")
 _WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
 _PIECE = re.compile(rf"[{_CJK}]|[^\W\d_{_CJK}]{{1,8}}|\d|[^\w\s]|_")
@@ -187,7 +190,9 @@ def hugging_face_tokenizer(name: str) -> HuggingFaceTokenizer:
         ) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return HuggingFaceTokenizer(name, lambda text: list(tokenizer.encode(text, add_special_tokens=False).offsets))
+    return HuggingFaceTokenizer(
+        name, lambda text: list(tokenizer.encode(text, add_special_tokens=False).offsets)
+    )
 
 
 def make_tokenizer(spec: str | Tokenizer | Callable[[], Tokenizer] | None) -> Tokenizer:

@@ -30,7 +30,11 @@ class Skimmer:
         if observation["phase"] == 0:
             final = observation["cursor"] == observation["num_chunks"] - 1
             documents = self.stitcher.feed(observation["chunk"], final)
-            return [Create(f"{d.title}\n{d.text}") for d in documents if self.names & names(d.title + " " + d.text)]
+            return [
+                Create(f"{d.title}\n{d.text}")
+                for d in documents
+                if self.names & names(d.title + " " + d.text)
+            ]
         question = observation["questions"][0]
         if question not in observation["queries"]:
             return [Read(question)]

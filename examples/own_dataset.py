@@ -1,6 +1,6 @@
 """Your own questions and documents as an environment.
 
-    python examples/own_dataset.py
+python examples/own_dataset.py
 """
 
 import gymnasium as gym
@@ -12,7 +12,10 @@ records = [
         "question": "In which year was the bridge that Marta Lindqvist designed opened?",
         "answers": ["1931", "the year 1931"],
         "documents": [
-            {"title": "Marta Lindqvist", "text": "Marta Lindqvist was an engineer. She designed the Aune Bridge."},
+            {
+                "title": "Marta Lindqvist",
+                "text": "Marta Lindqvist was an engineer. She designed the Aune Bridge.",
+            },
             {"title": "Aune Bridge", "text": "The Aune Bridge is made of steel. It was opened in 1931."},
             {"title": "Ostra Bridge", "text": "The Ostra Bridge was opened in 1958 by a mayor."},
         ],
@@ -25,20 +28,31 @@ records = [
     {
         "question": "Who painted the portrait in the hall of Brenholt?",
         "answer": "Harald Brekke",
-        "documents": [{"title": "Brenholt", "text": "The hall of Brenholt holds a portrait by Harald Brekke."}],
+        "documents": [
+            {"title": "Brenholt", "text": "The hall of Brenholt holds a portrait by Harald Brekke."}
+        ],
         "supporting": ["Brenholt"],
     },
 ]
-more = [{"title": f"Mill {number}", "text": f"Mill number {number} grinds barley and oats."} for number in range(40)]
+more = [
+    {"title": f"Mill {number}", "text": f"Mill number {number} grinds barley and oats."}
+    for number in range(40)
+]
 
 dataset = QADataset.from_records(records, documents=more, name="bridges")
-env = gym.make("AtomMem-Custom-v0", source=dataset, num_docs=20, num_questions=1, chunk_tokens=200, chunk_overlap=20)
+env = gym.make(
+    "AtomMem-Custom-v0", source=dataset, num_docs=20, num_questions=1, chunk_tokens=200, chunk_overlap=20
+)
 
 observation, info = env.reset(options={"task_index": 0})
 print(observation["questions"], "in", observation["num_chunks"], "chunks")
 while observation["phase"] == 0:
     documents = env.unwrapped.split_documents(observation["chunk"])
-    action = [Create(f"{d.title}\n{d.text}") for d in documents if d.start_complete and not d.title.startswith("Mill")]
+    action = [
+        Create(f"{d.title}\n{d.text}")
+        for d in documents
+        if d.start_complete and not d.title.startswith("Mill")
+    ]
     observation, *_ = env.step(action)
 
 observation, *_ = env.step([Read(observation["questions"][0])])

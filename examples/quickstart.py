@@ -30,7 +30,9 @@ while not (terminated or truncated):
     for operation in action:
         counts[operation.op] = counts.get(operation.op, 0) + 1
     done = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing"
-    print(f"step {env.unwrapped.metrics()['steps']}: {done}; memory holds {observation['memory_size']} entries")
+    print(
+        f"step {env.unwrapped.metrics()['steps']}: {done}; memory holds {observation['memory_size']} entries"
+    )
 
 print()
 for question in info["metrics"]["questions"]:

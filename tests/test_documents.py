@@ -41,7 +41,9 @@ def test_a_line_that_looks_like_a_header_out_of_order_is_text() -> None:
 
 
 @given(st.lists(st.tuples(_WORDY, _WORDY), min_size=1, max_size=8), st.integers(12, 90), st.data())
-def test_stitching_gives_back_every_document_once(documents: list[tuple[str, str]], size: int, data: st.DataObject) -> None:
+def test_stitching_gives_back_every_document_once(
+    documents: list[tuple[str, str]], size: int, data: st.DataObject
+) -> None:
     overlapping = data.draw(st.sampled_from([0, 5, size // 2, size - 1]))
     text, _ = join_documents([Document(*document) for document in documents])
     chunks, _ = cut_chunks(PieceTokenizer().starts(text), len(text), size, overlapping)

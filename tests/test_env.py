@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
@@ -9,12 +10,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.error import InvalidAction, ResetNeeded
-from helpers_data import dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atommem_env import SCRATCHPAD, Answer, Create, Delete, MemoryEnv, Read, Update
 from atommem_env.operations import KINDS, REASONS
+from small_data import dataset
 
 DATA = dataset()
 OBSERVATION_KEYS = {
@@ -29,7 +30,9 @@ METRIC_KEYS = {
 
 def make(**kwargs: Any) -> MemoryEnv:
     """Return a small environment: 12 documents, 2 questions, chunks of 120 tokens."""
-    return MemoryEnv(DATA, **{"num_docs": 12, "num_questions": 2, "chunk_tokens": 120, "chunk_overlap": 20, **kwargs})
+    return MemoryEnv(
+        DATA, **{"num_docs": 12, "num_questions": 2, "chunk_tokens": 120, "chunk_overlap": 20, **kwargs}
+    )
 
 
 def start(env: MemoryEnv, index: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -56,7 +59,13 @@ def test_the_first_observation_shows_all_questions_and_the_first_chunk() -> None
     observation, info = start(env)
     assert observation.keys() == OBSERVATION_KEYS
     assert observation in env.observation_space
-    assert observation["phase"] == observation["cursor"] == observation["memory_size"] == observation["capacity"] == 0
+    assert (
+        observation["phase"]
+        == observation["cursor"]
+        == observation["memory_size"]
+        == observation["capacity"]
+        == 0
+    )
     assert len(observation["questions"]) == observation["num_questions"] == 2
     assert observation["chunk"].startswith("Document 1:\n")
     assert observation["looks_left"] == 3
@@ -91,7 +100,9 @@ def test_evidence_stands_in_the_chunks_that_gold_names() -> None:
             for unit in gold["evidence"]:
                 assert any(unit["sentence"] in chunks[number] for number in unit["chunks"])
                 assert all(
-                    number in unit["chunks"] for number, chunk in enumerate(chunks) if unit["sentence"] in chunk
+                    number in unit["chunks"]
+                    for number, chunk in enumerate(chunks)
+                    if unit["sentence"] in chunk
                 )
 
 
@@ -107,7 +118,7 @@ def test_chunks_overlap_and_cover_the_text() -> None:
     from atommem_env.text import PieceTokenizer
 
     text = chunks[0]
-    for left, right in zip(chunks, chunks[1:], strict=False):
+    for left, right in itertools.pairwise(chunks):
         shared = overlap(left, right)
         assert PieceTokenizer().count(left) == 120
         assert PieceTokenizer().count(right[:shared]) == 20
@@ -124,7 +135,13 @@ def test_operations_run_in_order_and_report_one_result_each() -> None:
     env = make()
     start(env)
     observation, reward, terminated, truncated, info = env.step(
-        [Create("red stone"), {"op": "create", "content": "blue water"}, Update(1, "green stone"), Delete(2), Delete(9)]
+        [
+            Create("red stone"),
+            {"op": "create", "content": "blue water"},
+            Update(1, "green stone"),
+            Delete(2),
+            Delete(9),
+        ]
     )
     assert (reward, terminated, truncated) == (0.0, False, False)
     assert type(reward) is float
@@ -140,7 +157,9 @@ def test_operations_run_in_order_and_report_one_result_each() -> None:
     assert observation["cursor"] == 1
 
 
-@pytest.mark.parametrize("action", ["create", {"op": "create", "content": "x"}, None, Create("x"), 3, {1}, b"x"])
+@pytest.mark.parametrize(
+    "action", ["create", {"op": "create", "content": "x"}, None, Create("x"), 3, {1}, b"x"]
+)
 def test_an_action_that_is_no_list_raises(action: Any) -> None:
     env = make()
     start(env)
@@ -190,7 +209,9 @@ def test_every_create_consumes_an_id_refused_or_not() -> None:
 def test_ids_may_be_numpy_integers_and_never_bools() -> None:
     env = make()
     start(env)
-    observation = env.step([Create("a"), Update(np.int64(1), "b"), Update(True, "c"), Delete(np.bool_(True))])[0]
+    observation = env.step(
+        [Create("a"), Update(np.int64(1), "b"), Update(True, "c"), Delete(np.bool_(True))]
+    )[0]
     assert reasons(observation) == [None, None, "malformed", "malformed"]
 
 
@@ -230,7 +251,9 @@ def test_a_full_store_refuses() -> None:
 def test_or_drops_the_lowest_id_which_an_update_does_not_renew() -> None:
     env = make(capacity=2, overflow="evict_oldest")
     start(env)
-    observation = env.step([Create("a"), Create("b"), Update(1, "aa"), Create("c"), Update(1, "x"), Read("b c aa")])[0]
+    observation = env.step(
+        [Create("a"), Create("b"), Update(1, "aa"), Create("c"), Update(1, "x"), Read("b c aa")]
+    )[0]
     assert observation["results"][3] == {"op": "create", "ok": True, "reason": None, "id": 3, "evicted": 1}
     assert observation["results"][4]["reason"] == "unknown_id"
     assert {row["id"] for row in observation["retrieved"]} == {2, 3}
@@ -423,7 +446,9 @@ def test_an_episode_that_ends_at_the_limit_is_terminated() -> None:
 def test_without_storage_there_is_the_scratchpad_alone() -> None:
     env = make(storage=False)
     start(env)
-    observation = env.step([Create("x"), Read("x"), Update(1, "x"), Delete(3), Update(0, "y"), Delete(0), Update(0, "z")])[0]
+    observation = env.step(
+        [Create("x"), Read("x"), Update(1, "x"), Delete(3), Update(0, "y"), Delete(0), Update(0, "z")]
+    )[0]
     assert reasons(observation) == ["disabled"] * 4 + [None] * 3
     assert observation["scratchpad"] == "z"
     assert observation["queries"] == ()
@@ -550,7 +575,15 @@ def test_metrics_have_fixed_keys_and_types_at_any_time() -> None:
         assert set(metrics["refused"]) == set(REASONS)
         for name in ("em", "f1", "cover_em"):
             assert type(metrics[name]) is float
-        for name in ("memory_size", "memory_peak", "entries_shown", "steps", "looks", "tokens_shown", "tokens_written"):
+        for name in (
+            "memory_size",
+            "memory_peak",
+            "entries_shown",
+            "steps",
+            "looks",
+            "tokens_shown",
+            "tokens_written",
+        ):
             assert type(metrics[name]) is int
         for question in metrics["questions"]:
             assert question.keys() == {
@@ -624,9 +657,8 @@ def test_an_evicted_entry_is_not_kept() -> None:
 
 
 def test_a_question_without_gold_has_null_evidence() -> None:
-    from helpers_data import records
-
     from atommem_env import QADataset
+    from small_data import records
 
     data = QADataset.from_records([{**record, "supporting": []} for record in records()], name="nogold")
     env = MemoryEnv(data, num_docs=12, num_questions=1, chunk_tokens=120, chunk_overlap=20)
@@ -634,7 +666,13 @@ def test_a_question_without_gold_has_null_evidence() -> None:
     assert info["gold"][0]["evidence"] == []
     question = env.metrics()["questions"][0]
     assert question["num_evidence"] == 0
-    assert question["evidence"] == {"seen": None, "written": None, "kept": None, "read": None, "answered": 0.0}
+    assert question["evidence"] == {
+        "seen": None,
+        "written": None,
+        "kept": None,
+        "read": None,
+        "answered": 0.0,
+    }
 
 
 # --- tasks and state --------------------------------------------------------------------------------
@@ -642,7 +680,13 @@ def test_a_question_without_gold_has_null_evidence() -> None:
 
 def test_reset_options_are_checked() -> None:
     env = make()
-    for options in ({"task": 1}, {"task_index": -1}, {"task_index": "1"}, {"task_index": True}, {"task_index": 1.0}):
+    for options in (
+        {"task": 1},
+        {"task_index": -1},
+        {"task_index": "1"},
+        {"task_index": True},
+        {"task_index": 1.0},
+    ):
         with pytest.raises(ValueError, match="task_index"):
             env.reset(options=options)
     assert env.reset(options={"task_index": np.int64(10**6)})[1]["task_index"] == 10**6
@@ -673,7 +717,12 @@ def _play(env: MemoryEnv, generator: random.Random, steps: int) -> list[Any]:
         words = [generator.choice("river town painter stone born".split()) for _ in range(2)]
         action = [
             generator.choice(
-                [Create(" ".join(words)), Read(words[0]), Update(generator.randrange(5), words[1]), Delete(generator.randrange(5))]
+                [
+                    Create(" ".join(words)),
+                    Read(words[0]),
+                    Update(generator.randrange(5), words[1]),
+                    Delete(generator.randrange(5)),
+                ]
             )
             for _ in range(generator.randrange(3))
         ]
@@ -743,7 +792,14 @@ def test_rendering_shows_the_step(capsys: pytest.CaptureFixture[str]) -> None:
     env.step([Create("red stone"), Update(0, "a plan"), Delete(5), Read("red")])
     page = env.render()
     assert page is not None
-    for part in ("reading chunk 2", observation["questions"][0][:40], "red stone", "a plan", "unknown_id", "looks left: 3"):
+    for part in (
+        "reading chunk 2",
+        observation["questions"][0][:40],
+        "red stone",
+        "a plan",
+        "unknown_id",
+        "looks left: 3",
+    ):
         assert part in page
     loud = make(render_mode="human")
     start(loud)
@@ -761,4 +817,7 @@ def test_rendering_without_a_mode_warns() -> None:
 def test_the_space_samples_what_is_enabled() -> None:
     env = make(operations=("create", "answer"), scratchpad=False)
     assert env.action_space != gym.spaces.Discrete(2)
-    assert {operation.op for _ in range(100) for operation in env.action_space.sample()} == {"create", "answer"}
+    assert {operation.op for _ in range(100) for operation in env.action_space.sample()} == {
+        "create",
+        "answer",
+    }

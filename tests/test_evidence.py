@@ -40,7 +40,14 @@ def test_verbatim_and_partly_copied_text_holds_it(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "the", OTHER, "The bridge was opened in 1958.", "Marta Lindqvist", " ".join(f"word{i}" for i in range(5000))],
+    [
+        "",
+        "the",
+        OTHER,
+        "The bridge was opened in 1958.",
+        "Marta Lindqvist",
+        " ".join(f"word{i}" for i in range(5000)),
+    ],
 )
 def test_unrelated_and_thin_text_does_not(text: str) -> None:
     assert not holds(text, UNIT)

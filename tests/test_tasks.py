@@ -7,20 +7,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers_data import dataset, records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atommem_env import QADataset
 from atommem_env.tasks import TaskSequence, check_num_questions, cut_chunks
 from atommem_env.text import PieceTokenizer
+from small_data import dataset, records
 
 DATA = dataset(40)
 BIG = dataset(3000, distractors=0)
 
 
 def tasks(data: QADataset = DATA, **kwargs: Any) -> TaskSequence:
-    return TaskSequence(data, **{"num_docs": 30, "num_questions": 3, "chunk_tokens": 100, "chunk_overlap": 10, **kwargs})
+    return TaskSequence(
+        data, **{"num_docs": 30, "num_questions": 3, "chunk_tokens": 100, "chunk_overlap": 10, **kwargs}
+    )
 
 
 def test_an_epoch_uses_every_question_at_most_once_and_the_next_regroups_them() -> None:
@@ -61,7 +63,7 @@ def test_a_last_group_that_falls_short_is_dropped(count: int, low: int, more: in
         return
     sequence = tasks(data, num_docs=1, num_questions=(low, high))
     used = int(sequence._offsets[-1])
-    assert 1 <= sequence.num_tasks
+    assert sequence.num_tasks >= 1
     assert used <= count
     assert all(low <= size <= high for size in np.diff(sequence._offsets))
     assert count - used < high
@@ -86,7 +88,9 @@ def test_an_int_means_always_that_many() -> None:
     assert {len(tasks(num_questions=4).build(index).questions) for index in range(20)} == {4}
 
 
-@pytest.mark.parametrize("wrong", [0, 11, -1, True, 1.5, "2", None, (1,), (1, 2, 3), (3, 2), (0, 4), (1, 11), [1, None]])
+@pytest.mark.parametrize(
+    "wrong", [0, 11, -1, True, 1.5, "2", None, (1,), (1, 2, 3), (3, 2), (0, 4), (1, 11), [1, None]]
+)
 def test_num_questions_is_checked(wrong: object) -> None:
     with pytest.raises(ValueError, match="num_questions="):
         check_num_questions(wrong)
@@ -98,7 +102,7 @@ def test_documents_hold_the_questions_own_and_no_title_or_text_twice() -> None:
     for index in range(30):
         task = sequence.build(index)
         assert len(task.documents) == 30
-        rows = {document: None for document in task.documents}
+        rows = dict.fromkeys(task.documents)
         for question in task.questions:
             assert all(DATA.document(row) in rows for row in question.documents)
         assert len({document.title for document in task.documents}) == 30
@@ -121,8 +125,13 @@ def test_distractors_are_dropped_before_gold() -> None:
 
 def test_own_paragraphs_that_share_a_title_stay_and_sampled_ones_do_not() -> None:
     rows = records(20, distractors=0)
-    rows[0]["documents"].append({"title": rows[0]["documents"][0]["title"], "text": "Another text of that title."})
-    others = [{"title": row["documents"][0]["title"], "text": f"Same title, text {n}."} for n, row in enumerate(rows)]
+    rows[0]["documents"].append(
+        {"title": rows[0]["documents"][0]["title"], "text": "Another text of that title."}
+    )
+    others = [
+        {"title": row["documents"][0]["title"], "text": f"Same title, text {n}."}
+        for n, row in enumerate(rows)
+    ]
     others += [{"title": f"New title {n}", "text": row["documents"][0]["text"]} for n, row in enumerate(rows)]
     data = QADataset.from_records(rows, documents=others, name="titles")
     sequence = tasks(data, num_questions=1, num_docs=20)
@@ -165,7 +174,9 @@ def test_units_are_where_they_say() -> None:
 
 def test_the_text_is_the_documents_joined_by_blank_lines() -> None:
     task = tasks().build(0)
-    expected = "\n\n".join(f"Document {n}:\n{title}\n{text}" for n, (title, text) in enumerate(task.documents, 1))
+    expected = "\n\n".join(
+        f"Document {n}:\n{title}\n{text}" for n, (title, text) in enumerate(task.documents, 1)
+    )
     assert task.text == expected
 
 

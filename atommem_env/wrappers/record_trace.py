@@ -40,7 +40,9 @@ class RecordTrace(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorAr
         if trace is not None:
             trace.add(plain_action(action), observation, float(reward), terminated, truncated, info)
             if terminated or truncated:
-                trace.metrics = info["metrics"] if "metrics" in info else self.env.get_wrapper_attr("metrics")()
+                trace.metrics = (
+                    info["metrics"] if "metrics" in info else self.env.get_wrapper_attr("metrics")()
+                )
                 self._trace = None
                 if self._on_end is None:
                     self.traces.append(trace)
