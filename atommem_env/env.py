@@ -412,6 +412,21 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         """Where the questions and paragraphs come from."""
         return self._tasks.dataset
 
+    @property
+    def rules(self) -> dict[str, Any]:
+        """What a prompt must tell an agent about this environment: the enabled operations and every limit."""
+        return {
+            "operations": self._operations,
+            "scratchpad": self._scratchpad,
+            "storage": self._storage,
+            "top_k": self._top_k,
+            "overflow": self._overflow,
+            "entry_tokens": self._entry_tokens,
+            "scratchpad_tokens": self._scratchpad_tokens,
+            "max_looks": self._max_looks,
+            "early_answer": self._early_answer,
+        }
+
     @staticmethod
     def split_documents(chunk: str) -> list[DocumentPiece]:
         """Split a chunk into the documents, and parts of documents, that it shows."""

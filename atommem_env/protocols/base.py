@@ -1,0 +1,123 @@
+"""What a text protocol is: how an observation becomes a prompt, and how a text becomes operations."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from atommem_env.operations import Action, Operation, parse
+
+_EXCERPT: Final = 120
+
+
+class Malformed(NamedTuple):
+    """A piece of a text that was meant as an operation and is none.
+
+    Attributes:
+        text: the beginning of the piece, at most 120 characters.
+        reason: what is wrong with it, in words.
+    """
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a text says.
+
+    Attributes:
+        operations: the well-formed operations, in the order of the text.
+        malformed: the pieces that were dropped, in the order of the text.
+    """
+
+    operations: list[Operation] = field(default_factory=list)
+    malformed: list[Malformed] = field(default_factory=list)
+
+
+class FormError(ValueError):
+    """Says what is wrong with a piece of text; a parser turns it into a :class:`Malformed`."""
+
+
+class Protocol(abc.ABC):
+    """Turns observations into prompts and texts into operations, and knows no environment.
+
+    The keyword arguments ``rules`` are what a prompt must say and an observation does not: arguments of
+    ``gym.make`` under their own names (see :class:`atommem_env.protocols.rendering.Rules`).
+
+    Attributes:
+        name: the protocol's name in arguments and records.
+    """
+
+    name: str
+
+    @abc.abstractmethod
+    def render_prompt(self, observation: Mapping[str, Any], **rules: Any) -> list[dict[str, str]]:
+        """Return the messages (``role``, ``content``) of a complete prompt that needs no history."""
+
+    @abc.abstractmethod
+    def render_delta(self, observation: Mapping[str, Any], **rules: Any) -> str:
+        """Return the user turn that adds ``observation`` to a conversation begun by a complete prompt."""
+
+    @abc.abstractmethod
+    def parse(self, text: str, observation: Mapping[str, Any] | None = None) -> Parsed:
+        """Return the operations of ``text``; no str raises, and the time is linear in its length.
+
+        Args:
+            text: what the agent wrote.
+            observation: the observation that it was written for; protocols that address entries by rank
+                need it.
+        """
+
+    @abc.abstractmethod
+    def render_operations(self, operations: Action, observation: Mapping[str, Any] | None = None) -> str:
+        """Return a text whose operations are ``operations``: the inverse of :meth:`parse`.
+
+        Raises:
+            ValueError: when an operation cannot be written in this protocol; names it and says why.
+        """
+
+
+def excerpt(text: str) -> str:
+    """Return the beginning of ``text``, which is enough to recognise it."""
+    return text if len(text) <= _EXCERPT else text[: _EXCERPT - 3] + "..."
+
+
+def well_formed(operations: Action) -> list[Operation]:
+    """Return ``operations`` as structs.
+
+    Raises:
+        ValueError: when an element is no well-formed operation; names it.
+    """
+    result = []
+    for item in operations:
+        operation = parse(item)
+        if operation is None:
+            raise ValueError(
+                f"{excerpt(repr(item))} is no well-formed operation; expected one such as "
+                "Create('...') or {'op': 'create', 'content': '...'}"
+            )
+        result.append(operation)
+    return result
+
+
+def verify(
+    protocol: Protocol,
+    text: str,
+    expected: Sequence[Operation],
+    observation: Mapping[str, Any] | None,
+    cause: str,
+) -> str:
+    """Return ``text`` when ``protocol`` reads exactly ``expected`` in it.
+
+    Raises:
+        ValueError: when it reads something else; ``cause`` says what can be done.
+    """
+    parsed = protocol.parse(text, observation)
+    if parsed.malformed or parsed.operations != list(expected):
+        raise ValueError(
+            f"the protocol {protocol.name!r} cannot write {excerpt(repr(list(expected)))}: {cause}"
+        )
+    return text

@@ -1,0 +1,146 @@
+"""Lets an agent that reads and writes text act in an environment."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+import gymnasium as gym
+from gymnasium.error import InvalidAction, ResetNeeded
+
+from atommem_env.protocols import Malformed, Protocol, get_protocol
+from atommem_env.protocols.rendering import Rules
+from atommem_env.spaces import TextSpace
+from atommem_env.text import clean
+
+PROMPT_MODES: Final = ("reset", "append")
+_RULES: Final = tuple(
+    field.name for field in dataclasses.fields(Rules) if field.name not in ("history", "malformed")
+)
+
+
+class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorArgs):
+    """The observation is a prompt (str), the action is what the agent answers (str).
+
+    The well-formed operations of a text run in its order; pieces that are malformed are dropped and reported,
+    to the agent in the next prompt and to the caller in the info. A text without operations is an empty
+    action. An info has two more keys: ``malformed``, a list of ``{"text", "reason"}`` for the last text
+    (empty after a reset), and ``num_malformed``, their number in the episode so far.
+
+    Args:
+        env: an environment whose observations and actions are those of ``MemoryEnv``.
+        protocol: ``"atommem"``, ``"released"``, ``"json"``, ``"module:name"``, or an instance; see
+            :func:`atommem_env.protocols.get_protocol`.
+        template: the complete prompt in other words, as a file's path or as text; see
+            :mod:`atommem_env.protocols.rendering`.
+        prompt_mode: ``"reset"``: every observation is a complete prompt that needs no history (the paper's
+            context reset). ``"append"``: the first of an episode is, the others say what is new, for a
+            conversation that is appended to.
+
+    Raises:
+        ValueError: when an argument is none of these; lists the choices.
+    """
+
+    env: gym.Env[Any, Any]
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        protocol: str | Protocol = "atommem",
+        template: str | os.PathLike[str] | None = None,
+        prompt_mode: str = "reset",
+    ) -> None:
+        gym.utils.RecordConstructorArgs.__init__(
+            self, protocol=protocol, template=template, prompt_mode=prompt_mode
+        )
+        super().__init__(env)
+        if prompt_mode not in PROMPT_MODES:
+            raise ValueError(
+                f"prompt_mode={prompt_mode!r}: choose one of {', '.join(map(repr, PROMPT_MODES))}"
+            )
+        self.protocol = get_protocol(protocol, template)
+        self.prompt_mode = prompt_mode
+        self.observation_space = TextSpace()
+        self.action_space = TextSpace()
+        self._rules = {**rules_of(env), "history": prompt_mode == "append"}
+        self._observation: Mapping[str, Any] | None = None
+        self._malformed: list[Malformed] = []
+        self._num_malformed = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """Start an episode; see the environment's own ``reset``."""
+        self._observation, info = self.env.reset(seed=seed, options=options)
+        self._malformed = []
+        self._num_malformed = 0
+        return self._text(self.render_prompt()), self._extended(info)
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Run the operations of the text ``action``.
+
+        Raises:
+            InvalidAction: when ``action`` is no str.
+            ResetNeeded: before the first reset.
+        """
+        if not isinstance(action, str):
+            raise InvalidAction(
+                f"an action of TextProtocol is the agent's text, a str; got {type(action).__name__}. For "
+                "lists of operations, step the environment without this wrapper"
+            )
+        if self._observation is None:
+            raise ResetNeeded("step was called before the first reset: call reset() first")
+        parsed = self.protocol.parse(clean(action), self._observation)
+        self._observation, reward, terminated, truncated, info = self.env.step(parsed.operations)
+        self._malformed = parsed.malformed
+        self._num_malformed += len(parsed.malformed)
+        text = self._text(self.render_prompt()) if self.prompt_mode == "reset" else self.render_delta()
+        return text, float(reward), terminated, truncated, self._extended(info)
+
+    def render_prompt(self, observation: Mapping[str, Any] | None = None) -> list[dict[str, str]]:
+        """Return the messages of a complete prompt for ``observation`` (``None``: the last one).
+
+        Raises:
+            ResetNeeded: when there is no observation yet.
+        """
+        return self.protocol.render_prompt(self._given(observation), **self._current(observation))
+
+    def render_delta(self, observation: Mapping[str, Any] | None = None) -> str:
+        """Return the user turn that says what is new in ``observation`` (``None``: the last one).
+
+        Raises:
+            ResetNeeded: when there is no observation yet.
+        """
+        return self.protocol.render_delta(self._given(observation), **self._current(observation))
+
+    def _given(self, observation: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        given = self._observation if observation is None else observation
+        if given is None:
+            raise ResetNeeded("there is no observation to render before the first reset: call reset() first")
+        return given
+
+    def _current(self, observation: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the rules, with what was malformed when the observation is the last one."""
+        return {**self._rules, "malformed": tuple(self._malformed) if observation is None else ()}
+
+    @staticmethod
+    def _text(messages: list[dict[str, str]]) -> str:
+        return "\n\n".join(message["content"] for message in messages)
+
+    def _extended(self, info: dict[str, Any]) -> dict[str, Any]:
+        malformed = [{"text": piece.text, "reason": piece.reason} for piece in self._malformed]
+        return {**info, "malformed": malformed, "num_malformed": self._num_malformed}
+
+
+def rules_of(env: gym.Env[Any, Any]) -> dict[str, Any]:
+    """Return what a prompt must say about ``env``: the fields of ``Rules`` that it tells.
+
+    They are read from its attribute ``rules`` (a mapping), else from the arguments that ``gym.make``
+    recorded, over the defaults of ``MemoryEnv``.
+    """
+    told = getattr(env.unwrapped, "rules", None)
+    if told is None:
+        told = {"max_looks": 3, **(env.unwrapped.spec.kwargs if env.unwrapped.spec is not None else {})}
+    return {name: told[name] for name in _RULES if name in told}
