@@ -58,5 +58,5 @@ while observation["phase"] == 0:
 observation, *_ = env.step([Read(observation["questions"][0])])
 for entry in observation["retrieved"]:
     print(f"  entry {entry['id']} ({entry['score']:.2f}): {entry['content']!r}")
-_, reward, _, _, info = env.step([Answer(info_answer := "1931")])
-print(f"answered {info_answer!r}: reward {reward}, evidence {info['metrics']['questions'][0]['evidence']}")
+_, reward, _, _, info = env.step([Answer("1931")])
+print(f"answered 1931: reward {reward}, evidence {info['metrics']['questions'][0]['evidence']}")

@@ -26,7 +26,7 @@ from atommem_env.registration import ENVS, register_envs
 from small_data import dataset
 
 SMALL: dict[str, Any] = {"num_docs": 30, "num_questions": (1, 3), "chunk_tokens": 700, "chunk_overlap": 50}
-IDS = [id for id in ENVS if "World" not in id]
+IDS = list(ENVS)
 PLAIN_IDS = [id for id in IDS if id != "AtomMem-Custom-v0"]
 
 
