@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from atommem_env.data.benchmark import Benchmark
+from atommem_env.data.custom import parse_record
 from atommem_env.data.dataset import QADataset
 from atommem_env.data.sources import open_dataset
 from atommem_env.data.world import KINDS, WorldConfig
 from atommem_env.env import MemoryEnv
-
-
-def _no_rows(row: Any) -> Any:
-    raise ValueError("the generated world has no rows of its own; it is made, not read from a file")
 
 
 WORLD = Benchmark(
@@ -22,7 +19,7 @@ WORLD = Benchmark(
     licence="MIT",
     homepage="",
     citation="",
-    parse=_no_rows,
+    parse=parse_record,
 )
 
 

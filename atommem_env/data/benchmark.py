@@ -1,0 +1,62 @@
+"""What makes a benchmark's rows readable: its names, licence, files, hub id and row parser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from atommem_env.data.records import Record
+
+SPLITS = ("train", "validation", "test")
+"""The names of splits; ``dev`` is accepted for ``validation``."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark: what an environment class hands to :func:`~atommem_env.data.sources.open_dataset`.
+
+    It pickles as long as ``parse`` is a function of a module.
+
+    Attributes:
+        name: the short name, for example ``hotpotqa``; also the schema that the generated world writes.
+        title: the name as its authors write it.
+        licence: the licence of its data.
+        homepage: where it is described and offered.
+        citation: who made it and where it was published.
+        parse: turns a row, in the list form of the official file or the column form of the hub, into a
+            record; raises ``ValueError`` saying what is wrong in the row.
+        hub_id: the data set's id on the Hugging Face hub, ``None`` when it has none.
+        hub_revision: the commit to read there; ``main`` resolves to a commit when it is downloaded.
+        hub_files: for each split the patterns of its files in the hub repository.
+        file_patterns: for each split the patterns of official file names, best first, written without
+            ``.gz``. A pattern with a folder (``*2wiki*/dev.json``) also fits the name of the folder that
+            holds the file; one that begins with ``./`` fits only directly in the folder that was given.
+        generated: whether the generated world can write this benchmark's rows.
+    """
+
+    name: str
+    title: str
+    licence: str
+    homepage: str
+    citation: str
+    parse: Callable[[Mapping[str, Any]], Record]
+    hub_id: str | None = None
+    hub_revision: str | None = None
+    hub_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    file_patterns: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    generated: bool = True
+
+
+def resolve_split(split: str) -> str:
+    """Return the name of ``split`` among :data:`SPLITS`.
+
+    Raises:
+        ValueError: when it is none; lists the choices.
+    """
+    name = {"dev": "validation"}.get(split, split) if isinstance(split, str) else split
+    if name not in SPLITS:
+        raise ValueError(
+            f"split={split!r}: no such split; choose from 'train', 'validation' (or 'dev') and 'test'"
+        )
+    return name

@@ -1,0 +1,252 @@
+"""`QADataset`: random access to a converted dataset, shared by every environment of a process."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from atommem_env.data import custom
+from atommem_env.data.benchmark import resolve_split
+from atommem_env.data.convert import cache_key, convert
+from atommem_env.data.records import Document, Evidence, Question, Record
+from atommem_env.data.table import Meta, ParagraphTable, QuestionTable, Starts, read_meta
+from atommem_env.text import digest
+
+
+class QADataset:
+    """Questions, and the table of paragraphs that they and their distractors come from.
+
+    It is read-only and memory-mapped: nothing is loaded until it is asked for. It deep-copies as itself, and
+    pickles as a recipe: another process opens the same converted files, or makes them again when they are
+    gone. Two datasets are equal when their hash and split are.
+
+    Get one from :func:`~atommem_env.data.sources.open_dataset` or :meth:`from_records`.
+
+    Attributes:
+        name: the benchmark's name.
+        split: the split that was opened.
+        source: where the rows came from and the start of the hash, for example
+            ``file:hotpot_dev_distractor_v1.json#1f2e3d4c``; the same on every machine.
+        hash: 32 hexadecimal digits that depend on the questions and paragraphs alone.
+        num_questions: the number of questions.
+        num_paragraphs: the number of distinct (title, text) pairs.
+        report: counts: ``questions``, ``paragraphs``, ``dropped_facts`` (supporting facts that named a
+            sentence that does not exist) and ``questions_without_gold`` (they have no evidence).
+        title_hash: int64 of shape (num_paragraphs,): :func:`~atommem_env.data.table.text_key` of each title.
+        text_hash: the same of each text.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        meta: Meta,
+        *,
+        split: str,
+        origin: str,
+        remake: Callable[[], QADataset] | None = None,
+    ) -> None:
+        """Open a converted dataset.
+
+        Args:
+            folder: the folder of its tables.
+            meta: what the folder's ``meta.json`` says.
+            split: the split that it is.
+            origin: where the rows came from: ``source`` without the hash.
+            remake: makes the dataset again in another process; ``None`` has a pickle carry the records.
+        """
+        self.name = meta.name
+        self.split = split
+        self.source = f"{origin}#{meta.hash[:8]}"
+        self.hash = meta.hash
+        self.num_questions = meta.num_questions
+        self.num_paragraphs = meta.num_paragraphs
+        self.report: dict[str, int] = {
+            "questions": meta.num_questions,
+            "paragraphs": meta.num_paragraphs,
+            "dropped_facts": meta.dropped_facts,
+            "questions_without_gold": meta.questions_without_gold,
+        }
+        self._folder = folder
+        self._origin = origin
+        self._remake = remake
+        self._paragraphs = ParagraphTable(folder)
+        self._questions = QuestionTable(folder)
+        self.title_hash: npt.NDArray[np.int64] = self._paragraphs.title_hash
+        self.text_hash: npt.NDArray[np.int64] = self._paragraphs.text_hash
+
+    @classmethod
+    def from_records(
+        cls,
+        records: Iterable[Mapping[str, Any] | Record],
+        documents: Iterable[object] = (),
+        name: str = "custom",
+        split: str = "validation",
+    ) -> QADataset:
+        """Make a dataset of a user's own questions.
+
+        Args:
+            records: mappings with ``question`` (str), ``answer`` (str) or ``answers`` (a list: gold, then
+                aliases), ``documents`` (a list of ``{"title": ..., "text": ...}`` or ``(title, text)``), and
+                optionally ``supporting`` (a list of titles or positions of the documents that hold the
+                answer, or of ``{"document": ..., "sentence": ...}`` with an exact part of one), ``id`` and
+                ``type``. Without ``supporting`` the evidence funnel is null.
+            documents: further paragraphs to sample distractors from, in the same forms.
+            name: what the dataset is called in task ids and results.
+            split: the split that it stands for.
+
+        Raises:
+            ValueError: when a record is bad; names its number, the value and what was expected.
+        """
+        return _from_records(custom.read_records(records), custom.read_documents(documents), name, split)
+
+    def question(self, index: int) -> Question:
+        """Return question ``index`` (from 0).
+
+        Raises:
+            IndexError: when there is no such question.
+        """
+        if not 0 <= index < self.num_questions:
+            raise IndexError(f"question {index}: the dataset has questions 0 to {self.num_questions - 1}")
+        return self._questions.question(index)
+
+    def document(self, row: int) -> Document:
+        """Return the paragraph at ``row`` of the paragraph table (from 0).
+
+        Raises:
+            IndexError: when there is no such row.
+        """
+        if not 0 <= row < self.num_paragraphs:
+            raise self._no_row(row)
+        return self._paragraphs.document(row)
+
+    def documents(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> list[Document]:
+        """Return the paragraphs at ``rows``, in that order.
+
+        Raises:
+            IndexError: when there is no such row.
+        """
+        document = self._paragraphs.document
+        return [document(row) for row in self._checked(rows)]
+
+    def token_starts(self, row: int) -> tuple[Starts, Starts]:
+        """Return where each token of a paragraph starts, counted by the default tokenizer.
+
+        Args:
+            row: a row of the paragraph table.
+
+        Returns:
+            Two int32 arrays, of the title and of the text: character offsets, ascending; read-only.
+
+        Raises:
+            IndexError: when there is no such row.
+        """
+        if not 0 <= row < self.num_paragraphs:
+            raise self._no_row(row)
+        return self._paragraphs.token_starts(row)
+
+    def token_starts_many(
+        self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]
+    ) -> list[tuple[Starts, Starts]]:
+        """Return :meth:`token_starts` of each of ``rows``, in that order.
+
+        Raises:
+            IndexError: when there is no such row.
+        """
+        token_starts = self._paragraphs.token_starts
+        return [token_starts(row) for row in self._checked(rows)]
+
+    def _checked(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> Sequence[int]:
+        numbers: Sequence[int] = rows.tolist() if isinstance(rows, np.ndarray) else rows
+        if len(numbers):
+            for row in (min(numbers), max(numbers)):
+                if not 0 <= row < self.num_paragraphs:
+                    raise self._no_row(row)
+        return numbers
+
+    def _no_row(self, row: int) -> IndexError:
+        return IndexError(f"paragraph {row}: the dataset has paragraphs 0 to {self.num_paragraphs - 1}")
+
+    def __len__(self) -> int:
+        return self.num_questions
+
+    def __repr__(self) -> str:
+        return (
+            f"QADataset({self.source!r}, split={self.split!r}, questions={self.num_questions}, "
+            f"paragraphs={self.num_paragraphs})"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, QADataset):
+            return NotImplemented
+        return (self.hash, self.split) == (other.hash, other.split)
+
+    def __hash__(self) -> int:
+        return int(self.hash[:15], 16)
+
+    def __copy__(self) -> QADataset:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> QADataset:
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., QADataset], tuple[object, ...]]:
+        remake = self._remake or functools.partial(_from_payload, self._payload, self.name, self.split)
+        return _reopen, (str(self._folder), self._origin, self.split, self.hash, remake)
+
+    @functools.cached_property
+    def _payload(self) -> bytes:
+        """The dataset's records and further paragraphs, from which another machine can make it again."""
+        records = [self._record(self.question(index)) for index in range(self.num_questions)]
+        own = {row for index in range(self.num_questions) for row in self.question(index).documents}
+        others = [self.document(row) for row in range(self.num_paragraphs) if row not in own]
+        return msgspec.msgpack.encode((records, others))
+
+    def _record(self, question: Question) -> Record:
+        position = {row: index for index, row in enumerate(question.documents)}
+        return Record(
+            id=question.id,
+            type=question.type,
+            question=question.question,
+            answers=question.answers,
+            documents=tuple(self.documents(question.documents)),
+            gold=tuple(position[row] for row in question.gold),
+            evidence=tuple(
+                Evidence(position[unit.document], unit.start, unit.end) for unit in question.evidence
+            ),
+        )
+
+
+def _from_records(records: list[Record], documents: list[Document], name: str, split: str) -> QADataset:
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(f"name={name!r}: expected a name for the dataset, such as 'custom'")
+    content = digest(msgspec.msgpack.encode((records, documents)))
+    key = cache_key(name, (custom.__name__,), "records", content)
+    folder, meta = convert(name, key, lambda: records, lambda: documents)
+    return QADataset(folder, meta, split=resolve_split(split), origin=f"records:{name}")
+
+
+def _from_payload(payload: bytes, name: str, split: str) -> QADataset:
+    records, documents = msgspec.msgpack.decode(payload, type=tuple[list[Record], list[Document]])
+    return _from_records(records, documents, name, split)
+
+
+def _reopen(folder: str, origin: str, split: str, hash: str, remake: Callable[[], QADataset]) -> QADataset:
+    """Open the dataset that another process pickled."""
+    meta = read_meta(Path(folder))
+    if meta is not None and meta.hash == hash:
+        # A partial that carries records is dropped: they are read from the files again when needed.
+        keep = None if getattr(remake, "func", None) is _from_payload else remake
+        return QADataset(Path(folder), meta, split=split, origin=origin, remake=keep)
+    dataset = remake()
+    if dataset.hash != hash:
+        raise ValueError(
+            f"{dataset.source}: the data has changed since the dataset was pickled (its hash began with "
+            f"{hash[:8]}); open it again from its source"
+        )
+    return dataset
