@@ -58,6 +58,7 @@ _ABBREVIATIONS = frozenset(
     "mr mrs ms dr prof st sr jr vs etc inc ltd co corp no vol pp op fig gen col lt sgt capt rev hon mt ft approx "
     "est ca cf al dept univ jan feb mar apr jun jul aug sep sept oct nov dec e.g i.e u.s u.k a.m p.m".split()
 )
+_NOT_SPACE = re.compile(r"\S")
 _STOP = re.compile(r"[.!?。！？]+[\"'”’)\]]*(?=\s|$)|(?<=[。！？])|\n+")
 
 
@@ -74,10 +75,14 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
         if end <= start:
             continue
         if stop.group().startswith(".") and end < len(text):
-            head = text[start : stop.start()]
-            word = head[max(head.rfind(" "), head.rfind("(")) + 1 :]
-            following = text[end:].lstrip()[:1]
-            if following.islower() or word.lower() in _ABBREVIATIONS or (len(word) == 1 and word.isupper()):
+            before = stop.start()
+            near = max(start, before - 12)  # no abbreviation is longer
+            word = text[
+                max(near, text.rfind(" ", near, before) + 1, text.rfind("(", near, before) + 1) : before
+            ]
+            following = _NOT_SPACE.search(text, end)
+            lower = following is not None and following.group().islower()
+            if lower or word.lower() in _ABBREVIATIONS or (len(word) == 1 and word.isupper()):
                 continue
         _append_span(spans, text, start, end)
         start = end

@@ -17,19 +17,15 @@ _DECIMALS: Final = 10
 
 @runtime_checkable
 class Retriever(Protocol):
-    """An index over the entries of one memory store.
+    """An index over the entries of one memory store: the least that one must have.
 
     A retriever starts empty and sees every change of the store once. Each call costs in proportion to the
     entry (``search``: to the entries that share a term with the query), never to what happened before.
+
+    One that also has :class:`ForkableRetriever`'s ``fresh`` is told the task, and one that has its ``fork`` is
+    copied by it; without them an instance is deep-copied for each episode, and a copy of a store is indexed
+    again.
     """
-
-    def fresh(self, task_id: str) -> Retriever:
-        """Return an empty retriever with the same settings, for an episode of task ``task_id``."""
-        ...
-
-    def fork(self) -> Retriever:
-        """Return an independent copy with the same entries; cheap, copy-on-write where that pays."""
-        ...
 
     def add(self, id: int, text: str) -> None:
         """Index a new entry."""
@@ -45,6 +41,19 @@ class Retriever(Protocol):
 
     def search(self, query: str, k: int) -> list[tuple[int, float]]:
         """Return at most ``k`` pairs ``(id, score)``, best first, equal scores by ascending id."""
+        ...
+
+
+@runtime_checkable
+class ForkableRetriever(Retriever, Protocol):
+    """A retriever that can be started anew and copied cheaply, as this package's own can."""
+
+    def fresh(self, task_id: str) -> ForkableRetriever:
+        """Return an empty retriever with the same settings, for an episode of task ``task_id``."""
+        ...
+
+    def fork(self) -> ForkableRetriever:
+        """Return an independent copy with the same entries; cheap, copy-on-write where that pays."""
         ...
 
 

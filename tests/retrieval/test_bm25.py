@@ -1,0 +1,297 @@
+"""BM25: its scores are the reference library's at every moment, whatever was written before."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import random
+from unittest import mock
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule
+from rank_bm25 import BM25Plus
+
+from atommem_env.retrieval import bm25
+from atommem_env.retrieval.bm25 import BM25
+from atommem_env.text import tokens
+
+# Few words, so that entries share some and scores tie; some that casefold, compose or split in other ways.
+WORDS = (
+    "river",
+    "River",
+    "stone",
+    "of",
+    "of",
+    "1984",
+    "Straße",
+    "STRASSE",
+    "ﬁne",
+    "Ⅷ",
+    "東京都",
+    "cafe\u0301",
+    "—",
+    "?!",
+)
+texts = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join)
+
+
+def reference(entries: dict[int, str], query: str, index: BM25) -> dict[int, float]:
+    """Return the scores of all hits, from an index that the reference library builds anew."""
+    words = {id: tokens(text) for id, text in entries.items() if tokens(text)}
+    if not words:
+        return {}
+    plus = BM25Plus(list(words.values()), k1=index.k1, b=index.b, delta=index.delta)
+    scores = dict(zip(words, plus.get_scores(tokens(query)).tolist(), strict=True))
+    return {id: score for id, score in scores.items() if set(tokens(query)) & set(words[id])}
+
+
+def check(index: BM25, entries: dict[int, str], query: str, k: int) -> None:
+    wanted = reference(entries, query, index)
+    found = index.search(query, k)
+    assert len(found) == min(k, len(wanted))
+    for id, score in found:
+        assert score == pytest.approx(wanted.pop(id), abs=1e-9)
+    assert found == sorted(found, key=lambda hit: (-hit[1], hit[0]))
+    if found and wanted:
+        last_id, last_score = found[-1]
+        for id, score in wanted.items():
+            assert score <= last_score + 1e-9
+            assert score < last_score - 1e-9 or id > last_id  # the lower id goes first
+
+
+class Histories(RuleBasedStateMachine):
+    """Any number of forks, each with its own history, beside plain dicts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: list[dict[int, str]] = []
+        self.next_id = 1
+
+    stores = Bundle("stores")
+
+    @rule(
+        target=stores,
+        k1=st.sampled_from([0.5, 1.5]),
+        b=st.sampled_from([0.0, 0.75, 1.0]),
+        delta=st.sampled_from([0.0, 1.0]),
+    )
+    def start(self, k1: float, b: float, delta: float) -> tuple[BM25, dict[int, str]]:
+        return BM25(k1, b, delta), {}
+
+    @rule(target=stores, store=stores)
+    def fork(self, store: tuple[BM25, dict[int, str]]) -> tuple[BM25, dict[int, str]]:
+        return store[0].fork(), dict(store[1])
+
+    @rule(store=stores, contents=st.lists(texts, min_size=1, max_size=4))
+    def add(self, store: tuple[BM25, dict[int, str]], contents: list[str]) -> None:
+        index, entries = store
+        for text in contents:
+            index.add(self.next_id, text)
+            entries[self.next_id] = text
+            self.next_id += 1
+
+    @rule(store=stores, data=st.data(), text=texts)
+    def replace(self, store: tuple[BM25, dict[int, str]], data: st.DataObject, text: str) -> None:
+        index, entries = store
+        if entries:
+            id = data.draw(st.sampled_from(list(entries)))
+            index.replace(id, text)
+            entries[id] = text
+
+    @rule(store=stores, data=st.data())
+    def remove(self, store: tuple[BM25, dict[int, str]], data: st.DataObject) -> None:
+        index, entries = store
+        if entries:
+            id = data.draw(st.sampled_from(list(entries)))
+            index.remove(id)
+            del entries[id]
+
+    @rule(store=stores, query=texts, k=st.integers(1, 8), many=st.booleans())
+    def search(self, store: tuple[BM25, dict[int, str]], query: str, k: int, many: bool) -> None:
+        index, entries = store
+        with mock.patch.object(bm25, "_MANY_POSTINGS", 0 if many else 10**9):
+            check(index, entries, query, k)
+
+
+Histories.TestCase.settings = settings(max_examples=200, stateful_step_count=25, deadline=None)
+TestHistories = Histories.TestCase
+
+
+def make_text(draw: random.Random, length: int) -> str:
+    return " ".join(f"w{int(draw.paretovariate(0.6)) % 997}" for _ in range(length))
+
+
+def test_a_long_history_over_many_entries_gives_the_reference_scores() -> None:
+    draw = random.Random(4)
+    index, entries = BM25(), {}
+    for id in range(1, 301):
+        entries[id] = make_text(draw, draw.randint(0, 80))
+        index.add(id, entries[id])
+        if id % 3 == 0:
+            changed = draw.choice(list(entries))
+            entries[changed] = make_text(draw, 40)
+            index.replace(changed, entries[changed])
+        if id % 4 == 0:
+            gone = draw.choice(list(entries))
+            index.remove(gone)
+            del entries[gone]
+        if id % 20 == 0:
+            for k in (1, 6, 500):
+                check(index, entries, make_text(draw, 10), k)
+
+
+def test_scores_do_not_depend_on_the_history() -> None:
+    draw = random.Random(9)
+    contents = {id: make_text(draw, 30) for id in range(1, 60)}
+    straight, crooked = BM25(), BM25()
+    for id, text in contents.items():
+        straight.add(id, text)
+    for id in reversed(contents):
+        crooked.add(id, "something else")
+    crooked.add(1000, "w1 w2 w3")
+    crooked = crooked.fork()
+    for id, text in contents.items():
+        crooked.replace(id, text)
+    crooked.remove(1000)
+    for _ in range(20):
+        query = make_text(draw, 8)
+        assert straight.search(query, 10) == crooked.search(query, 10)
+
+
+def test_equal_entries_come_in_the_order_of_their_ids() -> None:
+    index = BM25()
+    for id in (7, 3, 9, 1):
+        index.add(id, "the stone bridge")
+    assert [id for id, _ in index.search("bridge", 3)] == [1, 3, 7]
+
+
+def test_entries_that_fit_equally_well_tie_in_whatever_order_the_query_names_their_words() -> None:
+    index = BM25()
+    index.add(1, "red blue blue")
+    index.add(2, "blue red red")
+    for query in ("red blue green", "blue red", "red red blue blue"):
+        (first, high), (second, low) = index.search(query, 2)
+        assert (first, second) == (1, 2)
+        assert high == low
+
+
+def test_a_repeated_query_token_counts_as_often_as_it_stands_there() -> None:
+    index = BM25()
+    index.add(1, "stone bridge")
+    index.add(2, "wooden tower")
+    assert index.search("tower stone stone", 2)[0][0] == 1
+    assert index.search("tower tower stone", 2)[0][0] == 2
+
+
+def test_only_entries_that_share_a_token_are_hits() -> None:
+    index = BM25()
+    index.add(1, "stone bridge")
+    index.add(2, "?! —")
+    index.add(3, "")
+    assert [id for id, _ in index.search("a bridge of glass", 5)] == [1]
+    assert index.search("glass", 5) == []
+    assert index.search("?!", 5) == []
+    assert index.search("bridge", 0) == []
+
+
+def test_the_first_entry_of_a_memory_scores_above_zero() -> None:
+    index = BM25()
+    index.add(1, "stone bridge")
+    assert index.search("bridge", 1)[0][1] > 0
+
+
+def test_a_fork_and_its_origin_do_not_see_each_other_s_writes() -> None:
+    index = BM25()
+    index.add(1, "stone bridge")
+    index.add(2, "stone tower")
+    copied = index.fork()
+    index.replace(1, "glass bridge")
+    copied.remove(2)
+    copied.add(3, "stone gate")
+    grandchild = copied.fork()
+    copied.add(4, "stone wall")
+    assert [id for id, _ in index.search("stone", 9)] == [2]
+    assert [id for id, _ in copied.search("stone", 9)] == [1, 3, 4]
+    assert [id for id, _ in grandchild.search("stone", 9)] == [1, 3]
+
+
+def test_a_write_after_a_fork_copies_no_posting_list_but_those_it_changes() -> None:
+    index = BM25()
+    for id in range(1, 50):
+        index.add(id, f"common word{id}")
+    before = dict(index._tables.postings)
+    copied = index.fork()
+    assert copied._tables is index._tables
+    index.add(100, "common news")
+    after = index._tables.postings
+    assert after["common"] is not before["common"]
+    assert all(after[term] is before[term] for term in before if term != "common")
+    own = after["common"]
+    index.add(101, "common again")
+    assert index._tables.postings["common"] is own
+
+
+def test_slots_of_removed_entries_are_used_again() -> None:
+    index = BM25()
+    for id in range(1, 1001):
+        index.add(id, f"word{id} common")
+        if id > 5:
+            index.remove(id - 5)
+    tables = index._tables
+    assert len(tables.ids) == len(tables.texts) == len(tables.lengths) == 6
+    assert len(tables.postings) == 6
+
+
+def test_fresh_is_empty_and_keeps_the_settings() -> None:
+    index = BM25(k1=2.0, b=0.5, delta=0.25)
+    index.add(1, "stone")
+    fresh = index.fresh("task")
+    assert fresh.search("stone", 1) == []
+    assert (fresh.k1, fresh.b, fresh.delta) == (2.0, 0.5, 0.25)
+
+
+def test_it_deep_copies_as_itself_and_pickles_as_its_settings() -> None:
+    index = BM25(k1=2.0)
+    index.add(1, "stone")
+    assert copy.deepcopy(index) is index
+    loaded = pickle.loads(pickle.dumps(index))
+    assert loaded.search("stone", 1) == []
+    assert loaded.k1 == 2.0
+
+
+def test_the_defaults_are_the_reference_library_s() -> None:
+    plus = BM25Plus([["a"]])
+    index = BM25()
+    assert (index.k1, index.b, index.delta) == (plus.k1, plus.b, plus.delta)
+
+
+def test_writing_to_entries_that_are_or_are_not_there_is_an_error_that_names_them() -> None:
+    index = BM25()
+    index.add(1, "stone")
+    with pytest.raises(ValueError, match="entry 1 is indexed already"):
+        index.add(1, "glass")
+    with pytest.raises(KeyError, match="no entry 2"):
+        index.replace(2, "glass")
+    with pytest.raises(KeyError, match="no entry 2"):
+        index.remove(2)
+    assert [id for id, _ in index.search("stone", 5)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("k1", 0), ("k1", float("inf")), ("b", 1.5), ("b", float("nan")), ("delta", -0.1)]
+)
+def test_a_setting_out_of_range_is_an_error_that_names_it(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name}={value!r}"):
+        BM25(**{name: value})
+
+
+def test_texts_longer_than_the_cache_takes_are_counted_right() -> None:
+    long_text = "stone bridge " * 400
+    index, entries = BM25(), {1: long_text, 2: "stone"}
+    for id, text in entries.items():
+        index.add(id, text)
+    check(index, entries, "stone bridge", 2)
+    index.remove(1)
+    assert index.search("bridge", 2) == []
