@@ -1,0 +1,77 @@
+"""The static workflows, each a policy over the five operations, by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, cast
+
+if TYPE_CHECKING:
+    from atommem_env.baselines.engine import Engine
+    from atommem_env.policies import Policy
+
+POLICIES: Final[dict[str, str]] = {
+    "closed-book": "atommem_env.baselines.closed_book:ClosedBook",
+    "random": "atommem_env.baselines.random_policy:RandomPolicy",
+    "write-everything": "atommem_env.baselines.write_everything:WriteEverything",
+    "write-nothing": "atommem_env.baselines.write_nothing:WriteNothing",
+    "oracle": "atommem_env.baselines.oracle:Oracle",
+    "rag": "atommem_env.baselines.rag:RAG",
+    "memagent": "atommem_env.baselines.memagent:MemAgent",
+}
+"""The policies by name, as entry points."""
+
+
+def make_policy(name: str, engine: str | Engine = "rules", seed: int = 0, **kwargs: Any) -> Policy:
+    """Return a new policy.
+
+    Args:
+        name: one of :data:`POLICIES`, or ``"module:Class"`` of a user's own.
+        engine: what does the policy's language work; passed to policies that take one.
+        seed: the seed of the policy's own generator; passed to policies that take one.
+        **kwargs: the policy's own arguments.
+
+    Raises:
+        ValueError: when there is no such policy, or it does not take an argument; lists what there is.
+    """
+    from atommem_env.resolve import is_reference, resolve
+
+    if name not in POLICIES and not is_reference(name):
+        raise ValueError(
+            f"policy {name!r} is unknown; choose from {sorted(POLICIES)}, or give 'module:Class'"
+        )
+    found = resolve(POLICIES.get(name, name))
+    if not callable(found):
+        if _is_policy(found):
+            return cast("Policy", found)
+        raise ValueError(
+            f"policy {name!r} is a {type(found).__name__}: expected a class, or an object with reset and act"
+        )
+    arguments = _arguments(name, found, {"engine": engine, "seed": seed}, kwargs)
+    made = found(**arguments)
+    if not _is_policy(made):
+        raise ValueError(f"policy {name!r} made a {type(made).__name__}: a policy has reset and act")
+    return cast("Policy", made)
+
+
+def _is_policy(candidate: object) -> bool:
+    return callable(getattr(candidate, "act", None)) and callable(getattr(candidate, "reset", None))
+
+
+def _arguments(
+    name: str, make: Callable[..., object], offered: dict[str, Any], given: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what to call ``make`` with: of what is offered what it takes, and all that was given."""
+    try:
+        parameters = dict(inspect.signature(make).parameters)
+    except ValueError:  # some built-in types do not say what they take
+        parameters = {}
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return {**offered, **given}
+    unknown = [argument for argument in given if argument not in parameters]
+    if unknown:
+        own = sorted(set(parameters) - set(offered))
+        raise ValueError(
+            f"policy {name!r} takes no argument {', '.join(unknown)}; it takes {own or 'none of its own'}"
+        )
+    return {**{key: value for key, value in offered.items() if key in parameters}, **given}

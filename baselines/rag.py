@@ -1,0 +1,48 @@
+"""RAG: the paper's vanilla baseline, which stores every document verbatim and never edits.
+
+Reading: ``Create(title and text)`` for each document, as soon as it is complete; a document that a chunk's
+border cuts is put together from both chunks. Answering: ``Read(question)`` with the environment's ``top_k``
+(6), then the engine's answer from the entries shown. Source: AtomMem, arXiv 2601.08323, section 4 ("Vanilla
+RAG"; each document is stored unchunked).
+"""
+
+from __future__ import annotations
+
+from atommem_env.baselines.common import (
+    DocumentReader,
+    Info,
+    LookThenAnswer,
+    Observation,
+    Operations,
+    document_text,
+)
+from atommem_env.baselines.engine import Engine
+from atommem_env.operations import Create
+
+
+class RAG(LookThenAnswer):
+    """Stores every document, retrieves by the question.
+
+    Between chunks it holds at most the one unfinished document, which is no buffer.
+
+    Args:
+        engine: what does the language work: a name or an engine.
+    """
+
+    name = "rag"
+
+    def __init__(self, engine: str | Engine = "rules") -> None:
+        super().__init__(engine)
+        self._reader = DocumentReader()
+
+    def reset(self, observation: Observation, info: Info) -> None:
+        """Get ready for a new episode."""
+        super().reset(observation, info)
+        self._reader = DocumentReader()
+
+    def read_chunk(self, observation: Observation) -> Operations:
+        """Store the documents that the chunk completes."""
+        return [
+            Create(document_text(document.title, document.text))
+            for document in self._reader.read(observation)
+        ]

@@ -1,0 +1,201 @@
+"""The engine without a model: deterministic rules for answering and compressing.
+
+It is a stand-in for a language model, so that every workflow runs without one, a download or a key. It is
+honest work all the same: it reads only what it is shown, and knows of the world no more than a table of
+countries. Every result made with it names the engine ``rules``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from atommem_env.baselines.comparisons import choose, judge, shared_class
+from atommem_env.baselines.compression import compress
+from atommem_env.baselines.facts import Attribute, attribute_asked
+from atommem_env.baselines.passages import (
+    Mention,
+    Passage,
+    content_stems,
+    lookup,
+    mentions,
+    read_passages,
+    stem,
+)
+from atommem_env.baselines.questions import Question, find_options, read_question
+from atommem_env.baselines.reading import best_span, by_relevance
+from atommem_env.baselines.relations import related_names, relations_asked
+from atommem_env.baselines.spans import dates
+from atommem_env.text import PieceTokenizer, Tokenizer, tokens
+
+_MOST_PASSAGES = 24
+_LEFT_OVER = 4
+_LONGEST_QUESTION = 2_000
+_UNKNOWN = "unknown"
+
+
+class RulesEngine:
+    """Answers by span picking and compresses by choosing sentences; see the module's page.
+
+    To answer, it tells the type of the question, follows the relations that the question names from one
+    passage to the next (*the director of X*), reads facts that stand in set forms, compares two things by
+    their dates, numbers or countries, and else picks the span that fits best.
+
+    Args:
+        tokenizer: what budgets are counted with; the built-in counter by default.
+    """
+
+    name = "rules"
+
+    def __init__(self, tokenizer: Tokenizer | None = None) -> None:
+        self._tokenizer = tokenizer or PieceTokenizer()
+
+    def answer(self, question: str, passages: Sequence[str]) -> str:
+        """Answer ``question`` from ``passages``; never empty.
+
+        Without passages the answer is a guess from the question: *yes*, the first of two options, or
+        *unknown*.
+        """
+        question = question[:_LONGEST_QUESTION]
+        docs = _shortlist(question, read_passages(passages))
+        asked = read_question(question, docs)
+        if not docs:
+            return guess(question)
+        if asked.type == "yes/no":
+            return judge(asked, docs)
+        if asked.type == "option":
+            return choose(asked, docs) or guess(question)
+        return shared_class(asked, docs) or self._span(asked, docs) or guess(question)
+
+    def _span(self, question: Question, passages: Sequence[Passage]) -> str:
+        """Return the fact or the span that answers ``question``, ``""`` when the passages hold none."""
+        fact, target = follow_relations(question, passages)
+        if fact is None and question.type in ("date", "year"):
+            fact = _fact_nearby(question, passages, target)
+        if fact is not None and question.type == "year":
+            fact = next((str(date.key[0]) for date in dates(fact)), fact)
+        return fact or best_span(question, passages, target)
+
+    def compress(self, questions: Sequence[str], memory: str, chunk: str, budget_tokens: int) -> str:
+        """Keep the sentences of ``memory`` and ``chunk`` that share most with ``questions`` and fit."""
+        return compress(questions, memory, chunk, budget_tokens, self._tokenizer)
+
+
+def guess(question: str) -> str:
+    """Return an answer to ``question`` from its words alone."""
+    asked = read_question(question, [])
+    if asked.type == "yes/no":
+        return "yes"
+    options = find_options(question, [])
+    return options[0] if options and options[0].strip() else _UNKNOWN
+
+
+def _shortlist(question: str, passages: list[Passage]) -> list[Passage]:
+    """Return the passages worth reading: all of a few, else those that share most words with the question.
+
+    Passages that the chosen ones name come along, since a question often leads to them.
+    """
+    if len(passages) <= _MOST_PASSAGES:
+        return passages
+    wanted = set(content_stems(question))
+    named = {id(mention.passage) for mention in mentions(question, passages)}
+    order = sorted(
+        range(len(passages)),
+        key=lambda place: (id(passages[place]) not in named, -len(wanted & passages[place].stems), place),
+    )
+    half = _MOST_PASSAGES // 2
+    chosen = [passages[place] for place in order[:half]]
+    text = "\n".join(passage.text for passage in chosen[: half // 2])
+    onward = [mention.passage for mention in mentions(text, passages)]
+    rest = [passages[place] for place in order[half:]]
+    return list(dict.fromkeys([*chosen, *onward, *rest]))[:_MOST_PASSAGES]
+
+
+def follow_relations(question: Question, passages: Sequence[Passage]) -> tuple[str | None, Passage | None]:
+    """Follow the relations that ``question`` names from the passage it names.
+
+    Returns:
+        The fact at the end, when the question asks for one in a set form, and the passage that was reached.
+    """
+    anchors = mentions(question.text, passages)
+    asked = attribute_asked(question.text)
+    for anchor in anchors:
+        name, target = _walk(question, anchor, passages)
+        if target is None and name is None:
+            continue
+        if _left_over(question, anchor) > _LEFT_OVER:
+            return None, target
+        fact = _fact(question, name, target, anchor, asked)
+        if fact is not None:
+            return fact, target
+        if target is not None and target is not anchor.passage:
+            return None, target
+    return None, None
+
+
+def _fact_nearby(question: Question, passages: Sequence[Passage], target: Passage | None) -> str | None:
+    """Return the attribute that ``question`` asks for, of the passage that it most likely is about."""
+    attribute = attribute_asked(question.text)
+    if attribute is None:
+        return None
+    about = [target] if target is not None else by_relevance(question, passages)
+    facts = (attribute(passage) for passage in about)
+    return next((fact for fact in facts if fact is not None), None)
+
+
+def _walk(
+    question: Question, anchor: Mention, passages: Sequence[Passage]
+) -> tuple[str | None, Passage | None]:
+    """Return the name and the passage that the question's relations lead to, nearest relation first."""
+    here = anchor.passage
+    name: str | None = None
+    steps = [
+        (min(abs(place - anchor.start), abs(place - anchor.end)), asked.relation)
+        for asked in relations_asked(question.text)
+        for place in (len(tokens(question.text[: asked.start])),)
+        if not anchor.start <= place < anchor.end
+    ]
+    steps.sort(key=lambda step: step[0])
+    for number, (_, wanted) in enumerate(steps):
+        found = related_names(here, wanted)
+        onward = _first_passage(found, here, passages)
+        if onward is None:
+            last = number == len(steps) - 1
+            return (found[0], None) if found and last else (None, None)
+        here = onward
+        name = onward.name
+    return name, here
+
+
+def _first_passage(found: Sequence[str], here: Passage, passages: Sequence[Passage]) -> Passage | None:
+    """Return the first passage, other than ``here``, that is about one of the names ``found``."""
+    for name in found:
+        onward = lookup(name, passages)
+        if onward is not None and onward is not here:
+            return onward
+    return None
+
+
+def _left_over(question: Question, anchor: Mention) -> int:
+    """Return how many content words of the question neither the name nor a relation accounts for."""
+    text = question.text
+    for asked in relations_asked(text):
+        text = asked.relation.asked.sub(" ", text)
+    named = {stem(word) for word in anchor.passage.title_words}
+    return len(set(content_stems(text)) - named - _FORM_STEMS)
+
+
+_FORM_STEMS = frozenset(
+    content_stems(
+        "film song movie album book novel date place cause birth born death die died nationality country name"
+    )
+)
+
+
+def _fact(
+    question: Question, name: str | None, target: Passage | None, anchor: Mention, asked: Attribute | None
+) -> str | None:
+    if asked is not None:
+        return asked(target) if target is not None else None
+    if question.type == "person" and (target is None or target is not anchor.passage):
+        return name
+    return None
