@@ -12,7 +12,6 @@ from atommem_env.data.sources import open_dataset
 from atommem_env.data.world import KINDS, WorldConfig
 from atommem_env.env import MemoryEnv
 
-
 WORLD = Benchmark(
     name="world",
     title="the generated world",

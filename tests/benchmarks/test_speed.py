@@ -61,7 +61,9 @@ def test_step(benchmark: Any, sample: QADataset) -> None:
     env = MemoryEnv(sample, num_docs=800, num_questions=10, chunk_tokens=200, chunk_overlap=0)
     env.reset(seed=0, options={"task_index": 0})
     env.step([Create(text(generator, 60)) for _ in range(200)])
-    actions = iter([[Delete(n + 1), Create(text(generator, 60)), Read(text(generator, 8))] for n in range(300)])
+    actions = iter(
+        [[Delete(n + 1), Create(text(generator, 60)), Read(text(generator, 8))] for n in range(300)]
+    )
     benchmark.pedantic(env.step, setup=lambda: ((next(actions),), {}), rounds=250)
 
 

@@ -1,0 +1,50 @@
+"""A progress bar on the terminal: episodes done, and the time that is left."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+
+Advance = Callable[[], None]
+
+
+@contextlib.contextmanager
+def progress_bar(total: int, done: int, show: bool) -> Iterator[Advance]:
+    """Show a bar on standard error while the context lasts; yields what is called after each episode.
+
+    Args:
+        total: all episodes of the run.
+        done: those that are there already.
+        show: whether to; nothing is shown either when standard error is no terminal.
+    """
+    if not show or not sys.stderr.isatty() or done == total:
+        yield lambda: None
+        return
+    try:
+        import rich.progress
+    except ImportError:
+        with _plain_bar(total, done) as advance:
+            yield advance
+        return
+    from rich.console import Console
+
+    columns = (
+        rich.progress.TextColumn("episodes"),
+        rich.progress.BarColumn(),
+        rich.progress.MofNCompleteColumn(),
+        rich.progress.TimeElapsedColumn(),
+        rich.progress.TextColumn("left"),
+        rich.progress.TimeRemainingColumn(),
+    )
+    with rich.progress.Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("episodes", total=total, completed=done)
+        yield lambda: bar.advance(task)
+
+
+@contextlib.contextmanager
+def _plain_bar(total: int, done: int) -> Iterator[Advance]:
+    from tqdm import tqdm
+
+    with tqdm(total=total, initial=done, desc="episodes", unit="episode") as bar:
+        yield lambda: bar.update() and None

@@ -1,0 +1,102 @@
+"""The arguments of an environment are those of its signatures, with the help of its docstrings."""
+
+from __future__ import annotations
+
+import sys
+import types
+from typing import Any
+
+import gymnasium as gym
+import pytest
+
+from atommem_env.registration import ENVS
+from atommem_env.runs import RunError
+from atommem_env.runs.arguments import (
+    REQUIRED,
+    check_arguments,
+    docstring_arguments,
+    env_arguments,
+    find_spec,
+)
+
+
+class Base:
+    """A base.
+
+    Args:
+        positional: only for subclasses.
+        size: the size, which
+            takes two lines.
+    """
+
+    def __init__(self, positional: int, *, size: int = 3, **kwargs: Any) -> None:
+        pass
+
+
+class Derived(Base):
+    """A derived one.
+
+    Args:
+        name: a ``name`` of :class:`~package.Thing`.
+        **kwargs: the arguments of Base.
+    """
+
+    def __init__(self, name: str, other: int = 2, **kwargs: Any) -> None:
+        super().__init__(1, **kwargs)
+
+
+def spec(**kwargs: Any) -> gym.envs.registration.EnvSpec:
+    return gym.envs.registration.EnvSpec("Derived-v0", entry_point=Derived, kwargs=kwargs)
+
+
+def test_a_subclass_has_its_own_arguments_and_its_bases_keyword_only_ones() -> None:
+    found = env_arguments(spec())
+    assert list(found) == ["name", "other", "size"]
+    assert found["name"].default is REQUIRED
+    assert (found["other"].default, found["size"].default) == (2, 3)
+
+
+def test_help_is_one_line_without_markup() -> None:
+    found = env_arguments(spec())
+    assert found["name"].help == "a name of package.Thing."
+    assert found["size"].help == "the size, which takes two lines."
+    assert found["other"].help == ""
+
+
+def test_what_the_specification_sets_is_the_default() -> None:
+    assert env_arguments(spec(name="x"))["name"].default == "x"
+
+
+def test_a_docstring_without_arguments_gives_none() -> None:
+    assert docstring_arguments("Says nothing.") == {}
+    assert docstring_arguments(None) == {}
+
+
+@pytest.mark.parametrize("id", ENVS)
+def test_every_argument_of_our_environments_has_help(id: str) -> None:
+    found = env_arguments(find_spec(id))
+    assert {"num_docs", "capacity", "source", "split"} <= set(found)
+    assert [name for name, argument in found.items() if not argument.help] == []
+
+
+def test_an_unknown_argument_is_refused_with_the_nearest_and_all_others() -> None:
+    with pytest.raises(RunError, match=r"no argument 'siez' \(did you mean 'size'\?\).*name, other, size"):
+        check_arguments("Derived-v0", {"name": "x", "siez": 1}, env_arguments(spec()))
+
+
+def test_a_missing_required_argument_is_refused() -> None:
+    with pytest.raises(RunError, match="requires the argument 'name'"):
+        check_arguments("Derived-v0", {}, env_arguments(spec()))
+
+
+def test_an_unknown_environment_is_refused_with_the_nearest() -> None:
+    with pytest.raises(RunError, match="did you mean 'AtomMem-HotpotQA-v0'"):
+        find_spec("AtomMem-HotPotQA")
+
+
+def test_an_environment_of_a_module_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "their_module", types.ModuleType("their_module"))
+    monkeypatch.setitem(gym.registry, "Theirs-v0", spec())
+    assert find_spec("their_module:Theirs-v0").id == "Derived-v0"
+    with pytest.raises(RunError, match="module 'no_such_module' cannot be imported"):
+        find_spec("no_such_module:Theirs-v0")
