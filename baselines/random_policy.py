@@ -2,8 +2,9 @@
 
 Reading: up to three operations: Creates of sentences of the chunk, Reads of its words, Updates and Deletes
 of ids it knows, the scratchpad included. Answering: at random a look (a Read of some words shown) or an
-answer of one to four words that stand in a row in a text shown. Its generator is seeded by (seed, task), so
-that an episode is the same whatever ran before it.
+answer of one to four words that stand in a row in the memory shown; never words of the question, which would
+be a guess between the options it names. Its generator is seeded by (seed, task), so that an episode is the
+same whatever ran before it.
 """
 
 from __future__ import annotations
@@ -50,46 +51,36 @@ class RandomPolicy:
         if observation["phase"] == READING:
             count = self._generator.randint(0, _MOST_OPERATIONS)
             return [self._operation(observation) for _ in range(count)]
+        memory = [observation["scratchpad"], *shown_entries(observation)]
         if self._generator.random() < _LOOK:
-            return [Read(self._words(observation))]
-        return [Answer(self._words(observation))]
+            return [Read(self._words([*memory, *observation["questions"]]))]
+        return [Answer(self._words(memory))]
 
     def _note(self, observation: Observation) -> None:
         """Keep the list of ids that exist, from what came of the last action."""
         for result in observation["results"]:
             if result["op"] == "create" and result["ok"]:
                 self._ids.append(result["id"])
-            gone = (
-                result["evicted"]
-                if result["op"] == "create"
-                else result["id"]
-                if result["op"] == "delete"
-                else None
-            )
-            if gone in self._ids:
-                self._ids.remove(gone)
+            if result["op"] == "delete" and result["id"] in self._ids:
+                self._ids.remove(result["id"])
+            if result["evicted"] in self._ids:
+                self._ids.remove(result["evicted"])
 
     def _operation(self, observation: Observation) -> Operation:
         kind = self._generator.choices(_KINDS, _WEIGHTS)[0]
         if kind == "create":
             return Create(self._sentence(observation))
         if kind == "read":
-            return Read(self._words(observation))
+            return Read(self._words([observation["chunk"], *observation["questions"]]))
         id = self._generator.choice([SCRATCHPAD, *self._ids])
         return Update(id, self._sentence(observation)) if kind == "update" else Delete(id)
 
     def _sentence(self, observation: Observation) -> str:
         return self._generator.choice(sentences(observation["chunk"]) or ["nothing"])
 
-    def _words(self, observation: Observation) -> str:
-        """Return one to four words that stand in a row in a text shown."""
-        shown = [
-            observation["chunk"],
-            observation["scratchpad"],
-            *shown_entries(observation),
-            *observation["questions"],
-        ]
-        words = self._generator.choice([text for text in shown if text.strip()] or ["nothing"]).split()
+    def _words(self, texts: list[str]) -> str:
+        """Return one to four words that stand in a row in one of ``texts``."""
+        words = self._generator.choice([text for text in texts if text.strip()] or ["nothing"]).split()
         count = self._generator.randint(1, min(_MOST_WORDS, len(words)))
         start = self._generator.randint(0, len(words) - count)
         return " ".join(words[start : start + count])

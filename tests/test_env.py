@@ -763,7 +763,8 @@ def test_random_actions_never_raise_and_every_episode_ends() -> None:
     generator = random.Random(0)
     env = make(capacity=4, overflow="evict_oldest", entry_tokens=20, early_answer=True, max_steps=40)
     junk: list[Any] = [
-        None, 0, "x", {}, {"op": 1}, {"op": "create"}, {"op": "read", "query": "x", "k": 99}, Create(1), [], Update(None, "x"),
+        None, 0, "x", {}, {"op": 1}, {"op": "create"}, {"op": "read", "query": "x", "k": 99}, Create(1), [],
+        Update(None, "x"),
         {"op": "update", "id": 10**30, "content": "x"}, Delete(-3), Create("\ud800"), Answer("x" * 5000), Read("?!"),
         float("nan"), {"op": "answer", "content": None}, {1: 2}, Answer(""), object(),
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 
@@ -57,7 +58,7 @@ def test_sentences(text: str, expected: list[str]) -> None:
 @given(st.text(max_size=200))
 def test_sentences_leave_nothing_out_and_do_not_overlap(text: str) -> None:
     spans = sentence_spans(text)
-    assert all(left[1] <= right[0] for left, right in zip(spans, spans[1:], strict=False))
+    assert all(left[1] <= right[0] for left, right in itertools.pairwise(spans))
     assert "".join("".join(text[a:b] for a, b in spans).split()) == "".join(text.split())
     assert all(text[a:b] == text[a:b].strip() != "" for a, b in spans)
 
