@@ -31,6 +31,7 @@ from atommem_env.operations import (
     Read,
     Reason,
     Update,
+    as_index,
     kind_of,
     parse,
 )
@@ -257,20 +258,18 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         self._top_k = _at_least("top_k", top_k, 1)
         if top_k > MAX_K:
             raise ValueError(f"top_k={top_k!r}: expected an int from 1 to {MAX_K}")
-        self._capacity = None if capacity is None else _at_least("capacity", capacity, 1)
+        self._capacity = _bound("capacity", capacity)
         self._overflow = overflow
         MemoryStore(
             partial(self._make_retriever, ""), self._capacity, overflow
         )  # refuses a wrong overflow rule now
-        self._entry_tokens = None if entry_tokens is None else _at_least("entry_tokens", entry_tokens, 1)
-        self._scratchpad_tokens = (
-            None if scratchpad_tokens is None else _at_least("scratchpad_tokens", scratchpad_tokens, 1)
-        )
+        self._entry_tokens = _bound("entry_tokens", entry_tokens)
+        self._scratchpad_tokens = _bound("scratchpad_tokens", scratchpad_tokens)
         self._operations = _check_operations(operations)
         self._scratchpad = bool(scratchpad)
         self._storage = bool(storage)
         self._max_looks = _at_least("max_looks", max_looks, 0)
-        self._max_steps = None if max_steps is None else _at_least("max_steps", max_steps, 1)
+        self._max_steps = _bound("max_steps", max_steps)
         self._early_answer = bool(early_answer)
         if reward_timing not in ("terminal", "immediate"):
             raise ValueError(f"reward_timing={reward_timing!r}: expected 'terminal' or 'immediate'")
@@ -739,11 +738,17 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         return {**self.__dict__, "_executor": None, "_next": None}
 
 
-def _at_least(name: str, value: Any, low: int) -> int:
+def _at_least(name: str, value: Any, low: int, otherwise: str = "") -> int:
     """Return ``value`` as an int when it is one (a NumPy integer too) of at least ``low``, else raise ValueError."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < low:
-        raise ValueError(f"{name}={value!r}: expected an int of at least {low}")
-    return int(value.__index__())
+    number = as_index(value)
+    if number is None or number < low:
+        raise ValueError(f"{name}={value!r}: expected an int of at least {low}{otherwise}")
+    return number
+
+
+def _bound(name: str, value: Any) -> int | None:
+    """Return ``value`` as an int of at least 1, or ``None`` for no bound, else raise ValueError."""
+    return None if value is None else _at_least(name, value, 1, ", or None for no bound")
 
 
 def _check_operations(operations: Sequence[str]) -> tuple[str, ...]:
