@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 import gymnasium as gym
 from gymnasium.error import InvalidAction, ResetNeeded
 
+from atommem_env.checks import at_least, bound, one_of
 from atommem_env.data.benchmark import Benchmark
 from atommem_env.data.sources import open_dataset
 from atommem_env.documents import DocumentPiece, split_documents
 from atommem_env.evidence import EvidenceTracker
-from atommem_env.memory import MemoryStore
+from atommem_env.memory import OVERFLOWS, MemoryStore
 from atommem_env.operations import (
     KINDS,
     MAX_K,
@@ -31,7 +32,6 @@ from atommem_env.operations import (
     Read,
     Reason,
     Update,
-    as_index,
     kind_of,
     parse,
 )
@@ -244,7 +244,7 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         render_mode: str | None = None,
     ) -> None:
         self._tokenizer = make_tokenizer(tokenizer)
-        built_in = isinstance(self._tokenizer, PieceTokenizer)
+        built_in = type(self._tokenizer) is PieceTokenizer
         self._tasks = TaskSequence(
             dataset,
             num_docs,
@@ -255,32 +255,23 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         )
         self._make_retriever = make_retriever(retriever, encoder=encoder, fusion_weights=fusion_weights)
         self._reward = make_reward(reward)
-        self._top_k = _at_least("top_k", top_k, 1)
+        self._top_k = at_least("top_k", top_k, 1)
         if top_k > MAX_K:
             raise ValueError(f"top_k={top_k!r}: expected an int from 1 to {MAX_K}")
-        self._capacity = _bound("capacity", capacity)
-        self._overflow = overflow
-        MemoryStore(
-            partial(self._make_retriever, ""), self._capacity, overflow
-        )  # refuses a wrong overflow rule now
-        self._entry_tokens = _bound("entry_tokens", entry_tokens)
-        self._scratchpad_tokens = _bound("scratchpad_tokens", scratchpad_tokens)
+        self._capacity = bound("capacity", capacity)
+        self._overflow = one_of("overflow", overflow, OVERFLOWS)
+        self._entry_tokens = bound("entry_tokens", entry_tokens)
+        self._scratchpad_tokens = bound("scratchpad_tokens", scratchpad_tokens)
         self._operations = _check_operations(operations)
         self._scratchpad = bool(scratchpad)
         self._storage = bool(storage)
-        self._max_looks = _at_least("max_looks", max_looks, 0)
-        self._max_steps = _bound("max_steps", max_steps)
+        self._max_looks = at_least("max_looks", max_looks, 0)
+        self._max_steps = bound("max_steps", max_steps)
         self._early_answer = bool(early_answer)
-        if reward_timing not in ("terminal", "immediate"):
-            raise ValueError(f"reward_timing={reward_timing!r}: expected 'terminal' or 'immediate'")
-        self._immediate = reward_timing == "immediate"
+        self._immediate = one_of("reward_timing", reward_timing, ("terminal", "immediate")) == "immediate"
         self._evidence_threshold = float(evidence_threshold)
         EvidenceTracker((), (), (), self._evidence_threshold)  # refuses a threshold out of range now
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(
-                f"render_mode={render_mode!r}: expected None or one of {self.metadata['render_modes']}"
-            )
-        self.render_mode = render_mode
+        self.render_mode = one_of("render_mode", render_mode, (None, *self.metadata["render_modes"]))
         self._prefetch = bool(prefetch)
         self._executor: ThreadPoolExecutor | None = None
         self._next: tuple[int, Future[Task]] | None = None
@@ -718,7 +709,7 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
             )
         if options.get("task_index") is None:
             return int(self.np_random.integers(EPOCHS * self._tasks.num_tasks))
-        return _at_least("task_index", options["task_index"], 0)
+        return at_least("task_index", options["task_index"], 0)
 
     def _build(self, index: int) -> Task:
         prefetched, self._next = self._next, None
@@ -736,19 +727,6 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_executor": None, "_next": None}
-
-
-def _at_least(name: str, value: Any, low: int, otherwise: str = "") -> int:
-    """Return ``value`` as an int when it is one (a NumPy integer too) of at least ``low``, else raise ValueError."""
-    number = as_index(value)
-    if number is None or number < low:
-        raise ValueError(f"{name}={value!r}: expected an int of at least {low}{otherwise}")
-    return number
-
-
-def _bound(name: str, value: Any) -> int | None:
-    """Return ``value`` as an int of at least 1, or ``None`` for no bound, else raise ValueError."""
-    return None if value is None else _at_least(name, value, 1, ", or None for no bound")
 
 
 def _check_operations(operations: Sequence[str]) -> tuple[str, ...]:

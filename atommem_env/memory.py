@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from atommem_env.checks import bound, one_of
 from atommem_env.operations import Reason
 from atommem_env.retrieval.base import Retriever
 
@@ -37,14 +38,8 @@ class MemoryStore:
     def __init__(
         self, make_retriever: Callable[[], Retriever], capacity: int | None = None, overflow: str = "refuse"
     ) -> None:
-        if capacity is not None and capacity < 1:
-            raise ValueError(
-                f"capacity={capacity!r}: expected None (no bound) or at least 1; storage=False switches the store off"
-            )
-        if overflow not in OVERFLOWS:
-            raise ValueError(f"overflow={overflow!r}: expected one of {OVERFLOWS}")
-        self.capacity = capacity
-        self.overflow = overflow
+        self.capacity = bound("capacity", capacity)
+        self.overflow = one_of("overflow", overflow, OVERFLOWS)
         self.scratchpad = ""
         self.next_id = 1
         self._make_retriever = make_retriever

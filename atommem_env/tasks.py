@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from atommem_env.checks import at_least
 from atommem_env.data.records import Document, Question
 from atommem_env.documents import SEPARATOR, header
 from atommem_env.permutation import Permutation
@@ -133,21 +134,22 @@ class TaskSequence:
         tokenizer: Tokenizer | None = None,
     ) -> None:
         low, high = check_num_questions(num_questions)
+        num_docs = at_least("num_docs", num_docs, 1)
+        chunk_tokens = at_least("chunk_tokens", chunk_tokens, 1)
+        chunk_overlap = at_least("chunk_overlap", chunk_overlap, 0)
         if dataset.num_questions < low:
             raise ValueError(
                 f"num_questions={num_questions!r}: {dataset.source} has only {dataset.num_questions} questions"
             )
-        if num_docs < 1:
-            raise ValueError(f"num_docs={num_docs!r}: expected at least 1")
         if dataset.num_paragraphs < num_docs:
             raise ValueError(
                 f"num_docs={num_docs}: {dataset.source} has only {dataset.num_paragraphs} paragraphs; "
                 f"pass num_docs={dataset.num_paragraphs} or less, or a larger source"
             )
-        if not (chunk_tokens >= 1 and 0 <= chunk_overlap < chunk_tokens):
+        if chunk_overlap >= chunk_tokens:
             raise ValueError(
-                f"chunk_tokens={chunk_tokens!r}, chunk_overlap={chunk_overlap!r}: expected at least one token, and "
-                "an overlap from 0 to chunk_tokens - 1"
+                f"chunk_overlap={chunk_overlap}: expected less than chunk_tokens={chunk_tokens}, so that every chunk "
+                "shows something new"
             )
         self.dataset = dataset
         self.num_docs = num_docs
