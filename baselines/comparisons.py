@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from atommem_env.baselines.chains import country_stated, maker_of, newest_first, reach_each
 from atommem_env.baselines.facts import (
     country,
     country_of,
@@ -13,6 +14,7 @@ from atommem_env.baselines.facts import (
     life,
     nationality,
 )
+from atommem_env.baselines.links import NOW
 from atommem_env.baselines.passages import Passage, content_stems, lookup, mentions, stem
 from atommem_env.baselines.places import ADJECTIVES, COUNTRIES, places_named
 from atommem_env.baselines.questions import Question
@@ -66,12 +68,34 @@ def _began(passage: Passage) -> Value | None:
     return _born(passage) or _happened(passage)
 
 
+_AMOUNTS: Final = tuple(
+    (re.compile(rf"\b(?:{asked})\b", re.IGNORECASE), frozenset(content_stems(stated)))
+    for asked, stated in (
+        (
+            r"towns?|cit(?:y|ies)|villages?|populat\w+|inhabitants",
+            "population inhabitants residents people census",
+        ),
+        (r"employees|staff|workforce", "employees employs staff workers workforce people"),
+        (r"tall(?:er|est)?|high(?:er|est)?|height", "tall high height metres meters feet"),
+        (r"long(?:er|est)?|short(?:er|est)?|length", "long length metres meters feet kilometres miles"),
+    )
+)
+"""Words that ask for an amount, with the stems of words that state it."""
+
+
 def _amount(question: Question) -> Measure:
+    wanted = set(question.stems)
+    for asked, stated in _AMOUNTS:
+        if asked.search(question.text):
+            wanted |= stated
+
     def measure(passage: Passage) -> Value | None:
-        wanted = set(question.stems)
         best: tuple[int, float] | None = None
         for sentence in passage.sentences:
+            when = dates(sentence.text)
             for span in numbers(sentence.text):
+                if any(date.start <= span.start < date.end for date in when):
+                    continue
                 near = len(
                     wanted & set(content_stems(sentence.text[max(0, span.start - 60) : span.end + 60]))
                 )
@@ -108,7 +132,8 @@ def _rule(asked: str, measure: Measure | None, largest: bool) -> _Rule:
 _RULES: Final = (
     _rule(r"\b(?:died|passed away)\b.*\b(?:first|earlier|before)\b|\bfirst to die\b", _died, False),
     _rule(r"\b(?:died|passed away)\b.*\b(?:later|last|recently|after)\b", _died, True),
-    _rule(r"\b(?:lived|live)\b.*\blonger\b|\blonger life\b", _age, True),
+    _rule(r"\b(?:lived|live)\b.*\blonger\b|\b(?:longer life|(?:greater|older|higher) age)\b", _age, True),
+    _rule(r"\b(?:lived|live)\b.*\bshorter\b|\b(?:shorter life|(?:younger|lower) age)\b", _age, False),
     _rule(r"\byounger\b|\byoungest\b|\bborn\b.*\b(?:later|last|recently|after)\b", _born, True),
     _rule(r"\bborn\b.*\b(?:first|earlier|before)\b|\bborn\b", _born, False),
     _rule(r"\b(?:older|oldest|elder)\b", _began, False),
@@ -133,9 +158,21 @@ def choose(question: Question, passages: Sequence[Passage]) -> str:
     winner = None
     if rule is not None and len(known) == 2:
         measure = rule.measure or _amount(question)
-        left, right = (measure(hop(question.text, passage, passages)) for passage in known)
+        left, right = (_value(measure, question.text, passage, passages) for passage in known)
         winner = _compare(left, right, rule)
     return options[_better_supported(question, found) if winner is None else winner]
+
+
+def _value(measure: Measure, text: str, passage: Passage, passages: Sequence[Passage]) -> Value | None:
+    """Return the value of what ``text`` means by ``passage``, the latest one when it asks for the present."""
+    meant = hop(text, passage, passages)
+    if NOW.search(text):
+        alike = [other for other in passages if other.name_words == meant.name_words]
+        for newer in newest_first(alike):
+            value = measure(newer)
+            if value is not None:
+                return value
+    return measure(meant)
 
 
 def _compare(left: Value | None, right: Value | None, rule: _Rule) -> int | None:
@@ -192,7 +229,7 @@ def hop(text: str, passage: Passage, passages: Sequence[Passage]) -> Passage:
             onward = lookup(name, passages)
             if onward is not None and onward is not passage:
                 return onward
-    return passage
+    return maker_of(text, passage, passages) or passage
 
 
 # --- yes or no --------------------------------------------------------------------------------------
@@ -219,6 +256,9 @@ def judge(question: Question, passages: Sequence[Passage]) -> str:
     if not subjects:
         return "yes"
     if len(subjects) > 1 and _SAME.search(text):
+        ends = [] if _SAME_COUNTRY.search(text) else reach_each(question, passages)
+        if ends:
+            return "yes" if len({tuple(tokens(end)) for end in ends}) == 1 else "no"
         return "yes" if _share(text, subjects) else "no"
     return "yes" if all(_holds(question, subject) for subject in subjects) else "no"
 
@@ -256,7 +296,7 @@ def _country(passage: Passage) -> str | None:
         words = nationality(passage)
         if words:
             return country_of(words)
-    return country(passage)
+    return country(passage) or country_stated(passage)
 
 
 def _place(text: str, passage: Passage) -> str | None:

@@ -16,7 +16,7 @@ AnswerType: TypeAlias = Literal["yes/no", "option", "person", "place", "date", "
 _AUXILIARY = word_set("is are was were am do does did has have had can could will would should")
 _IMPERATIVES = word_set("name identify give list tell find state")
 _WH = word_set("what which who whom whose when where why how")
-_LAST_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
+_LAST_SENTENCE = re.compile(r"(?<=\w\w[.!?])\s+(?=[A-Z])")
 _OR = re.compile(r",?\s+or\s+", re.IGNORECASE)
 _PERSON_NOUNS: Final = word_set(
     """
@@ -38,7 +38,8 @@ _PLACE_NOUNS: Final = word_set(
 _KNOWN_NOUNS = _PERSON_NOUNS | _PLACE_NOUNS | {"year", "date"}
 _PREDICATE = word_set("the a an have has had is was been born who which that")
 _BETWEEN = re.compile(
-    r"\b(?:between|of)\b.*\b(?:who|which|what)\b.*\b(?:older|younger|first|later|earlier|more|larger|longer)\b"
+    r"\b(?:between|of)\b.*\b(?:who|which|what)\b.*\b(?:older|younger|first|later|earlier|more|less|larger|smaller"
+    r"|longer|shorter|greater|fewer|taller|higher|lower)\b"
     r"|\b(?:older|younger|first|later|earlier|larger|longer)\b.*\bbetween\b",
     re.IGNORECASE,
 )

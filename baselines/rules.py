@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from atommem_env.baselines.chains import follow_chain
 from atommem_env.baselines.comparisons import choose, judge, shared_class
 from atommem_env.baselines.compression import compress
 from atommem_env.baselines.facts import Attribute, attribute_asked
@@ -36,9 +37,9 @@ _UNKNOWN = "unknown"
 class RulesEngine:
     """Answers by span picking and compresses by choosing sentences; see the module's page.
 
-    To answer, it tells the type of the question, follows the relations that the question names from one
-    passage to the next (*the director of X*), reads facts that stand in set forms, compares two things by
-    their dates, numbers or countries, and else picks the span that fits best.
+    To answer, it tells the type of the question, unrolls a nested one from the inside out (*the mother of the
+    director of X*), follows relations from one passage to the next, reads facts that stand in set forms,
+    compares two things by their dates, numbers or countries, and else picks the span that fits best.
 
     Args:
         tokenizer: what budgets are counted with; the built-in counter by default.
@@ -68,16 +69,23 @@ class RulesEngine:
 
     def _span(self, question: Question, passages: Sequence[Passage]) -> str:
         """Return the fact or the span that answers ``question``, ``""`` when the passages hold none."""
+        reached = follow_chain(question, passages)
+        if reached is not None:
+            return _year_only(reached) if question.type == "year" else reached
         fact, target = follow_relations(question, passages)
         if fact is None and question.type in ("date", "year"):
             fact = _fact_nearby(question, passages, target)
         if fact is not None and question.type == "year":
-            fact = next((str(date.key[0]) for date in dates(fact)), fact)
+            fact = _year_only(fact)
         return fact or best_span(question, passages, target)
 
     def compress(self, questions: Sequence[str], memory: str, chunk: str, budget_tokens: int) -> str:
         """Keep the sentences of ``memory`` and ``chunk`` that share most with ``questions`` and fit."""
         return compress(questions, memory, chunk, budget_tokens, self._tokenizer)
+
+
+def _year_only(fact: str) -> str:
+    return next((str(date.key[0]) for date in dates(fact)), fact)
 
 
 def guess(question: str) -> str:
