@@ -9,6 +9,7 @@ config.read(sys.argv[1])
 blocks = [
     config["options"]["install_requires"],
     config["options.extras_require"]["cli"],
+    config["options.extras_require"]["llm"],
     config["options.extras_require"]["test"],
 ]
 for line in "\n".join(blocks).splitlines():

@@ -12,6 +12,7 @@ from atommem_env.operations import SCRATCHPAD, Answer, Create, Delete, Operation
 from atommem_env.policies import Policy, Trace, rollout
 from atommem_env.registration import register_envs
 from atommem_env.runs import evaluate
+from atommem_env.vector import MemoryVectorEnv
 from atommem_env.wrappers import RecordTrace, TextProtocol
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Delete",
     "GeneratedDataWarning",
     "MemoryEnv",
+    "MemoryVectorEnv",
     "OperationResult",
     "Policy",
     "QADataset",

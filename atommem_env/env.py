@@ -43,7 +43,10 @@ from atommem_env.tasks import Task, TaskSequence
 from atommem_env.text import PieceTokenizer, Tokenizer, clean, make_tokenizer
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from atommem_env.data.dataset import QADataset
+    from atommem_env.retrieval.encoders import CachedEncoder, Kind
 
 READING: Final = 0
 ANSWERING: Final = 1
@@ -92,6 +95,7 @@ class _Episode:
     looks: int = 0
     tokens_shown: int = 0
     tokens_written: int = 0
+    paid: float = 0.0
 
     @property
     def over(self) -> bool:
@@ -275,6 +279,7 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         self._prefetch = bool(prefetch)
         self._executor: ThreadPoolExecutor | None = None
         self._next: tuple[int, Future[Task]] | None = None
+        self._offered: Task | None = None
         self._episode: _Episode | None = None
         self.action_space = ActionSpace(self._operations, self._scratchpad)
         self.observation_space = observation_space()
@@ -329,17 +334,21 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
             InvalidAction: when ``action`` is not a list or tuple.
             ResetNeeded: before the first reset, and after the end of an episode.
         """
-        episode = self._episode
-        if episode is None or episode.over:
-            when = "before the first reset" if episode is None else "after the end of the episode"
-            raise ResetNeeded(f"step was called {when}: call reset() first")
-        if not isinstance(action, (list, tuple)):
-            raise InvalidAction(
-                f"an action is a list or tuple of operations, such as [Create('...'), Read('...')]; got "
-                f"{type(action).__name__}. A single operation goes into a list; no operation at all is []"
-            )
+        self.begin_step(action)
+        return self.end_step()
+
+    def begin_step(self, action: Sequence[Operation]) -> None:
+        """Carry out the first half of :meth:`step`: run the operations and move the cursor, show nothing yet.
+
+        A vector environment begins all its episodes' steps, encodes their :meth:`pending_texts` in one call,
+        and ends them.
+
+        Raises:
+            InvalidAction: when ``action`` is not a list or tuple.
+            ResetNeeded: before the first reset, and after the end of an episode.
+        """
+        episode = self.check_action(action)
         step = _Step()
-        before = self._earned(episode)
         episode.results = tuple([self._run(episode, step, item) for item in action])
         episode.steps += 1
         self._move(episode, step, [kind_of(item) for item in action])
@@ -351,20 +360,75 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
             episode.stale = True
         if not episode.over and episode.steps == self._max_steps:
             self._end(episode, truncated=True)
+
+    def end_step(self) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Carry out the second half of :meth:`step`: run the standing queries, and return what step returns."""
+        episode = self._running()
         self._show(episode)
         info: dict[str, Any] = {"task_id": episode.task.id, "results": episode.results}
         if episode.over:
             info["metrics"] = self.metrics()
         reward = 0.0
-        if (
-            self._immediate
-        ):  # differences of the sum so far, so that they add up to exactly the terminal reward
-            reward = self._earned(episode) - before
-        elif episode.over:
-            reward = self._earned(episode)
+        if self._immediate or episode.over:
+            # Differences of the sum so far, so that they add up to exactly the terminal reward.
+            earned = self._earned(episode)
+            reward, episode.paid = earned - episode.paid, earned
         if self.render_mode == "human":
             self.render()
         return self._observation(episode), reward, episode.terminated, episode.truncated, info
+
+    def check_action(self, action: object) -> _Episode:
+        """Return the episode in progress if it can take ``action``; nothing changes.
+
+        Raises:
+            InvalidAction: when ``action`` is not a list or tuple.
+            ResetNeeded: before the first reset, and after the end of an episode.
+        """
+        episode = self._episode
+        if episode is None or episode.over:
+            when = "before the first reset" if episode is None else "after the end of the episode"
+            raise ResetNeeded(f"step was called {when}: call reset() first")
+        if not isinstance(action, (list, tuple)):
+            raise InvalidAction(
+                f"an action is a list or tuple of operations, such as [Create('...'), Read('...')]; got "
+                f"{type(action).__name__}. A single operation goes into a list; no operation at all is []"
+            )
+        return episode
+
+    def observation(self) -> dict[str, Any]:
+        """Return the current observation once more, as a new object.
+
+        Raises:
+            ResetNeeded: before the first reset.
+        """
+        return self._observation(self._running())
+
+    def pending_texts(self) -> list[tuple[CachedEncoder, Kind, str]]:
+        """Return what :meth:`end_step` will have encoded: encoder, kind and text of each, none without a Read.
+
+        A retriever of another make than this package's, without ``pending_texts``, is not asked.
+        """
+        episode = self._episode
+        if episode is None or episode.over or not episode.stale or not episode.queries:
+            return []
+        return episode.store.pending_texts([query for query, _ in episode.queries])
+
+    def sibling(self) -> Self:
+        """Return an environment with the same arguments, not reset yet, with a generator of its own.
+
+        The two share the dataset, the tokenizer, the retriever's settings and the encoder. A subclass that
+        keeps something of an episode's own overrides this.
+        """
+        twin = copy.copy(self)
+        twin._episode = twin._offered = None
+        twin._np_random = twin._np_random_seed = None
+        twin.action_space = ActionSpace(self._operations, self._scratchpad)
+        twin.observation_space = observation_space()
+        return twin
+
+    def offer_task(self, task: Task) -> None:
+        """Let the next reset take ``task`` (of this environment or a sibling) if it is the one to build."""
+        self._offered = task
 
     def render(self) -> str | None:
         """Return (``"ansi"``) or print (``"human"``) chunk, memory, looks and results as text."""
@@ -396,6 +460,15 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
     def num_tasks(self) -> int:
         """The number of tasks of an epoch: indices below it use every question at most once (evaluation)."""
         return self._tasks.num_tasks
+
+    @property
+    def task(self) -> Task:
+        """The task of the episode; it never changes.
+
+        Raises:
+            ResetNeeded: before the first reset.
+        """
+        return self._running().task
 
     @property
     def dataset(self) -> QADataset:
@@ -464,6 +537,11 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
             "tokens_written": episode.tokens_written,
             "source": self._tasks.dataset.source,
         }
+
+    def _running(self) -> _Episode:
+        if self._episode is None:
+            raise ResetNeeded("there is no episode before the first reset: call reset() first")
+        return self._episode
 
     # --- one operation ------------------------------------------------------------------------------
 
@@ -713,6 +791,9 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
 
     def _build(self, index: int) -> Task:
         prefetched, self._next = self._next, None
+        offered, self._offered = self._offered, None
+        if offered is not None and offered.index == index:
+            return offered
         if prefetched is not None and prefetched[0] == index:
             return prefetched[1].result()
         return self._tasks.build(index)

@@ -17,7 +17,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from atommem_env.text import tokens
+from atommem_env.text import split_once, tokens
 
 STAGES: Final = ("seen", "written", "kept", "read")
 """The stages that a unit of evidence can reach."""
@@ -96,12 +96,13 @@ class Matcher:
     def held(self, text: str) -> list[int]:
         """Return the numbers of the units that ``text`` holds, ascending."""
         units_of = self._units_of
+        words = split_once(text)
+        if units_of.keys().isdisjoint(words):
+            return []
         hits: dict[int, list[tuple[int, str]]] = {}
-        for position, word in enumerate(tokens(text)):
-            numbers = units_of.get(word)
-            if numbers is not None:
-                for number in numbers:
-                    hits.setdefault(number, []).append((position, word))
+        for position, word in [pair for pair in enumerate(words) if pair[1] in units_of]:
+            for number in units_of[word]:
+                hits.setdefault(number, []).append((position, word))
         return sorted(number for number, found in hits.items() if _within(found, *self._patterns[number]))
 
 

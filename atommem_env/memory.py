@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from atommem_env.checks import bound, one_of
 from atommem_env.operations import Reason
 from atommem_env.retrieval.base import Retriever
+
+if TYPE_CHECKING:
+    from atommem_env.retrieval.encoders import CachedEncoder, Kind
 
 OVERFLOWS: Final = ("refuse", "evict_oldest")
 
@@ -109,6 +112,11 @@ class MemoryStore:
     def search(self, query: str, k: int) -> list[Hit]:
         """Return the at most ``k`` entries that fit ``query`` best, best first, ties by ascending id."""
         return [Hit(id, self._entries[id], float(score)) for id, score in self._retriever.search(query, k)]
+
+    def pending_texts(self, queries: Sequence[str]) -> list[tuple[CachedEncoder, Kind, str]]:
+        """Return what searches for ``queries`` will have encoded; nothing for a retriever that does not tell."""
+        pending = getattr(self._retriever, "pending_texts", None)
+        return [] if pending is None or not self._entries else list(pending(queries))
 
     def fork(self) -> MemoryStore:
         """Return an independent copy; entries and index are shared until one of the two writes."""

@@ -16,6 +16,15 @@ ENVS: Final = {
 }
 """Every id, with the place of its class."""
 
+VECTOR_ENVS: Final = {
+    "AtomMem-HotpotQA-v0": "atommem_env.vector:hotpotqa",
+    "AtomMem-2WikiMultihopQA-v0": "atommem_env.vector:wiki2",
+    "AtomMem-MuSiQue-v0": "atommem_env.vector:musique",
+    "AtomMem-World-v0": "atommem_env.vector:world",
+    "AtomMem-Custom-v0": "atommem_env.vector:custom",
+}
+"""Every id, with the place of what ``gym.make_vec`` calls by default: a ``MemoryVectorEnv`` over its class."""
+
 
 def register_envs() -> None:
     """Register every id that is not registered yet; calling it again does nothing.
@@ -31,4 +40,4 @@ def register_envs() -> None:
         )
     for id, entry_point in ENVS.items():
         if id not in gym.registry:
-            gym.register(id, entry_point=entry_point)
+            gym.register(id, entry_point=entry_point, vector_entry_point=VECTOR_ENVS[id])

@@ -20,7 +20,14 @@ _CJK = (
     "\u2e80-\u2fdf\u3040-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
     "\uf900-\ufaff\U00020000-\U0003ffff"
 )
-_ASCII_WORD = re.compile(r"[a-z0-9_]+")
+# What is no ASCII letter, digit or underscore becomes a space: twice as fast to split as a pattern to match.
+_ASCII_WORDS = bytes(
+    ord(sign.lower()) if sign.isascii() and (sign.isalnum() or sign == "_") else 32
+    for sign in map(chr, range(256))
+)
+# The same for runs of letters alone; what is left besides, and is no white space, is a token a sign.
+_ASCII_LETTERS = bytes(sign if chr(sign).isascii() and chr(sign).isalpha() else 32 for sign in range(256))
+_ASCII_UNCOUNTED = bytes(sign for sign in range(128) if chr(sign).isalpha() or chr(sign).isspace())
 _WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
 _PIECE = re.compile(rf"[{_CJK}]|[^\W\d_{_CJK}]{{1,8}}|\d|[^\w\s]|_")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -48,8 +55,24 @@ def tokens(text: str) -> list[str]:
     stop words. Retrieval, evidence matching and overlap measures all use this one function.
     """
     if text.isascii():
-        return _ASCII_WORD.findall(text.lower())
+        return text.encode().translate(_ASCII_WORDS).decode().split()
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+_LONG = 4096
+
+
+def split_once(text: str) -> tuple[str, ...]:
+    """Return :func:`tokens` of ``text``, from a bounded cache when it was split lately.
+
+    A memory content is split by the index, by the evidence funnel, and by other episodes that write the same.
+    """
+    return _split_short(text) if len(text) <= _LONG else tuple(tokens(text))
+
+
+@functools.lru_cache(maxsize=4096)
+def _split_short(text: str) -> tuple[str, ...]:
+    return tuple(tokens(text))
 
 
 # --- sentences --------------------------------------------------------------------------------------
@@ -135,7 +158,11 @@ class PieceTokenizer:
 
     def count(self, text: str) -> int:
         """Return the number of tokens of ``text``."""
-        return len(_PIECE.findall(text))
+        if not text.isascii():
+            return len(_PIECE.findall(text))
+        data = text.encode()
+        words = data.translate(_ASCII_LETTERS).split()
+        return len(data.translate(None, _ASCII_UNCOUNTED)) + sum([(len(word) + 7) >> 3 for word in words])
 
 
 class HuggingFaceTokenizer:

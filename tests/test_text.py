@@ -19,6 +19,7 @@ from atommem_env.text import (
     make_tokenizer,
     sentence_spans,
     sentences,
+    split_once,
     tokens,
 )
 
@@ -132,3 +133,14 @@ def test_a_hugging_face_tokenizer_counts_and_says_where_tokens_start(tmp_path: o
         assert made.starts("red stone, red").tolist() == [0, 4, 9, 11]
     with pytest.raises(ValueError, match="no fast Hugging Face tokenizer"):
         make_tokenizer(f"{tmp_path}/nowhere")
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=200))
+def test_counting_ascii_equals_listing_it(text: str) -> None:
+    tokenizer = PieceTokenizer()
+    assert tokenizer.count(text) == len(tokenizer.starts(text))
+
+
+def test_splitting_once_is_splitting() -> None:
+    for text in ("The Beatles' 1969 LP", "東京タワー1958", "word " * 3000):
+        assert list(split_once(text)) == list(split_once(text)) == tokens(text)

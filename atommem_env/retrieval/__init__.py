@@ -7,28 +7,29 @@ serves.
 
 from atommem_env.retrieval.base import ForkableRetriever, RandomRetriever, Retriever
 from atommem_env.retrieval.bm25 import BM25
+from atommem_env.retrieval.cached import CachedEncoder, Encoder
 from atommem_env.retrieval.dense import DenseRetriever
-from atommem_env.retrieval.encoders import (
-    CachedEncoder,
-    Encoder,
-    FunctionEncoder,
-    SentenceTransformerEncoder,
-    make_encoder,
-)
+from atommem_env.retrieval.encoders import FunctionEncoder, SentenceTransformerEncoder, make_encoder
+from atommem_env.retrieval.endpoint import EndpointEncoder
 from atommem_env.retrieval.hybrid import HybridRetriever
 from atommem_env.retrieval.make import make_retriever
+from atommem_env.retrieval.threads import share_cores
+from atommem_env.retrieval.vector_file import VectorFile
 
 __all__ = [
     "BM25",
     "CachedEncoder",
     "DenseRetriever",
     "Encoder",
+    "EndpointEncoder",
     "ForkableRetriever",
     "FunctionEncoder",
     "HybridRetriever",
     "RandomRetriever",
     "Retriever",
     "SentenceTransformerEncoder",
+    "VectorFile",
     "make_encoder",
     "make_retriever",
+    "share_cores",
 ]

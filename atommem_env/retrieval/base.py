@@ -12,7 +12,8 @@ from atommem_env.text import digest
 TIE_MARGIN: Final = 1e-9
 """Hits within this of the k-th best score may tie with it once scores are rounded."""
 
-_DECIMALS: Final = 10
+DECIMALS: Final = 10
+"""Scores are rounded to as many, so that equal fits are equal scores."""
 
 
 @runtime_checkable
@@ -68,9 +69,9 @@ def best_hits(scores: Mapping[int, float], k: int) -> list[tuple[int, float]]:
     pairs = scores.items()
     if len(scores) > k:
         floor = nlargest(k, scores.values())[-1] - TIE_MARGIN
-        ranked = [(-round(score, _DECIMALS), id) for id, score in pairs if score >= floor]
+        ranked = [(-round(score, DECIMALS), id) for id, score in pairs if score >= floor]
     else:
-        ranked = [(-round(score, _DECIMALS), id) for id, score in pairs]
+        ranked = [(-round(score, DECIMALS), id) for id, score in pairs]
     ranked.sort()
     return [(id, -score) for score, id in ranked[:k]]
 

@@ -2,49 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
-from atommem_env.retrieval.base import best_hits
-from atommem_env.retrieval.encoders import CachedEncoder, Kind, Vectors, make_encoder
+from atommem_env.retrieval.base import DECIMALS
+from atommem_env.retrieval.cached import CachedEncoder, Encoded, Key, Kind, Vectors
+from atommem_env.retrieval.encoders import make_encoder
+
+_FLOAT32_STEP: Final = float(np.finfo(np.float32).eps)
+_FIRST_ROWS: Final = 16
 
 
 class _Rows:
     """The vectors of a store, one row each and no gaps; forks share them until one of them changes a row.
 
     Attributes:
-        matrix: unit vectors (or zeros), of which the first ``len(ids)`` rows are in use.
+        matrix: vectors as they were encoded, of which the first ``len(ids)`` rows are in use.
+        scales: of every row, what makes its length 1 (0 for zeros).
         ids: of every row in use, its entry.
         places: of every entry with a vector, its row.
     """
 
-    __slots__ = ("ids", "matrix", "places")
+    __slots__ = ("ids", "matrix", "places", "scales")
 
     def __init__(self) -> None:
         self.matrix: Vectors = np.zeros((0, 0), np.float32)
+        self.scales: npt.NDArray[np.float64] = np.zeros(0)
         self.ids: list[int] = []
         self.places: dict[int, int] = {}
 
     def copy(self) -> _Rows:
         copy = _Rows()
         copy.matrix = self.matrix[: len(self.ids)].copy()
+        copy.scales = self.scales[: len(self.ids)].copy()
         copy.ids = self.ids.copy()
         copy.places = self.places.copy()
         return copy
 
-    def used(self) -> Vectors:
-        """Return the rows in use, of shape (entries, width)."""
-        return self.matrix[: len(self.ids)]
-
-    def put(self, id: int, vector: Vectors) -> None:
-        """Let ``vector`` stand for entry ``id``."""
-        place = self.places.get(id)
-        if place is None:
-            place = self.places[id] = len(self.ids)
-            self.ids.append(id)
-            if place == len(self.matrix):
-                self._grow(len(vector))
-        self.matrix[place] = vector
+    def put(self, ids: Sequence[int], encoded: Sequence[Encoded]) -> None:
+        """Let vectors stand for entries ``ids``."""
+        places, known = self.places, self.ids
+        if len(known) + len(ids) > len(self.matrix):
+            self._grow(len(known) + len(ids), len(encoded[0][0]))
+        matrix, scales = self.matrix, self.scales
+        for id, (vector, scale) in zip(ids, encoded, strict=True):
+            place = places.get(id)
+            if place is None:
+                place = places[id] = len(known)
+                known.append(id)
+            matrix[place] = vector
+            scales[place] = scale
 
     def drop(self, id: int) -> None:
         """Forget entry ``id``; the last row moves to its place."""
@@ -52,14 +62,29 @@ class _Rows:
         last = self.ids.pop()
         if last != id:
             self.matrix[place] = self.matrix[len(self.ids)]
+            self.scales[place] = self.scales[len(self.ids)]
             self.ids[place] = last
             self.places[last] = place
 
-    def _grow(self, width: int) -> None:
-        grown = np.zeros((max(16, 2 * len(self.matrix)), width), np.float32)
-        if len(self.matrix):
-            grown[: len(self.matrix)] = self.matrix
-        self.matrix = grown
+    def _grow(self, count: int, width: int) -> None:
+        """Make room for ``count`` rows, and for as many again as there were."""
+        used = len(self.ids)
+        count = max(_FIRST_ROWS, 2 * len(self.matrix), count)
+        matrix, scales = np.empty((count, width), np.float32), np.empty(count)
+        if used:
+            matrix[:used] = self.matrix[:used]
+            scales[:used] = self.scales[:used]
+        self.matrix, self.scales = matrix, scales
+
+
+def _row_products(rows: npt.NDArray[np.float64], vector: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    products: npt.NDArray[np.float64] = (rows * vector).sum(axis=1)
+    return products
+
+
+# The product of each row with a vector, each row on its own: a score must not depend on where the row lies, as
+# it does in a product of a matrix. NumPy has a function for it from version 2 on.
+_products: Final[Callable[..., npt.NDArray[np.float64]]] = getattr(np, "vecdot", _row_products)
 
 
 class DenseRetriever:
@@ -148,29 +173,43 @@ class DenseRetriever:
         """
         if k < 1 or not (self._pending or self._rows.ids):
             return []
-        wanted = self._encode(query)
-        rows = self._rows.used()
-        scores = rows @ wanted
-        hits = np.arange(len(scores))
-        if len(scores) > k:
-            # Twice the bound on the rounding of a float32 product of unit vectors, so that no hit is missed.
-            margin = 2 * len(wanted) * float(np.finfo(np.float32).eps)
-            hits = np.flatnonzero(scores >= np.partition(scores, -k)[-k] - margin)
-        exact: npt.NDArray[np.float64] = (rows[hits].astype(np.float64) * wanted).sum(axis=1)
-        ids = self._rows.ids
-        return best_hits({ids[i]: score for i, score in zip(hits.tolist(), exact.tolist(), strict=True)}, k)
+        wanted, wanted_scale = self._encode(query)
+        rows = self._rows
+        ids, count = rows.ids, len(rows.ids)
+        matrix, scales = rows.matrix[:count], rows.scales[:count]
+        if count > k:
+            scores = (matrix @ wanted) * scales
+            ordered = scores.copy()
+            ordered.partition(count - k)
+            # Twice the bound on the rounding of a float32 product, so that no hit is missed.
+            margin = 2 * len(wanted) * _FLOAT32_STEP / (wanted_scale or 1.0)
+            places = (scores >= ordered[count - k] - margin).nonzero()[0]
+            matrix, scales = matrix.take(places, axis=0), scales.take(places)
+            ids = [ids[place] for place in places.tolist()]
+        exact = _products(matrix.astype(np.float64), wanted.astype(np.float64)) * scales
+        exact *= wanted_scale
+        # Rounded, so that entries that fit equally well are not told apart by the machine's arithmetic.
+        ranked = sorted(zip((-exact).round(DECIMALS).tolist(), ids, strict=True))
+        return [(id, -score) for score, id in ranked[:k]]
 
-    def _encode(self, query: str) -> Vectors:
-        """Encode what is noted and the query; return the query's unit vector."""
-        kinds: list[Kind] = ["document"] * len(self._pending)
-        vectors = _unit(self.encoder.encode_mixed([*self._pending.values(), query], [*kinds, "query"]))
+    def pending_texts(self, queries: Sequence[str]) -> list[tuple[CachedEncoder, Kind, str]]:
+        """Return what searches for ``queries`` will have encoded: what is noted, and the queries."""
+        texts: list[tuple[CachedEncoder, Kind, str]] = []
+        texts += [(self.encoder, "document", text) for text in self._pending.values()]
+        texts += [(self.encoder, "query", query) for query in queries]
+        return texts
+
+    def _encode(self, query: str) -> Encoded:
+        """Encode what is noted and the query; return the query's vector."""
+        keys: list[Key] = [("document", text) for text in self._pending.values()]
+        keys.append(("query", query))
+        vectors = self.encoder.encoded(keys)
+        wanted = vectors.pop()
         if self._pending:
             self._unshare()
-            for id, vector in zip(self._pending, vectors[:-1], strict=True):
-                self._rows.put(id, vector)
+            self._rows.put(list(self._pending), vectors)
             self._pending.clear()
-        last: Vectors = vectors[-1]
-        return last
+        return wanted
 
     def _require(self, id: int) -> None:
         if id not in self._pending and id not in self._rows.places:
@@ -181,12 +220,3 @@ class DenseRetriever:
         if self._shared:
             self._rows = self._rows.copy()
             self._shared = False
-
-
-def _unit(vectors: Vectors) -> Vectors:
-    """Return ``vectors`` scaled to length 1; zeros stay zeros."""
-    wide = vectors.astype(np.float64)
-    lengths = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
-    lengths[lengths == 0] = 1
-    unit: Vectors = (wide / lengths).astype(np.float32)
-    return unit

@@ -4,37 +4,41 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-import threading
-from collections import OrderedDict
+import os
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
+from pathlib import Path
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
-import numpy as np
 import numpy.typing as npt
 
 from atommem_env.resolve import is_reference, resolve
+from atommem_env.retrieval.cached import CachedEncoder, Encoder, Kind, Vectors, by_kind
+from atommem_env.retrieval.endpoint import EndpointEncoder
+from atommem_env.text import digest
 
-Kind: TypeAlias = Literal["document", "query"]
-"""What a text is: an entry is a document, what is looked for is a query."""
-
-Vectors: TypeAlias = npt.NDArray[np.float32]
+__all__ = [
+    "DEFAULT_MODEL",
+    "DISK_VARIABLE",
+    "ENDPOINT_PREFIX",
+    "CachedEncoder",
+    "Encoder",
+    "EndpointEncoder",
+    "FunctionEncoder",
+    "Kind",
+    "SentenceTransformerEncoder",
+    "Vectors",
+    "make_encoder",
+]
 
 DEFAULT_MODEL: Final = "sentence-transformers/all-MiniLM-L6-v2"
 """The model of ``encoder=None``."""
 
+ENDPOINT_PREFIX: Final = "openai:"
+"""What a str begins with that names a model behind an OpenAI-compatible endpoint."""
 
-@runtime_checkable
-class Encoder(Protocol):
-    """What turns texts into vectors.
-
-    An encoder may also have ``encode_mixed(texts, kinds)``, which takes the kind of each text and serves
-    documents and queries in one call; without it, a call is made for each kind.
-    """
-
-    def encode(self, texts: Sequence[str], kind: Kind) -> npt.ArrayLike:
-        """Return the vectors of ``texts``, float32 of shape (number of texts, width), not all zero."""
-        ...
+DISK_VARIABLE: Final = "ATOMMEM_VECTORS"
+"""The environment variable that names the file in which encoders made from a str keep their vectors."""
 
 
 class FunctionEncoder:
@@ -69,17 +73,24 @@ class SentenceTransformerEncoder:
 
     Args:
         model: a model's name on the hub, the path of its folder, or a ``SentenceTransformer``.
+        device: where it runs, such as ``"cuda:1"`` or ``"cpu"``; ``None`` lets the library choose, which
+            takes a GPU when there is one. Of no effect on a ``SentenceTransformer``.
+        batch_size: how many texts the model takes at once; ``None`` means the library's 32.
 
     Raises:
         ImportError: when the library is not installed; names the pip command.
     """
 
-    def __init__(self, model: Any = DEFAULT_MODEL) -> None:
+    def __init__(
+        self, model: Any = DEFAULT_MODEL, device: str | None = None, batch_size: int | None = None
+    ) -> None:
         if importlib.util.find_spec("sentence_transformers") is None:
             raise ImportError(
                 f"encoder={model!r} needs the sentence-transformers library: pip install 'atommem_env[dense]'"
             )
         self._given = model
+        self._device = device
+        self._batch_size = batch_size
         self._loaded: Any = None if isinstance(model, str) else model
 
     def __repr__(self) -> str:
@@ -88,8 +99,24 @@ class SentenceTransformerEncoder:
     def __deepcopy__(self, memo: dict[int, object]) -> SentenceTransformerEncoder:
         return self
 
-    def __reduce__(self) -> tuple[type[SentenceTransformerEncoder], tuple[Any]]:
-        return SentenceTransformerEncoder, (self._given,)
+    def __reduce__(self) -> tuple[type[SentenceTransformerEncoder], tuple[Any, str | None, int | None]]:
+        return SentenceTransformerEncoder, (self._given, self._device, self._batch_size)
+
+    @property
+    def identity(self) -> str | None:
+        """What names the model on disk: a hub name, or a folder's path, file sizes and times.
+
+        ``None`` for a ``SentenceTransformer``, whose weights nothing names.
+        """
+        if not isinstance(self._given, str):
+            return None
+        folder = Path(self._given)
+        if not folder.is_dir():
+            return f"sentence-transformers {self._given}"
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        stats = [(str(path.relative_to(folder)), path.stat()) for path in files]
+        state = digest(*((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)).hex()
+        return f"sentence-transformers {folder.name} {state}"
 
     @property
     def model(self) -> Any:
@@ -102,7 +129,7 @@ class SentenceTransformerEncoder:
             from sentence_transformers import SentenceTransformer
 
             try:
-                self._loaded = SentenceTransformer(self._given)
+                self._loaded = SentenceTransformer(self._given, device=self._device)
             except Exception as error:  # the library raises whatever the hub, the disk or torch raised
                 raise ValueError(
                     f"encoder={self._given!r} could not be loaded: {type(error).__name__}: {error}. Give "
@@ -115,17 +142,21 @@ class SentenceTransformerEncoder:
         model = self.model
         # A model with a route per kind chooses it in methods named after the kinds (version 5 and later).
         run = getattr(model, f"encode_{kind}", model.encode)
-        vectors: npt.ArrayLike = run(list(texts), prompt=self._prompt(kind), show_progress_bar=False)
+        vectors: npt.ArrayLike = run(list(texts), prompt=self._prompt(kind), **self._options())
         return vectors
 
     def encode_mixed(self, texts: Sequence[str], kinds: Sequence[Kind]) -> npt.ArrayLike:
         """Return the model's vectors of ``texts``, each with its kind's prompt, in one call if it can be."""
         if not self._prompts_are_text():
-            return _by_kind(self.encode, texts, kinds)
+            return by_kind(self.encode, texts, kinds)
         prompts = {kind: self._prompt(kind) for kind in sorted(set(kinds))}
         prompted = [prompts[kind] + text for text, kind in zip(texts, kinds, strict=True)]
-        vectors: npt.ArrayLike = self.model.encode(prompted, prompt="", show_progress_bar=False)
+        vectors: npt.ArrayLike = self.model.encode(prompted, prompt="", **self._options())
         return vectors
+
+    def _options(self) -> dict[str, Any]:
+        size = {} if self._batch_size is None else {"batch_size": self._batch_size}
+        return {"show_progress_bar": False, **size}
 
     def _prompt(self, kind: Kind) -> str:
         prompts: dict[str, str] = getattr(self.model, "prompts", None) or {}
@@ -139,129 +170,6 @@ class SentenceTransformerEncoder:
         return not routed and all(getattr(part, "include_prompt", True) for part in parts)
 
 
-class CachedEncoder:
-    """An encoder with a bounded memory of what it has encoded: least recently used, by kind and text.
-
-    Many environments share one; it may be called from several threads. It deep-copies as itself. It pickles
-    without the cache: made from a name, as that name, so that a process has one of it; else as the encoder
-    and the size.
-
-    Attributes:
-        encoder: what encodes the texts that are not in the cache.
-        size: how many vectors the cache keeps at most.
-        calls: how often the encoder has been called.
-        texts: how many texts it has been given, all calls together.
-        width: the vectors' length, ``None`` before the first.
-        origin: what the encoder was made from.
-    """
-
-    def __init__(self, encoder: Encoder, size: int = 20_000) -> None:
-        if size < 1:
-            raise ValueError(f"CachedEncoder(size={size!r}): expected at least 1")
-        self.encoder = encoder
-        self.size = size
-        self.calls = 0
-        self.texts = 0
-        self.width: int | None = None
-        self.origin: object = encoder
-        self._vectors: OrderedDict[tuple[Kind, str], Vectors] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def __repr__(self) -> str:
-        return f"CachedEncoder({self.encoder!r}, size={self.size})"
-
-    def __deepcopy__(self, memo: dict[int, object]) -> CachedEncoder:
-        return self
-
-    def __reduce__(self) -> tuple[Callable[..., CachedEncoder], tuple[object, ...]]:
-        if isinstance(self.origin, str):
-            return make_encoder, (self.origin,)
-        return CachedEncoder, (self.encoder, self.size)
-
-    def encode(self, texts: Sequence[str], kind: Kind) -> Vectors:
-        """Return the vectors of ``texts``, all of one kind: see :meth:`encode_mixed`."""
-        return self.encode_mixed(texts, [kind] * len(texts))
-
-    def encode_mixed(self, texts: Sequence[str], kinds: Sequence[Kind]) -> Vectors:
-        """Return the vectors of ``texts``, float32 of shape (number of texts, width).
-
-        The distinct texts that are not in the cache go to the encoder: in one call if it has
-        ``encode_mixed`` or they are of one kind, else in one call for each kind.
-
-        Raises:
-            ValueError: when the encoder returns anything but one finite vector, of the width it always had,
-                for each text.
-        """
-        keys = list(zip(kinds, texts, strict=True))
-        with self._lock:
-            found: dict[tuple[Kind, str], Vectors] = {}
-            missing: list[tuple[Kind, str]] = []
-            for key in dict.fromkeys(keys):
-                vector = self._vectors.get(key)
-                if vector is None:
-                    missing.append(key)
-                else:
-                    self._vectors.move_to_end(key)
-                    found[key] = vector
-            if missing:
-                found.update(zip(missing, self._encode(missing), strict=True))
-                self._keep({key: found[key] for key in missing})
-        return np.stack([found[key] for key in keys]) if keys else np.zeros((0, self.width or 0), np.float32)
-
-    def _encode(self, keys: list[tuple[Kind, str]]) -> list[Vectors]:
-        kinds = [kind for kind, _ in keys]
-        texts = [text for _, text in keys]
-        self.texts += len(keys)
-        if len(set(kinds)) > 1 and hasattr(self.encoder, "encode_mixed"):
-            self.calls += 1
-            vectors = self._checked(self.encoder.encode_mixed(texts, kinds), len(keys))
-        else:
-            vectors = _by_kind(self._encode_kind, texts, kinds)
-        # A row of its own each, so that one that is kept does not keep the whole batch.
-        return [row.copy() for row in vectors]
-
-    def _encode_kind(self, texts: list[str], kind: Kind) -> Vectors:
-        self.calls += 1
-        return self._checked(self.encoder.encode(texts, kind), len(texts))
-
-    def _checked(self, made: npt.ArrayLike, count: int) -> Vectors:
-        wanted = f"expected {count} vectors, an array of shape ({count}, {self.width or 'width'})"
-        try:
-            vectors = np.asarray(made, dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"{self.encoder!r} returned {type(made).__name__}, no numbers: {wanted}"
-            ) from error
-        if (
-            vectors.ndim != 2
-            or vectors.shape[1] == 0
-            or vectors.shape != (count, self.width or vectors.shape[1])
-        ):
-            raise ValueError(f"{self.encoder!r} returned an array of shape {vectors.shape}: {wanted}")
-        if not np.isfinite(vectors).all():
-            raise ValueError(f"{self.encoder!r} returned NaN or infinity: {wanted} of finite numbers")
-        self.width = vectors.shape[1]
-        return vectors
-
-    def _keep(self, made: dict[tuple[Kind, str], Vectors]) -> None:
-        self._vectors.update(made)
-        while len(self._vectors) > self.size:
-            self._vectors.popitem(last=False)
-
-
-def _by_kind(
-    encode: Callable[[list[str], Kind], npt.ArrayLike], texts: Sequence[str], kinds: Sequence[Kind]
-) -> Vectors:
-    """Return the vectors of ``texts``, in their order, from a call of ``encode`` for each kind."""
-    places: dict[Kind, list[int]] = {}
-    for place, kind in enumerate(kinds):
-        places.setdefault(kind, []).append(place)
-    made = [np.asarray(encode([texts[i] for i in some], kind)) for kind, some in places.items()]
-    order = np.argsort([i for some in places.values() for i in some])
-    vectors: Vectors = np.concatenate(made)[order]
-    return vectors
-
-
 # --- the argument -----------------------------------------------------------------------------------
 
 _named: dict[str, CachedEncoder] = {}
@@ -273,19 +181,22 @@ def make_encoder(spec: object = None) -> CachedEncoder:
     """Resolve the ``encoder`` argument of an environment; the same ``spec`` gives the same object.
 
     Args:
-        spec: ``None`` (:data:`DEFAULT_MODEL`), the name or folder of a ``sentence-transformers`` model, a
+        spec: ``None`` (:data:`DEFAULT_MODEL`), the name or folder of a ``sentence-transformers`` model,
+            ``"openai:MODEL"`` for a model behind an OpenAI-compatible endpoint (:class:`EndpointEncoder`,
+            its address and key from ``$OPENAI_BASE_URL`` and ``$OPENAI_API_KEY``), a
             ``SentenceTransformer``, an encoder (see :class:`Encoder`), a function from a list of texts to
             their vectors, a class or function without required arguments that returns one of these, or
-            ``"module:name"`` of one.
+            ``"module:name"`` of one. Where ``$ATOMMEM_VECTORS`` names a file, encoders made from a str keep
+            their vectors in it (:class:`VectorFile`), as far as they have an ``identity``.
 
     Returns:
         The encoder behind its cache. It is shared by all that ask for the same ``spec`` in this process, so
         that no text is encoded twice.
 
     Raises:
-        ValueError: when ``"module:name"`` cannot be resolved.
+        ValueError: when ``"module:name"`` cannot be resolved, or ``$ATOMMEM_VECTORS`` names another file.
         TypeError: when ``spec`` is none of these.
-        ImportError: when the ``sentence-transformers`` library is needed and missing; names the pip command.
+        ImportError: when a library is needed and missing; names the pip command.
     """
     if isinstance(spec, CachedEncoder):
         return spec
@@ -293,15 +204,24 @@ def make_encoder(spec: object = None) -> CachedEncoder:
         spec = DEFAULT_MODEL
     if isinstance(spec, str):
         if spec not in _named:
-            found = resolve(spec) if is_reference(spec) else SentenceTransformerEncoder(spec)
-            encoder = _named[spec] = _wrap(found, repr(spec))
+            encoder = _wrap(_by_name(spec), repr(spec))
+            path = os.environ.get(DISK_VARIABLE)
+            if path and encoder.disk is None and encoder.identity is not None:
+                encoder = CachedEncoder(encoder.encoder, encoder.size, path, encoder.identity)
             encoder.origin = spec
+            _named[spec] = encoder
         return _named[spec]
     known = _given.get(id(spec))
     if known is None or known.origin is not spec:
         known = _given[id(spec)] = _wrap(spec, repr(spec))
         known.origin = spec
     return known
+
+
+def _by_name(spec: str) -> object:
+    if spec.startswith(ENDPOINT_PREFIX):
+        return EndpointEncoder(spec.removeprefix(ENDPOINT_PREFIX))
+    return resolve(spec) if is_reference(spec) else SentenceTransformerEncoder(spec)
 
 
 def _wrap(found: object, name: str) -> CachedEncoder:
@@ -317,8 +237,8 @@ def _wrap(found: object, name: str) -> CachedEncoder:
 
 
 _EXPECTED = (
-    "expected None, the name or folder of a sentence-transformers model, 'module:name', an object with the "
-    "method encode(texts, kind), a function from a list of texts to their vectors, or a factory of these"
+    "expected None, the name or folder of a sentence-transformers model, 'openai:MODEL', 'module:name', an object "
+    "with the method encode(texts, kind), a function from a list of texts to their vectors, or a factory of these"
 )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from atommem_env.retrieval.base import ForkableRetriever, best_hits
+from atommem_env.retrieval.encoders import CachedEncoder, Kind
 
 RANK_CONSTANT: Final = 60
 """What is added to a rank: the larger, the less the first ranks stand out."""
@@ -82,6 +83,14 @@ class HybridRetriever:
         """Forget entry ``id``."""
         for part in self.parts:
             part.remove(id)
+
+    def pending_texts(self, queries: Sequence[str]) -> list[tuple[CachedEncoder, Kind, str]]:
+        """Return what searches for ``queries`` will have encoded, by all parts that are searched."""
+        texts: list[tuple[CachedEncoder, Kind, str]] = []
+        for part, weight in zip(self.parts, self.weights, strict=True):
+            if weight and hasattr(part, "pending_texts"):
+                texts += part.pending_texts(queries)
+        return texts
 
     def search(self, query: str, k: int) -> list[tuple[int, float]]:
         """Return the at most ``k`` best hits as ``(id, score)``, best first, equal scores by ascending id."""

@@ -110,8 +110,9 @@ def run_in_processes(
     payload = _pickled(envs, policies)
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
+    workers = min(jobs, len(keys))
     executor = ProcessPoolExecutor(
-        min(jobs, len(keys)), mp_context=context, initializer=_start_worker, initargs=(receiver, payload)
+        workers, mp_context=context, initializer=_start_worker, initargs=(receiver, payload, workers)
     )
     waiting = iter(keys)
     running: set[Future[Outcome]] = set()
@@ -163,10 +164,12 @@ def _interrupts_held() -> Iterator[None]:
 _runner: Runner | None = None
 
 
-def _start_worker(stop: Connection, payload: bytes) -> None:
+def _start_worker(stop: Connection, payload: bytes, workers: int) -> None:
     from atommem_env.data.sources import GeneratedDataWarning
+    from atommem_env.retrieval.threads import share_cores
 
     global _runner
+    share_cores(workers)
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_run, args=(stop,), daemon=True).start()

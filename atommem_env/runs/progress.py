@@ -1,4 +1,4 @@
-"""A progress bar on the terminal: episodes done, and the time that is left."""
+"""A progress bar on the terminal: what is done, and the time that is left."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ Advance = Callable[[], None]
 
 
 @contextlib.contextmanager
-def progress_bar(total: int, done: int, show: bool) -> Iterator[Advance]:
-    """Show a bar on standard error while the context lasts; yields what is called after each episode.
+def progress_bar(total: int, done: int, show: bool, what: str = "episodes") -> Iterator[Advance]:
+    """Show a bar on standard error while the context lasts; yields what is called after each of ``total``.
 
     Args:
-        total: all episodes of the run.
+        total: how many there are in all.
         done: those that are there already.
         show: whether to; nothing is shown either when standard error is no terminal.
+        what: what they are called.
     """
     if not show or not sys.stderr.isatty() or done == total:
         yield lambda: None
@@ -24,13 +25,13 @@ def progress_bar(total: int, done: int, show: bool) -> Iterator[Advance]:
     try:
         import rich.progress
     except ImportError:
-        with _plain_bar(total, done) as advance:
+        with _plain_bar(total, done, what) as advance:
             yield advance
         return
     from rich.console import Console
 
     columns = (
-        rich.progress.TextColumn("episodes"),
+        rich.progress.TextColumn(what),
         rich.progress.BarColumn(),
         rich.progress.MofNCompleteColumn(),
         rich.progress.TimeElapsedColumn(),
@@ -38,13 +39,13 @@ def progress_bar(total: int, done: int, show: bool) -> Iterator[Advance]:
         rich.progress.TimeRemainingColumn(),
     )
     with rich.progress.Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("episodes", total=total, completed=done)
+        task = bar.add_task(what, total=total, completed=done)
         yield lambda: bar.advance(task)
 
 
 @contextlib.contextmanager
-def _plain_bar(total: int, done: int) -> Iterator[Advance]:
+def _plain_bar(total: int, done: int, what: str) -> Iterator[Advance]:
     from tqdm import tqdm
 
-    with tqdm(total=total, initial=done, desc="episodes", unit="episode") as bar:
+    with tqdm(total=total, initial=done, desc=what, unit="") as bar:
         yield lambda: bar.update() and None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, SupportsFloat
 
 import gymnasium as gym
 from gymnasium.error import InvalidAction, ResetNeeded
 
-from atommem_env.protocols import Malformed, Protocol, get_protocol
+from atommem_env.protocols import Malformed, Parsed, Protocol, get_protocol
 from atommem_env.protocols.rendering import Rules
 from atommem_env.spaces import TextSpace
 from atommem_env.text import clean
@@ -85,6 +85,16 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
             InvalidAction: when ``action`` is no str.
             ResetNeeded: before the first reset.
         """
+        parsed = self.parse_action(action)
+        return self.shown(parsed, *self.env.step(parsed.operations))
+
+    def parse_action(self, action: str) -> Parsed:
+        """Return the operations of the text ``action``, and what is malformed in it; nothing changes.
+
+        Raises:
+            InvalidAction: when ``action`` is no str.
+            ResetNeeded: before the first reset.
+        """
         if not isinstance(action, str):
             raise InvalidAction(
                 f"an action of TextProtocol is the agent's text, a str; got {type(action).__name__}. For "
@@ -92,8 +102,19 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
             )
         if self._observation is None:
             raise ResetNeeded("step was called before the first reset: call reset() first")
-        parsed = self.protocol.parse(clean(action), self._observation)
-        self._observation, reward, terminated, truncated, info = self.env.step(parsed.operations)
+        return self.protocol.parse(clean(action), self._observation)
+
+    def shown(
+        self,
+        parsed: Parsed,
+        observation: Mapping[str, Any],
+        reward: SupportsFloat,
+        terminated: bool,
+        truncated: bool,
+        info: dict[str, Any],
+    ) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Return what :meth:`step` returns, from what the environment returned for ``parsed``."""
+        self._observation = observation
         self._malformed = parsed.malformed
         self._num_malformed += len(parsed.malformed)
         text = self._text(self.render_prompt()) if self.prompt_mode == "reset" else self.render_delta()

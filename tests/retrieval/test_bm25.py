@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import random
-from unittest import mock
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule
 from rank_bm25 import BM25Plus
 
-from atommem_env.retrieval import bm25
+from atommem_env.retrieval import vocabulary
 from atommem_env.retrieval.bm25 import BM25
+from atommem_env.retrieval.postings import Postings
+from atommem_env.retrieval.rows import Rows
+from atommem_env.retrieval.vocabulary import Vocabulary
 from atommem_env.text import tokens
 
 # Few words, so that entries share some and scores tie; some that casefold, compose or split in other ways.
@@ -111,12 +114,39 @@ class Histories(RuleBasedStateMachine):
     @rule(store=stores, query=texts, k=st.integers(1, 8), many=st.booleans())
     def search(self, store: tuple[BM25, dict[int, str]], query: str, k: int, many: bool) -> None:
         index, entries = store
-        with mock.patch.object(bm25, "_MANY_POSTINGS", 0 if many else 10**9):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Postings, "FEW", 0 if many else 10**9)
             check(index, entries, query, k)
 
 
-Histories.TestCase.settings = settings(max_examples=200, stateful_step_count=25, deadline=None)
-TestHistories = Histories.TestCase
+class TestHistories(Histories.TestCase):  # type: ignore[misc, valid-type]
+    """Of few entries: rows, and posting lists from the fifth entry on."""
+
+    settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+
+    @pytest.fixture(autouse=True)
+    def bounds(self) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(BM25, "FEW_ENTRIES", 4)
+            patch.setattr(Postings, "SPARE", 3)
+            yield
+
+
+class TestLongHistories(Histories.TestCase):  # type: ignore[misc, valid-type]
+    """The forms of a large index in small ones: columns that grow and shrink, groups, dead slots, renewal."""
+
+    settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+
+    @pytest.fixture(autouse=True)
+    def bounds(self) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(BM25, "FEW_ENTRIES", -1)
+            patch.setattr(Postings, "SPARE", 0)
+            patch.setattr(Postings, "SHARE", 3)
+            patch.setattr(Postings, "GROUPS", 1)
+            patch.setattr(Postings, "CROWD", 1)
+            patch.setattr(Postings, "ROWS", 2)
+            yield
 
 
 def make_text(draw: random.Random, length: int) -> str:
@@ -217,31 +247,137 @@ def test_a_fork_and_its_origin_do_not_see_each_other_s_writes() -> None:
     assert [id for id, _ in grandchild.search("stone", 9)] == [1, 3]
 
 
-def test_a_write_after_a_fork_copies_no_posting_list_but_those_it_changes() -> None:
+def test_a_write_after_a_fork_copies_no_posting_list_but_those_it_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(BM25, "FEW_ENTRIES", 0)
     index = BM25()
     for id in range(1, 50):
         index.add(id, f"common word{id}")
-    before = dict(index._tables.postings)
+
+    def postings() -> dict[int, object]:
+        tables = index._tables
+        assert isinstance(tables, Postings)
+        return {**tables.lists, **tables.columns}
+
+    before = postings()
+    (common,) = Vocabulary.current().encode("common")
     copied = index.fork()
     assert copied._tables is index._tables
     index.add(100, "common news")
-    after = index._tables.postings
-    assert after["common"] is not before["common"]
-    assert all(after[term] is before[term] for term in before if term != "common")
-    own = after["common"]
+    after = postings()
+    assert after[common] is not before[common]
+    assert all(after[term] is before[term] for term in before if term != common)
+    own = after[common]
     index.add(101, "common again")
-    assert index._tables.postings["common"] is own
+    assert postings()[common] is own
 
 
-def test_slots_of_removed_entries_are_used_again() -> None:
+@pytest.mark.parametrize("few", [0, 100])
+def test_what_is_kept_does_not_grow_with_the_history(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    monkeypatch.setattr(BM25, "FEW_ENTRIES", few)
     index = BM25()
     for id in range(1, 1001):
         index.add(id, f"word{id} common")
         if id > 5:
             index.remove(id - 5)
     tables = index._tables
-    assert len(tables.ids) == len(tables.texts) == len(tables.lengths) == 6
-    assert len(tables.postings) == 6
+    assert len(tables) == 5
+    if isinstance(tables, Rows):
+        assert len(tables.ids) == len(tables.lengths) == 5
+        assert len(tables.words) == 10
+    else:
+        most = 2 * 5 + Postings.SPARE
+        assert len(tables.ids) == len(tables.lengths) == len(tables.words) <= most
+        assert len(tables.lists) + len(tables.columns) <= most + 1
+    assert [id for id, _ in index.search("word998 common", 9)] == [998, 996, 997, 999, 1000]
+
+
+def test_a_large_index_gives_the_reference_scores_whatever_its_queries_hold() -> None:
+    draw = random.Random(11)
+    index, entries = BM25(), {}
+    for id in range(1, 2501):
+        entries[id] = make_text(draw, draw.randint(5, 40)) + " every" * (id % 3 > 0) + " entry" * (id % 2)
+        index.add(id, entries[id])
+    for _ in range(400):
+        changed = draw.randrange(1, 2501)
+        entries[changed] = make_text(draw, 30)
+        index.replace(changed, entries[changed])
+    tables = index._tables
+    assert isinstance(tables, Postings)
+    assert tables.columns
+    # frequent words alone, one of them often, rare words alone, both
+    for query in ("every", "every entry entry w1 w2", "w500 w501 w502", "w500 every w1 w30 entry"):
+        for k in (1, 6):
+            check(index, entries, query, k)
+    for id in range(1, 1801):
+        index.remove(id)
+        del entries[id]
+    assert len(tables.ids) < 1500
+    for query in ("every entry", "w500 every w1 w30 entry", make_text(draw, 12)):
+        check(index, entries, query, 6)
+
+
+def test_a_word_that_becomes_frequent_after_entries_with_it_were_removed_keeps_its_weight(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(BM25, "FEW_ENTRIES", 0)
+    index, entries = BM25(), {}
+    for id in range(1, 121):
+        entries[id] = f"stone w{id % 7}" if id % 12 == 0 or id > 60 else f"w{id} w{id % 7}"
+        index.add(id, entries[id])
+        if id in (36, 60):
+            index.remove(id - 12)
+            del entries[id - 12]
+        if id % 12 == 0:
+            check(index, entries, "stone w1 w2", 3)
+    tables = index._tables
+    assert isinstance(tables, Postings)
+    assert Vocabulary.current().encode("stone")[0] in tables.columns
+
+
+def test_a_word_that_an_entry_repeats_more_often_than_a_byte_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BM25, "FEW_ENTRIES", 0)
+    index, entries = BM25(), {}
+    for id, text in enumerate(
+        ["stone", "stone " * 255, "stone " * 256 + "bridge", "stone " * 300, "stone x"], 1
+    ):
+        entries[id] = text
+        index.add(id, text)
+        check(index, entries, "stone bridge", 3)
+    index.remove(1)
+    index.remove(2)
+    del entries[1], entries[2]
+    check(index, entries, "stone bridge", 3)
+
+
+def test_an_index_outlives_the_vocabulary_that_new_ones_get(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vocabulary, "_current", Vocabulary())
+    monkeypatch.setattr(vocabulary, "_MANY_WORDS", 3)
+    old = BM25()
+    old.add(1, "stone bridge over water")
+    new = BM25()
+    new.add(1, "water under wooden bridges")
+    assert old._tables.vocabulary is not new._tables.vocabulary
+    old.fork().add(2, "stone")
+    old.add(2, "wooden stone")
+    assert [id for id, _ in old.search("wooden", 3)] == [2]
+    assert [id for id, _ in new.search("wooden", 3)] == [1]
+
+
+def test_a_text_that_two_indices_hold_is_split_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    split: list[str] = []
+
+    def watched(text: str) -> list[str]:
+        split.append(text)
+        return tokens(text)
+
+    monkeypatch.setattr(vocabulary, "tokens", watched)
+    first, second = BM25(), BM25()
+    for index in (first, second, first.fork()):
+        index.add(7, "a text that no other test has")
+        index.search("nor this query", 3)
+    assert split == ["a text that no other test has", "nor this query"]
 
 
 def test_fresh_is_empty_and_keeps_the_settings() -> None:

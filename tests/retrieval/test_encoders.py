@@ -83,7 +83,7 @@ def test_more_texts_than_the_cache_holds_are_still_encoded_in_one_call() -> None
     texts = ["x" * n for n in range(1, 8)]
     assert cached.encode(texts, "document")[:, 0].tolist() == [1, 2, 3, 4, 5, 6, 7]
     assert cached.calls == 1
-    assert len(cached._vectors) == 2
+    assert len(cached._known) == 2
 
 
 def test_no_texts_are_no_call() -> None:
@@ -182,12 +182,12 @@ def test_one_made_from_a_name_unpickles_as_the_one_of_the_process(module: Module
 
 def test_different_objects_never_share_an_encoder() -> None:
     seen = []
-    for n in range(20):
+    for n in range(6):
         encoder = make_encoder(lambda texts, n=n: np.full((len(texts), 1), n + 1.0))
         seen.append(encoder.encode(["a"], "document")[0, 0])
         del encoder
         gc.collect()
-    assert seen == [n + 1 for n in range(20)]
+    assert seen == [n + 1 for n in range(6)]
 
 
 def test_an_id_that_has_gone_to_another_object_is_noticed() -> None:
@@ -282,10 +282,38 @@ def test_a_model_to_which_a_prompt_is_more_than_text_gets_a_call_for_each_kind()
 
 
 @pytest.mark.usefixtures("_library_is_there")
-def test_a_model_s_encoder_pickles_as_its_name() -> None:
-    encoder = SentenceTransformerEncoder("org/model")
+def test_a_model_s_encoder_pickles_as_its_arguments() -> None:
+    encoder = SentenceTransformerEncoder("org/model", "cuda:1", 256)
     assert copy.deepcopy(encoder) is encoder
-    assert repr(pickle.loads(pickle.dumps(encoder))) == "SentenceTransformerEncoder('org/model')"
+    loaded = pickle.loads(pickle.dumps(encoder))
+    assert repr(loaded) == "SentenceTransformerEncoder('org/model')"
+    assert loaded.__reduce__() == encoder.__reduce__()
+
+
+@pytest.mark.usefixtures("_library_is_there")
+@pytest.mark.parametrize("device", [None, "cuda:1"])
+def test_the_library_chooses_the_device_unless_one_is_named(
+    monkeypatch: pytest.MonkeyPatch, device: str | None
+) -> None:
+    made: list[dict[str, Any]] = []
+
+    class Model(SentenceTransformer):
+        """Notes how it was made and called."""
+
+        def __init__(self, name: str, device: str | None) -> None:
+            super().__init__({}, SimpleNamespace(include_prompt=True))
+            made.append({"name": name, "device": device})
+
+        def encode(self, texts: list[str], prompt: str, show_progress_bar: bool, batch_size: int = 32) -> Any:
+            made[-1]["batch_size"] = batch_size
+            return super().encode(texts, prompt, show_progress_bar)
+
+    library = ModuleType("sentence_transformers")
+    library.__dict__["SentenceTransformer"] = Model
+    monkeypatch.setitem(sys.modules, "sentence_transformers", library)
+    SentenceTransformerEncoder("org/model", device).encode(["a"], "query")
+    SentenceTransformerEncoder("org/model", device, batch_size=256).encode_mixed(["a"], ["query"])
+    assert made == [{"name": "org/model", "device": device, "batch_size": size} for size in (32, 256)]
 
 
 @pytest.mark.heavy

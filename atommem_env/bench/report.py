@@ -1,0 +1,192 @@
+"""What becomes of a result: markdown, JSON, and the two plots."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from atommem_env.bench.environments import VECTOR_LABELS
+from atommem_env.bench.stores import CONTENDERS
+from atommem_env.bench.suite import Result, Table
+
+
+def about_line(about: Mapping[str, Any]) -> str:
+    """Return one line on machine and versions."""
+    libraries = ", ".join(f"{name} {version}" for name, version in about["libraries"].items())
+    return (
+        f"atommem_env {about['atommem_env']}, Python {about['python']}, {about['cores']} cores "
+        f"({about['processor']}), {about['threads']}; {libraries}"
+    )
+
+
+def markdown(result: Result) -> str:
+    """Return every table as markdown, each with its note."""
+    parts = [about_line(result.about)]
+    parts += [_markdown_table(table) for table in result.tables]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(table: Table) -> str:
+    lines = [f"### {table.title}", ""]
+    lines.append("| " + " | ".join(table.columns) + " |")
+    lines.append("| --- |" + " ---: |" * (len(table.columns) - 1))
+    lines += ["| " + " | ".join(row) + " |" for row in table.rows]
+    if table.note:
+        lines += ["", table.note]
+    return "\n".join(lines)
+
+
+def write(result: Result, folder: Path) -> None:
+    """Write ``bench.json`` and ``bench.md`` into ``folder``, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bench.json").write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
+    (folder / "bench.md").write_text(markdown(result), encoding="utf-8")
+
+
+# --- plots ------------------------------------------------------------------------------------------
+
+PLOTS: Final = {"reads": "bench_reads.png", "throughput": "bench_throughput.png"}
+"""The plots' files, by the part of the suite that they show."""
+
+_COLOURS: Final = {
+    "ours-bm25": "#0b5394",
+    "ours-dense": "#3d85c6",
+    "memory": "#0b5394",
+    "workers": "#3d85c6",
+}
+_OTHERS: Final = ("#a64d00", "#7f7f7f", "#38761d", "#8e7cc3", "#b45f9a", "#bf9000", "#5b5b5b")
+
+
+def require_matplotlib() -> None:
+    """Check that plots can be drawn.
+
+    Raises:
+        ImportError: when matplotlib is not installed; names the pip command.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ImportError("plots need matplotlib: pip install 'atommem_env[plot]'")
+
+
+def plot(data: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Draw a read after a write by entries, and throughput by environments; returns the files.
+
+    Args:
+        data: a result's ``data``, from memory or from ``bench.json``.
+        folder: where the files go.
+
+    Raises:
+        ImportError: when matplotlib is not installed; names the pip command.
+    """
+    require_matplotlib()
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = []
+    if data.get("reads"):
+        lines = _lines({size: kinds["read"] for size, kinds in data["reads"].items()})
+        labels = {name: CONTENDERS[name].label for name in lines}
+        drawn.append(
+            _draw(
+                lines,
+                labels,
+                "entries in the store",
+                "milliseconds",
+                "A read after a write",
+                folder / PLOTS["reads"],
+            )
+        )
+    if data.get("throughput"):
+        lines = _lines({count: kinds["without_resets"] for count, kinds in data["throughput"].items()})
+        drawn.append(
+            _draw(
+                lines,
+                VECTOR_LABELS,
+                "environments in one batch",
+                "environment steps per second, resets left out",
+                "Throughput: 200 documents, BM25, three Creates and a Read a step",
+                folder / PLOTS["throughput"],
+                linear=True,
+            )
+        )
+    return drawn
+
+
+def _lines(
+    by_size: Mapping[Any, Mapping[str, Sequence[float]]],
+) -> dict[str, list[tuple[int, float, float, float]]]:
+    """Return, for each name, its points (size, median, least, largest)."""
+    lines: dict[str, list[tuple[int, float, float, float]]] = {}
+    for size, values in by_size.items():
+        for name, rounds in values.items():
+            lines.setdefault(name, []).append(
+                (int(size), statistics.median(rounds), min(rounds), max(rounds))
+            )
+    return lines
+
+
+def _draw(
+    lines: Mapping[str, Sequence[tuple[int, float, float, float]]],
+    labels: Mapping[str, str],
+    across: str,
+    up: str,
+    title: str,
+    path: Path,
+    linear: bool = False,
+) -> Path:
+    """Draw one plot; values are on a logarithmic scale, or on a linear one from 0."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.4, 4.4), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    others = iter(_OTHERS * 3)
+    ends: list[tuple[float, str, str]] = []
+    for name, points in lines.items():
+        sizes, middle, least, most = (list(column) for column in zip(*points, strict=True))
+        ours = name in _COLOURS
+        colour = _COLOURS[name] if ours else next(others)
+        axes.plot(sizes, middle, "o-", color=colour, lw=2.2 if ours else 1.2, ms=4, zorder=3 if ours else 2)
+        axes.fill_between(sizes, least, most, color=colour, alpha=0.12, lw=0)
+        ends.append((middle[-1], labels[name], colour))
+    axes.set_xscale("log")
+    if linear:
+        axes.set_ylim(0, 1.05 * max(point[3] for points in lines.values() for point in points))
+    else:
+        axes.set_yscale("log")
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.set_title(title, loc="left", fontsize=10)
+    ticks = sorted({point[0] for points in lines.values() for point in points})
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    axes.grid(True, axis="y", color="#dddddd", lw=0.6)
+    axes.tick_params(length=0, colors="#444444")
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.margins(x=0.02)
+    _name_lines(axes, ends)
+    figure.savefig(path)
+    return path
+
+
+def _name_lines(axes: Any, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Write each line's name beside its last point, none over another."""
+    lowest = 0.0
+    to_axes = axes.transData + axes.transAxes.inverted()
+    for value, name, colour in sorted(ends):
+        place = max(lowest, float(to_axes.transform((1.0, value))[1]))
+        lowest = place + 0.055
+        axes.annotate(
+            name,
+            (1.0, place),
+            xycoords="axes fraction",
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color=colour,
+            annotation_clip=False,
+        )

@@ -1,0 +1,78 @@
+"""Words as numbers, the same ones in every index of a process, and what BM25 needs to know of a search."""
+
+from __future__ import annotations
+
+import functools
+from array import array
+from collections import Counter
+from typing import Final, NamedTuple
+
+from atommem_env.text import tokens
+
+# The cache of texts holds at most so many, each of at most so many characters: some 40 MB when all are long.
+_TEXTS: Final = 4096
+_LONG_TEXT: Final = 4096
+# A vocabulary that has more words is given to no further index.
+_MANY_WORDS: Final = 1 << 18
+
+
+class _Numbers(dict[str, int]):
+    """Numbers the words that it is asked for."""
+
+    def __missing__(self, word: str) -> int:
+        number = self[word] = len(self)
+        return number
+
+
+class Vocabulary:
+    """Numbers for words, in the order in which they turn up, and a cache of the texts that were split lately.
+
+    :meth:`current` is shared by all indices that a process creates, so that a text which several of them hold
+    is split once, and a word is kept once. Scores and orders do not depend on the numbers.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = _Numbers()
+        self._encode_short = functools.lru_cache(maxsize=_TEXTS)(self._encode)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @staticmethod
+    def current() -> Vocabulary:
+        """Return the vocabulary for a new index."""
+        global _current
+        if len(_current) > _MANY_WORDS:
+            _current = Vocabulary()
+        return _current
+
+    def encode(self, text: str) -> array[int]:
+        """Return the numbers of the tokens of ``text`` (int32), in their order; not to be written."""
+        return self._encode_short(text) if len(text) <= _LONG_TEXT else self._encode(text)
+
+    def _encode(self, text: str) -> array[int]:
+        return array("i", list(map(self._numbers.__getitem__, tokens(text))))
+
+
+_current = Vocabulary()
+
+
+class Search(NamedTuple):
+    """What a search asks of an index's tables.
+
+    BM25+ gives an entry, for every token of the query that the index knows, idf * (delta + gain), where gain
+    is 0 if the entry lacks the token and top * f / (f + flat + slope * length) if it holds it f times. The
+    sum of idf * delta is the same for all entries.
+
+    Attributes:
+        terms: how often the query holds each of its tokens.
+        k: how many hits are wanted; at least 1.
+        delta, top, flat, slope: as above.
+    """
+
+    terms: Counter[int]
+    k: int
+    delta: float
+    top: float
+    flat: float
+    slope: float
