@@ -21,9 +21,11 @@ class BM25:
     often as it stands there. Only entries that share a token with the query are hits; scores that agree to
     1e-10 are equal, and equal scores go by ascending id.
 
-    Adding, replacing or removing an entry costs in proportion to that entry, a search in proportion to the
-    postings of the query's terms. :meth:`fork` costs nothing; the first write after it, on either side,
-    copies the tables of pointers, and a posting list is copied when it is first written.
+    Adding, replacing or removing an entry costs in proportion to that entry (amortised: now and then the tables
+    are written anew), a search at most in proportion to the postings of the query's terms. A text is split once
+    for all indices of the process (bounded). :meth:`fork` costs nothing; the first write after it, on either
+    side, copies the tables of pointers, and a posting list is copied when it is first written. Few entries are
+    kept as :class:`~atommem_env.retrieval.rows.Rows`, more as :class:`~atommem_env.retrieval.postings.Postings`.
 
     ``copy.deepcopy`` returns the object itself, and pickling keeps the settings only: as an argument of an
     environment an index stands for its configuration. :meth:`fork` is what copies contents.

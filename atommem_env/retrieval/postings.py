@@ -18,6 +18,7 @@ from atommem_env.retrieval.vocabulary import Search, Vocabulary
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
+Column: TypeAlias = npt.NDArray[Any]
 
 _SHIFT: Final = 32
 _TIMES: Final = (1 << _SHIFT) - 1
@@ -55,13 +56,15 @@ class Postings:
 
     SHARE: ClassVar[int] = 8
     """A term gets a column when one in so many slots holds it."""
-    SPARE: ClassVar[int] = 64
-    """So many dead slots are always allowed."""
+    SPARE: ClassVar[int] = 1024
+    """So many dead slots are always allowed: to write few entries anew costs no less than their vocabulary."""
     FEW: ClassVar[int] = 160
     """Up to so many postings, a loop over each beats numpy over all."""
     ROWS: ClassVar[int] = 64
     """The k-th best score is bounded by way of the maxima of groups of so many slots."""
 
+    ALL: ClassVar[int] = 2048
+    """Up to so many slots, it takes less time to score all than to find out which to score."""
     CROWD: ClassVar[int] = 4
     """More than so many candidates for each of the k are thinned out between columns; at least 1."""
     GROUPS: ClassVar[int] = 16
@@ -134,7 +137,7 @@ class Postings:
             self._sweep()
 
     def _append(self, id: int, words: array[int]) -> None:
-        counts = dict(Counter(words))
+        counts = Counter(words)
         length = len(words)
         if self.owned is not None:
             self._own(counts)
@@ -146,10 +149,11 @@ class Postings:
         lists = self.lists
         known, frequent = lists.get, self.columns.get
         code = slot << _SHIFT
+        once = code + 1
         for term, times in counts.items():
             postings = known(term)
             if postings is not None:
-                postings.append(code + times)
+                postings.append(once if times == 1 else code + times)
                 continue
             column = frequent(term)
             if column is None:
@@ -266,10 +270,10 @@ class Postings:
 
     def scores(self, search: Search) -> dict[int, float]:
         """Return the scores of the hits that may be among the best, by id."""
-        _, _, delta, top, flat, slope = search
+        delta, top = search.delta, search.top
         base = 0.0
         lists: list[tuple[float, array[int]]] = []
-        columns: list[tuple[float, float, npt.NDArray[Any]]] = []
+        columns: list[tuple[float, Column]] = []
         for term, times in search.terms.items():
             postings = self.lists.get(term)
             column = self.columns.get(term) if postings is None else None
@@ -281,14 +285,13 @@ class Postings:
                 if postings is not None:
                     lists.append((idf * top, postings))
                 elif column is not None:
-                    counts = _numbers(column)
-                    most = float(counts.max())
-                    # No entry gains more from this column.
-                    bound = idf * top * most / (most + flat + slope * self.shortest)
-                    columns.append((bound, idf * top, counts))
+                    columns.append((idf * top, _numbers(column)))
         if not columns and sum(len(postings) for _, postings in lists) <= self.FEW:
             return self._score_few(base, lists, search)
-        hits, gains = self._score_many(lists, columns, search)
+        lengths = np.frombuffer(self.lengths)
+        gains = self._gains(lists, lengths, search) if lists else np.zeros(len(lengths))
+        score = self._score_all if len(lengths) <= self.ALL else self._score_best
+        hits, gains = score(gains, lengths, columns, search)
         ids = self.ids
         return {ids[slot]: base + gain for slot, gain in zip(hits.tolist(), gains.tolist(), strict=True)}
 
@@ -308,29 +311,48 @@ class Postings:
         ids = self.ids
         return {ids[slot]: base + gain for slot, gain in gains.items() if gain}
 
-    def _score_many(
-        self,
-        lists: list[tuple[float, array[int]]],
-        columns: list[tuple[float, float, npt.NDArray[Any]]],
-        search: Search,
+    def _score_all(
+        self, gains: Floats, lengths: Floats, columns: list[tuple[float, Column]], search: Search
+    ) -> tuple[Ints, Floats]:
+        """Return slots and gains of all entries that may be among the ``k`` best hits.
+
+        All columns count for all entries, in a few passes of numpy.
+        """
+        if columns:
+            times = np.zeros((len(columns), len(gains)))
+            for row, (_, counts) in zip(times, columns, strict=True):
+                row[: len(counts)] = counts
+            norms = search.slope * lengths
+            norms += search.flat
+            norms = times + norms
+            times /= norms
+            gains += np.array([weight for weight, _ in columns]) @ times
+        hits = (gains >= max(_SMALLEST, self._floor(gains, search.k) - TIE_MARGIN)).nonzero()[0]
+        return hits, gains[hits]
+
+    def _score_best(
+        self, gains: Floats, lengths: Floats, columns: list[tuple[float, Column]], search: Search
     ) -> tuple[Ints, Floats]:
         """Return slots and gains of all entries that may be among the ``k`` best hits, and of few others.
 
-        The lists count for every entry. The columns, frequent terms and so of little weight, count for every
-        entry only until those left could not bring an entry that has gained nothing so far among the best;
-        from there on only for those that they can still bring there.
+        The lists have counted for every entry. The columns, frequent terms and so of little weight, count for
+        every entry only until those left could not bring an entry that has gained nothing so far among the
+        best; from there on only for those that they can still bring there.
         """
-        size, k = len(self.ids), search.k
+        size, k = len(gains), search.k
         flat, slope = search.flat, search.slope
-        lengths = np.frombuffer(self.lengths)
-        gains = self._gains(lists, lengths, flat, slope) if lists else np.zeros(size)
-        columns.sort(key=lambda column: -column[0])
-        left = [sum(bound for bound, _, _ in columns[start:]) for start in range(len(columns) + 1)]
-        floor = self._floor(gains, k) if lists else 0.0
+        bounded: list[tuple[float, float, Column]] = []
+        for weight, counts in columns:
+            most = float(counts.max())
+            # No entry gains more from this column.
+            bounded.append((weight * most / (most + flat + slope * self.shortest), weight, counts))
+        bounded.sort(key=lambda column: -column[0])
+        left = [sum(bound for bound, _, _ in bounded[start:]) for start in range(len(bounded) + 1)]
+        floor = self._floor(gains, k)
         done = 0
         norms: Floats | None = None
-        while done < len(columns) and floor <= left[done] + 2 * TIE_MARGIN:
-            _, weight, counts = columns[done]
+        while done < len(bounded) and floor <= left[done] + 2 * TIE_MARGIN:
+            _, weight, counts = bounded[done]
             if norms is None:
                 norms = slope * lengths
                 norms += flat
@@ -343,11 +365,11 @@ class Postings:
             floor = self._floor(gains, k)
         hits = np.flatnonzero(gains >= max(_SMALLEST, floor - left[done] - TIE_MARGIN))
         gains = gains[hits]
-        if done < len(columns):
+        if done < len(bounded):
             norms = slope * lengths[hits]
             norms += flat
-            for place in range(done, len(columns)):
-                _, weight, counts = columns[place]
+            for place in range(done, len(bounded)):
+                _, weight, counts = bounded[place]
                 here = len(hits) if len(counts) == size else int(np.searchsorted(hits, len(counts)))
                 times = counts[hits[:here]]
                 gains[:here] += weight * times / (times + norms[:here])
@@ -357,9 +379,7 @@ class Postings:
                     hits, gains, norms = hits[kept], gains[kept], norms[kept]
         return hits, gains
 
-    def _gains(
-        self, lists: list[tuple[float, array[int]]], lengths: Floats, flat: float, slope: float
-    ) -> Floats:
+    def _gains(self, lists: list[tuple[float, array[int]]], lengths: Floats, search: Search) -> Floats:
         """Return what every slot gains from ``lists``."""
         codes = np.concatenate([np.frombuffer(postings, np.int64) for _, postings in lists])
         slots = codes >> _SHIFT
@@ -368,8 +388,8 @@ class Postings:
         gains = np.repeat([weight for weight, _ in lists], [len(postings) for _, postings in lists])
         gains *= times
         norms = lengths[slots]
-        norms *= slope
-        norms += flat
+        norms *= search.slope
+        norms += search.flat
         norms += times
         gains /= norms
         sums: Floats = np.bincount(slots, gains, len(lengths)).astype(np.float64, copy=False)

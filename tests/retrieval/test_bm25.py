@@ -145,6 +145,7 @@ class TestLongHistories(Histories.TestCase):  # type: ignore[misc, valid-type]
             patch.setattr(Postings, "SHARE", 3)
             patch.setattr(Postings, "GROUPS", 1)
             patch.setattr(Postings, "CROWD", 1)
+            patch.setattr(Postings, "ALL", 0)
             patch.setattr(Postings, "ROWS", 2)
             yield
 
@@ -276,6 +277,7 @@ def test_a_write_after_a_fork_copies_no_posting_list_but_those_it_changes(
 @pytest.mark.parametrize("few", [0, 100])
 def test_what_is_kept_does_not_grow_with_the_history(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
     monkeypatch.setattr(BM25, "FEW_ENTRIES", few)
+    monkeypatch.setattr(Postings, "SPARE", 64)
     index = BM25()
     for id in range(1, 1001):
         index.add(id, f"word{id} common")
@@ -293,7 +295,10 @@ def test_what_is_kept_does_not_grow_with_the_history(monkeypatch: pytest.MonkeyP
     assert [id for id, _ in index.search("word998 common", 9)] == [998, 996, 997, 999, 1000]
 
 
-def test_a_large_index_gives_the_reference_scores_whatever_its_queries_hold() -> None:
+def test_a_large_index_gives_the_reference_scores_whatever_its_queries_hold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Postings, "SPARE", 64)
     draw = random.Random(11)
     index, entries = BM25(), {}
     for id in range(1, 2501):
