@@ -17,7 +17,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from atommem_env.text import split_once, tokens
+from atommem_env.text import tokens
 
 STAGES: Final = ("seen", "written", "kept", "read")
 """The stages that a unit of evidence can reach."""
@@ -96,7 +96,7 @@ class Matcher:
     def held(self, text: str) -> list[int]:
         """Return the numbers of the units that ``text`` holds, ascending."""
         units_of = self._units_of
-        words = split_once(text)
+        words = tokens(text)
         if units_of.keys().isdisjoint(words):
             return []
         hits: dict[int, list[tuple[int, str]]] = {}

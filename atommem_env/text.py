@@ -59,22 +59,6 @@ def tokens(text: str) -> list[str]:
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
-_LONG = 4096
-
-
-def split_once(text: str) -> tuple[str, ...]:
-    """Return :func:`tokens` of ``text``, from a bounded cache when it was split lately.
-
-    A memory content is split by the index, by the evidence funnel, and by other episodes that write the same.
-    """
-    return _split_short(text) if len(text) <= _LONG else tuple(tokens(text))
-
-
-@functools.lru_cache(maxsize=4096)
-def _split_short(text: str) -> tuple[str, ...]:
-    return tuple(tokens(text))
-
-
 # --- sentences --------------------------------------------------------------------------------------
 
 _ABBREVIATIONS = frozenset(

@@ -19,7 +19,6 @@ from atommem_env.text import (
     make_tokenizer,
     sentence_spans,
     sentences,
-    split_once,
     tokens,
 )
 
@@ -139,8 +138,3 @@ def test_a_hugging_face_tokenizer_counts_and_says_where_tokens_start(tmp_path: o
 def test_counting_ascii_equals_listing_it(text: str) -> None:
     tokenizer = PieceTokenizer()
     assert tokenizer.count(text) == len(tokenizer.starts(text))
-
-
-def test_splitting_once_is_splitting() -> None:
-    for text in ("The Beatles' 1969 LP", "東京タワー1958", "word " * 3000):
-        assert list(split_once(text)) == list(split_once(text)) == tokens(text)
