@@ -7,6 +7,7 @@ elements; ``AsyncVectorEnv`` needs ``shared_memory=False`` and says so by itself
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -90,7 +91,7 @@ class CountSpace(_PlainSpace):
         return _is_int(x) and int(x) >= self.start
 
 
-class _RowSpace(_PlainSpace):
+class _RowSpace(_PlainSpace, ABC):
     """A tuple (or list) of rows; a subclass says what a row is."""
 
     max_sample: ClassVar[int] = 4
@@ -108,11 +109,13 @@ class _RowSpace(_PlainSpace):
     def to_jsonable(self, sample_n: Iterable[Any]) -> list[Any]:
         return [[self._row_to_json(row) for row in sample] for sample in sample_n]
 
+    @abstractmethod
     def _sample_row(self) -> Any:
-        raise NotImplementedError
+        """Return a random row."""
 
+    @abstractmethod
     def _contains_row(self, row: Any) -> bool:
-        raise NotImplementedError
+        """Return whether ``row`` is one."""
 
     def _row_to_json(self, row: Any) -> Any:
         return row

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -49,11 +50,12 @@ class Store(Protocol):
         ...
 
 
-class _Simple:
+class _Simple(ABC):
     """What most stores have in common: nothing to settle, and filling is creating one by one."""
 
+    @abstractmethod
     def create(self, id: int, item: Item) -> None:
-        raise NotImplementedError
+        """Store a new entry."""
 
     def fill(self, items: Sequence[Item]) -> None:
         for id, item in enumerate(items, start=1):
