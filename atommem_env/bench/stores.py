@@ -61,7 +61,7 @@ class _Simple(ABC):
         for id, item in enumerate(items, start=1):
             self.create(id, item)
 
-    def settle(self) -> None:
+    def settle(self) -> None:  # noqa: B027 - most stores have nothing to settle
         pass
 
 
