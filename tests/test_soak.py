@@ -198,6 +198,7 @@ def soak(
         assert in_processes(processes, policy, arguments, indices) == single
 
 
+@pytest.mark.heavy
 def test_short_episodes_are_the_same_in_every_way_and_leave_nothing() -> None:
     soak("random", SHORT, episodes=240, num_envs=16, processes=2, allowed=16 * MEBIBYTE)
 

@@ -33,6 +33,7 @@ LITTLE = Settings(
 STORES = ["ours-bm25", "rank-bm25", "ours-dense", "matrix"]
 
 
+@pytest.mark.heavy
 def test_the_command_measures_prints_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(atommem_env.bench, "QUICK", LITTLE)
     options = [option for name in STORES for option in ("--store", name)]
