@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,12 @@ def samples() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep converted data of the tests out of the user's cache, for this process and its children."""
-    import os
+    """Keep converted data of the tests out of the user's cache, for this process and its children.
 
-    os.environ["ATOMMEM_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    The workers of one session share the folder, as processes of one user do.
+    """
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    os.environ["ATOMMEM_CACHE"] = str(base / "cache")
     os.environ.pop("ATOMMEM_DATA", None)
     os.environ["HF_HUB_OFFLINE"] = "1"

@@ -1,6 +1,6 @@
 """Many episodes in a row: the same bytes however they are run, and nothing that grows or is left behind.
 
-pytest tests/test_soak.py -m heavy    # 20,000 short episodes and 200 of 800 documents, each three ways
+pytest tests/test_soak.py -m heavy -n 0    # 20,000 short episodes and 200 of 800 documents, each three ways
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a reset and a step cost, beside what a user would do instead.
 
-pytest tests/benchmarks --benchmark-enable --benchmark-columns=median,iqr,rounds --benchmark-group-by=group
+pytest tests/benchmarks -n 0 --benchmark-enable --benchmark-columns=median,iqr,rounds --benchmark-group-by=group
 
 Without ``--benchmark-enable`` each runs once, on small data, as a check that it works. Nothing asserts a time.
 """

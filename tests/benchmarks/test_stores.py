@@ -1,6 +1,6 @@
 """The mix of operations and a read after a write, for this package's stores and what pip can install instead.
 
-pytest tests/benchmarks -m "" --benchmark-enable --benchmark-columns=median,iqr,rounds --benchmark-group-by=group
+pytest tests/benchmarks -n 0 -m "" --benchmark-enable --benchmark-columns=median,iqr,rounds --benchmark-group-by=group
 
 The alternatives need ``pip install 'atommem_env[bench]'``; an absent one is skipped. Without
 ``--benchmark-enable`` each runs once, on little, as a check that it works. ``atommem bench`` runs the stores in

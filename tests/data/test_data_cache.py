@@ -131,7 +131,7 @@ def test_two_processes_may_convert_at_once(folder: Path, tmp_path: Path) -> None
             "supporting_facts": [[f"T{n}", 0]],
             "context": [[f"T{n}", [f"Sentence {n} one.", f" Sentence {n} two."]]],
         }
-        for n in range(3000)
+        for n in range(1000)
     ]
     path = tmp_path / "rows.json"
     path.write_text(json.dumps(rows))
@@ -144,7 +144,7 @@ def test_two_processes_may_convert_at_once(folder: Path, tmp_path: Path) -> None
     for process in processes:
         process.join()
     assert first == second
-    assert first[1:] == (3000, ("T2999", "Sentence 2999 one. Sentence 2999 two."))
+    assert first[1:] == (1000, ("T999", "Sentence 999 one. Sentence 999 two."))
     assert len(entries(folder)) == 1
 
 

@@ -122,7 +122,7 @@ class Histories(RuleBasedStateMachine):
 class TestHistories(Histories.TestCase):  # type: ignore[misc, valid-type]
     """Of few entries: rows, and posting lists from the fifth entry on."""
 
-    settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+    settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
 
     @pytest.fixture(autouse=True)
     def bounds(self) -> Iterator[None]:
@@ -135,7 +135,7 @@ class TestHistories(Histories.TestCase):  # type: ignore[misc, valid-type]
 class TestLongHistories(Histories.TestCase):  # type: ignore[misc, valid-type]
     """The forms of a large index in small ones: columns that grow and shrink, groups, dead slots, renewal."""
 
-    settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+    settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
     @pytest.fixture(autouse=True)
     def bounds(self) -> Iterator[None]:
