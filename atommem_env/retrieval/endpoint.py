@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
+from atommem_env.llm.endpoint import Endpoint, EndpointError, find_address, find_key, require_openai
 from atommem_env.retrieval.cached import Kind, Vectors
 
 _MENDS: Final = {
@@ -24,9 +23,8 @@ _MENDS: Final = {
 class EndpointEncoder:
     """Encodes with ``POST {base_url}/embeddings``, as OpenAI, vLLM, TEI, Ollama and others serve it.
 
-    A call sends its texts in batches, one after the other. A batch that fails in passing (no connection, no
-    answer in time, status 408, 409, 429, 500 and above) is sent again after a pause that doubles from half a
-    second to eight, or that the server names; anything else is an error at once.
+    A call sends its texts in batches, one after the other. A batch that fails in passing is sent again after a
+    pause; anything else is an error at once (:class:`atommem_env.llm.endpoint.Endpoint` says which).
 
     An instruction is put before each text of its kind as it stands: for Qwen3-Embedding, for instance,
     ``query_instruction="Instruct: Given a question, find the passages that answer it\\nQuery:"``, and none
@@ -64,10 +62,7 @@ class EndpointEncoder:
         retries: int = 5,
         timeout: float = 120.0,
     ) -> None:
-        if importlib.util.find_spec("openai") is None:
-            raise ImportError(
-                f"encoder='openai:{model}' needs the openai library: pip install 'atommem_env[llm]'"
-            )
+        require_openai(f"encoder='openai:{model}'")
         if not model:
             raise ValueError("encoder='openai:': expected a model's name after the colon")
         if batch_size < 1 or retries < 0 or not timeout > 0:
@@ -84,8 +79,6 @@ class EndpointEncoder:
         self.retries = retries
         self.timeout = timeout
         self._api_key = api_key
-        self._client: Any = None
-        self._process = 0
 
     def __repr__(self) -> str:
         where = "" if self.base_url is None else f", base_url={self.base_url!r}"
@@ -140,33 +133,37 @@ class EndpointEncoder:
         return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
 
     def _batch(self, texts: list[str]) -> Vectors:
-        import openai
-
         options = {} if self.dimensions is None else {"dimensions": self.dimensions}
+        address = self._address()
+        key = self._api_key or find_key(f"encoder='openai:{self.model}'", address)
+        endpoint = Endpoint(address, key, self.timeout, self.retries)
         try:
             # Asked for as numbers: not every server knows the client's own default, base64.
-            answer = self._open().embeddings.create(
-                model=self.model, input=texts, encoding_format="float", **options
+            answer = endpoint.call(
+                lambda client: client.embeddings.create(
+                    model=self.model, input=texts, encoding_format="float", **options
+                )
             )
-        except openai.APIStatusError as error:
-            status, said = error.status_code, error.message
-            if status in (408, 409, 429) or status >= 500:
-                mend = _MENDS.get(status, "See the server's log, or raise retries")
-                raise ConnectionError(
-                    f"{self._name()} failed {self.retries + 1} times, last with status {status}: {said}. {mend}."
-                ) from error
-            mend = _MENDS.get(status, "Nothing was tried again, as the server would refuse it again")
-            raise ValueError(
-                f"{self._name()} refused the request with status {status}: {said}. {mend}."
-            ) from error
-        except openai.APIConnectionError as error:
-            raise ConnectionError(
-                f"{self._name()} did not answer in {self.retries + 1} tries: {error.__cause__ or error}. Check that "
-                "the server runs at that address, or pass base_url= or set OPENAI_BASE_URL."
-            ) from error
-        except (openai.OpenAIError, ValueError) as error:  # an answer that is no JSON, for one
-            raise ValueError(f"{self._name()} gave an answer that cannot be read: {error}") from error
+        except EndpointError as error:
+            raise self._explained(error) from error
         return self._vectors(answer, len(texts))
+
+    def _explained(self, error: EndpointError) -> ConnectionError | ValueError:
+        """Return ``error`` with what to do about it."""
+        if error.unreadable:
+            return ValueError(f"{self._name()} gave an answer that cannot be read: {error}")
+        if error.status is None:
+            return ConnectionError(
+                f"{self._name()} did not answer in {error.tries} tries: {error}. Check that the server runs at that "
+                "address, or pass base_url= or set OPENAI_BASE_URL."
+            )
+        if error.passing:
+            mend = _MENDS.get(error.status, "See the server's log, or raise retries")
+            return ConnectionError(
+                f"{self._name()} failed {error.tries} times, last with status {error.status}: {error}. {mend}."
+            )
+        mend = _MENDS.get(error.status, "Nothing was tried again, as the server would refuse it again")
+        return ValueError(f"{self._name()} refused the request with status {error.status}: {error}. {mend}.")
 
     def _vectors(self, answer: Any, count: int) -> Vectors:
         """Return the vectors of an answer in the order of its texts."""
@@ -187,28 +184,8 @@ class EndpointEncoder:
             raise ValueError(f"{self._name()} answered with {by_index[0]!r:.60}: expected a list of numbers")
         return vectors
 
-    def _open(self) -> Any:
-        """Return this process's client; a fork must not share its parent's connections."""
-        if self._client is None or self._process != os.getpid():
-            self._client, self._process = self._new_client(), os.getpid()
-        return self._client
-
-    def _new_client(self) -> Any:
-        import openai
-
-        key = self._api_key or os.environ.get("OPENAI_API_KEY")
-        if not key and self._address() is None:
-            raise ValueError(
-                f"encoder='openai:{self.model}' has no key for OpenAI's own endpoint: set OPENAI_API_KEY, or pass the "
-                "address of another server as base_url= or in OPENAI_BASE_URL"
-            )
-        # The client insists on a key; a server of one's own mostly does not look at it.
-        return openai.OpenAI(
-            base_url=self._address(), api_key=key or "none", max_retries=self.retries, timeout=self.timeout
-        )
-
     def _address(self) -> str | None:
-        return self.base_url or os.environ.get("OPENAI_BASE_URL") or None
+        return find_address(self.base_url)
 
     def _name(self) -> str:
         return f"the embeddings endpoint {self._address() or 'of OpenAI'} (model {self.model!r})"

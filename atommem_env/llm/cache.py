@@ -1,0 +1,106 @@
+"""Replies kept on disk: the same request gets the same reply, in this run and in the next.
+
+One file for each reply, in 256 folders. Files rather than one database, because they need no lock between
+threads, processes and machines that share a disk, and one that breaks costs one reply. A file is written
+beside its place and then linked to it, so that a reader sees a whole reply or none, and of two that arrive
+for one request the first stands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+_FORMAT: Final = 1
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a model replied.
+
+    Attributes:
+        text: the reply, without the model's thinking, white space around it stripped; may be empty.
+        reasoning: the model's thinking, ``""`` when it showed none.
+        prompt_tokens: the request's tokens, as the server counted them; 0 when it did not say.
+        completion_tokens: the reply's tokens, thinking included, likewise.
+        cached: whether the reply was kept from an earlier call; the tokens are then those of that call.
+        finish_reason: why it ended: ``"stop"``, ``"length"`` (cut off at ``max_tokens``), or what the server says.
+    """
+
+    text: str
+    reasoning: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached: bool = False
+    finish_reason: str = "stop"
+
+
+class ReplyCache:
+    """A folder of replies, safe under threads and processes.
+
+    Args:
+        folder: the folder, made when the first reply is kept; ``None`` keeps none.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
+        self._folder = None if folder is None else Path(folder)
+
+    def get(self, key: str) -> Reply | None:
+        """Return the reply kept under ``key`` (hexadecimal digits); ``None`` when there is none that can be read."""
+        if self._folder is None:
+            return None
+        try:
+            return _reply(json.loads(self._path(key).read_bytes()), key)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def put(self, key: str, reply: Reply) -> Reply:
+        """Keep ``reply``, unless another came first, and return the one that is kept."""
+        if self._folder is None:
+            return reply
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {"format": _FORMAT, "key": key, **asdict(reply)}
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(json.dumps(content).encode())
+            try:
+                os.link(name, path)
+            except FileExistsError:
+                first = self.get(key)
+                if first is not None:
+                    return first
+                os.replace(name, path)  # what stands there is broken
+            except OSError:  # a file system without links
+                os.replace(name, path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+        return reply
+
+    def _path(self, key: str) -> Path:
+        assert self._folder is not None
+        return self._folder / key[:2] / f"{key[2:]}.json"
+
+
+def _reply(content: Any, key: str) -> Reply:
+    if content["format"] != _FORMAT or content["key"] != key:
+        raise ValueError("another format, or another request's")
+    reply = Reply(
+        content["text"],
+        content["reasoning"],
+        content["prompt_tokens"],
+        content["completion_tokens"],
+        True,
+        content["finish_reason"],
+    )
+    texts = (reply.text, reply.reasoning, reply.finish_reason)
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("not a reply")
+    return reply
