@@ -20,6 +20,18 @@ def at_least(name: str, value: Any, low: int, otherwise: str = "") -> int:
     return number
 
 
+def between(name: str, value: Any, low: int, high: int) -> int:
+    """Return ``value`` as an int when it is one from ``low`` to ``high``.
+
+    Raises:
+        ValueError: when it is not.
+    """
+    number = as_index(value)
+    if number is None or not low <= number <= high:
+        raise ValueError(f"{name}={value!r}: expected an int from {low} to {high}")
+    return number
+
+
 def bound(name: str, value: Any) -> int | None:
     """Return ``value`` as an int of at least 1, or ``None`` for no bound.
 

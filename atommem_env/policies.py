@@ -17,7 +17,9 @@ class Policy(Protocol):
     """Anything that maps an observation to an action.
 
     A policy that keeps text outside memory, beyond the current chunk and one unfinished document, sets
-    ``uses_buffer = True``: its evidence funnel says nothing, and is reported as null.
+    ``uses_buffer = True``: its evidence funnel says nothing, and is reported as null. One that words prompts may
+    have a method ``tell_rules(rules)``: :func:`rollout` calls it before ``reset`` with what a prompt must say
+    of the environment and an observation does not (see :class:`atommem_env.protocols.rendering.Rules`).
     """
 
     def reset(self, observation: dict[str, Any], info: dict[str, Any]) -> None:
@@ -104,6 +106,11 @@ def rollout(
     """
     observation, info = env.reset(seed=seed, options=options)
     trace = Trace.begin(observation, info)
+    tell_rules = getattr(policy, "tell_rules", None)
+    if tell_rules is not None:
+        from atommem_env.wrappers.text_protocol import rules_of
+
+        tell_rules(rules_of(env))
     policy.reset(observation, info)
     while not trace.over:
         action = policy.act(observation, info)
@@ -111,9 +118,17 @@ def rollout(
         trace.add(plain_action(action), observation, float(reward), terminated, truncated, info)
     trace.metrics = info["metrics"] if "metrics" in info else env.get_wrapper_attr("metrics")()
     if getattr(policy, "uses_buffer", False):
-        for question in trace.metrics["questions"]:
-            question["evidence"].update(dict.fromkeys(STAGES))
+        trace.metrics = without_funnel(trace.metrics)
     return trace
+
+
+def without_funnel(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return ``metrics`` with every stage of the funnel null, as for a policy that uses a buffer."""
+    hidden = dict.fromkeys(STAGES)
+    questions = [
+        {**question, "evidence": {**question["evidence"], **hidden}} for question in metrics["questions"]
+    ]
+    return {**metrics, "questions": questions}
 
 
 def plain_action(action: Any) -> list[dict[str, Any]] | str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
-    from atommem_env.baselines.engine import Engine
+    from atommem_env.baselines.engine import EngineSpec
     from atommem_env.policies import Policy
 
 POLICIES: Final[dict[str, str]] = {
@@ -16,18 +16,29 @@ POLICIES: Final[dict[str, str]] = {
     "write-everything": "atommem_env.baselines.write_everything:WriteEverything",
     "write-nothing": "atommem_env.baselines.write_nothing:WriteNothing",
     "oracle": "atommem_env.baselines.oracle:Oracle",
+    "full-context": "atommem_env.baselines.full_context:FullContext",
+    "keep-best": "atommem_env.baselines.keep_best:KeepBest",
     "rag": "atommem_env.baselines.rag:RAG",
     "memagent": "atommem_env.baselines.memagent:MemAgent",
+    "mem1": "atommem_env.baselines.mem1:MEM1",
+    "generative-agents": "atommem_env.baselines.generative_agents:GenerativeAgents",
+    "mem0": "atommem_env.baselines.mem0:Mem0",
+    "a-mem": "atommem_env.baselines.a_mem:AMem",
+    "memory-bank": "atommem_env.baselines.memory_bank:MemoryBank",
+    "memgpt": "atommem_env.baselines.memgpt:MemGPT",
+    "atommem": "atommem_env.baselines.atommem:AtomMem",
 }
 """The policies by name, as entry points."""
 
 
-def make_policy(name: str, engine: str | Engine = "rules", seed: int = 0, **kwargs: Any) -> Policy:
+def make_policy(name: str, engine: EngineSpec = "rules", seed: int = 0, **kwargs: Any) -> Policy:
     """Return a new policy.
 
     Args:
         name: one of :data:`POLICIES`, or ``"module:Class"`` of a user's own.
-        engine: what does the policy's language work; passed to policies that take one.
+        engine: what does the policy's language work (a name of
+            :data:`~atommem_env.baselines.engine.ENGINES`, an engine, or ``ChatSettings``); passed to policies
+            that take one.
         seed: the seed of the policy's own generator; passed to policies that take one.
         **kwargs: the policy's own arguments.
 

@@ -2,41 +2,64 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
-from atommem_env.baselines.engine import Engine, get_engine
+from atommem_env.baselines.engine import EngineSpec, counted, get_engine
 from atommem_env.documents import DocumentStitcher, StitchedDocument
-from atommem_env.operations import Answer, Operation, Read
+from atommem_env.operations import SCRATCHPAD, Answer, Operation, Read
+from atommem_env.text import PieceTokenizer, sentence_spans
 
 READING = 0
 
 Observation = dict[str, Any]
 Info = dict[str, Any]
 Operations = list[Operation]
+Record = TypeVar("Record")
 
 
 class Workflow(ABC):
     """A policy with an engine: :meth:`read_chunk` while reading, :meth:`answer_question` while answering.
 
+    A subclass that overrides :meth:`reset` calls this class's.
+
     Args:
-        engine: what does the language work: a name or an engine.
+        engine: what does the language work: a name, an engine, or the settings of a chat endpoint.
+
+    Attributes:
+        needs: the abilities it asks of an engine besides ``answer`` and ``compress`` (see
+            :class:`~atommem_env.baselines.engine.Abilities`).
+
+    Raises:
+        ValueError: when the engine lacks one of them.
     """
 
     name: str = ""
     uses_buffer: bool = False
+    needs: tuple[str, ...] = ()
 
-    def __init__(self, engine: str | Engine = "rules") -> None:
-        self.engine = get_engine(engine)
+    def __init__(self, engine: EngineSpec = "rules") -> None:
+        self.engine, self._counter = counted(get_engine(engine), self.needs, self.name)
+        self._rules: dict[str, Any] = {}
 
     @property
     def engine_name(self) -> str:
         """The name of the engine, shown with every score."""
         return self.engine.name
 
-    def reset(self, observation: Observation, info: Info) -> None:  # noqa: B027  (most need nothing)
+    def costs(self) -> dict[str, int]:
+        """Return what the engine's work has cost since the episode began: at least its ``calls``."""
+        return self._counter.costs()
+
+    def tell_rules(self, rules: Mapping[str, Any]) -> None:
+        """Take what an observation does not say of the environment (see :func:`atommem_env.rollout`)."""
+        self._rules = dict(rules)
+
+    def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""
+        self._counter.reset_costs()
 
     def act(self, observation: Observation, info: Info) -> Operations:
         """Return the action for ``observation``."""
@@ -64,12 +87,13 @@ class LookThenAnswer(Workflow):
     look is left, it answers from what is shown as it is.
     """
 
-    def __init__(self, engine: str | Engine = "rules") -> None:
+    def __init__(self, engine: EngineSpec = "rules") -> None:
         super().__init__(engine)
         self._looked = -1
 
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""
+        super().reset(observation, info)
         self._looked = -1
 
     def answer_question(self, observation: Observation) -> Operations:
@@ -83,6 +107,94 @@ class LookThenAnswer(Workflow):
 def shown_entries(observation: Observation) -> list[str]:
     """Return the contents of the entries shown, best first."""
     return [entry["content"] for entry in observation["retrieved"]]
+
+
+class Ledger(Generic[Record]):
+    """What a policy notes about each entry that exists: a record of its own for every id, never the content.
+
+    With each action, :meth:`expect` takes the records of its Creates; at the next observation, :meth:`follow`
+    files them under the ids that the environment gave, and drops those of entries that are gone. A refused
+    Create leaves no record, so ``records`` holds the ids that are alive and no other.
+
+    Attributes:
+        records: the records by id, in the order of creation.
+        next_id: the id that the next Create gets; every Create consumes one, refused or not.
+    """
+
+    def __init__(self) -> None:
+        self.records: dict[int, Record] = {}
+        self.next_id = 1
+        self._expected: list[Record] = []
+
+    def expect(self, records: Iterable[Record]) -> None:
+        """Note the records of the Creates of the action about to be submitted, one for each, in order."""
+        self._expected = list(records)
+
+    def follow(self, observation: Observation) -> list[tuple[Record, dict[str, Any]]]:
+        """Take in what came of the last action; return the expected records, each with its Create's result."""
+        expected = iter(self._expected)
+        self._expected = []
+        created = []
+        for result in observation["results"]:
+            self.records.pop(result["evicted"], None)
+            if result["op"] == "delete" and result["ok"]:
+                self.records.pop(result["id"], None)
+            elif result["op"] == "create":
+                self.next_id = (result["id"] or self.next_id) + 1
+                for record in itertools.islice(expected, 1):
+                    created.append((record, result))
+                    if result["ok"]:
+                        self.records[result["id"]] = record
+        return created
+
+
+class ScratchpadBudget:
+    """How many tokens a policy writes into the scratchpad: what it wants, or the environment's limit if smaller.
+
+    A policy may not have been told the limit, and the environment's tokenizer may count more than the built-in
+    one: at each refusal the budget shrinks by a quarter.
+
+    Args:
+        tokens: what the policy wants (its argument ``budget_tokens``), from 1.
+
+    Raises:
+        ValueError: when ``tokens`` is less than 1.
+    """
+
+    def __init__(self, tokens: int) -> None:
+        if tokens < 1:
+            raise ValueError(f"budget_tokens={tokens}: expected 1 or more, for example 1024")
+        self._wanted = self.tokens = tokens
+        self._tokenizer = PieceTokenizer()
+
+    def reset(self, rules: Mapping[str, Any]) -> None:
+        """Start an episode in an environment with ``rules``, as far as they are known."""
+        self.tokens = min(self._wanted, rules.get("scratchpad_tokens") or self._wanted)
+
+    def follow(self, observation: Observation) -> None:
+        """Shrink when the last action's scratchpad was refused as too long."""
+        if any(
+            result["reason"] == "too_long" and result["id"] == SCRATCHPAD for result in observation["results"]
+        ):
+            self.tokens = max(1, self.tokens * 3 // 4)
+
+    def cut(self, text: str) -> str:
+        """Return ``text`` as it is when it fits, else its first sentences that do, at least a part of one."""
+        if self._tokenizer.count(text) <= self.tokens:
+            return text
+        end = 0
+        used = 0
+        for start, stop in sentence_spans(text):
+            used += self._tokenizer.count(text[start:stop])
+            if used > self.tokens:
+                break
+            end = stop
+        return text[: end or self._tokenizer.starts(text)[self.tokens]]
+
+
+def blocks(text: str) -> list[str]:
+    """Return the parts of ``text``, a scratchpad's say, between blank lines, without blank ones."""
+    return [block for block in text.split("\n\n") if block.strip()]
 
 
 def is_last_chunk(observation: Observation) -> bool:

@@ -12,7 +12,9 @@ from atommem_env.text import Tokenizer, sentences, tokens
 _BLANK = "\n\n"
 
 
-class _Line(NamedTuple):
+class Line(NamedTuple):
+    """A sentence, the title of the document it stands in, and which of the documents at hand that is."""
+
     block: int
     text: str
     title: str
@@ -36,7 +38,7 @@ def compress(
         tokenizer: what counts them.
     """
     lines = _lines(memory, chunk)
-    scores = _scores(questions, lines)
+    scores = line_scores(questions, lines)
     order = sorted(range(len(lines)), key=lambda place: (-scores[place], place))
     kept: set[int] = set()
     titled: set[int] = set()
@@ -52,19 +54,27 @@ def compress(
             kept.add(place)
             titled.add(line.block)
             left -= cost
-    return _write([line for place, line in enumerate(lines) if place in kept])
+    return write_lines([line for place, line in enumerate(lines) if place in kept])
 
 
-def _lines(memory: str, chunk: str) -> list[_Line]:
+def _lines(memory: str, chunk: str) -> list[Line]:
     """Return the sentences of both texts, each once, with the document they stand in."""
-    blocks = [_block(text) for text in memory.split(_BLANK) if text.strip()]
-    blocks += [(piece.title, piece.text) for piece in split_documents(chunk)]
+    return lines_of([*read_blocks(memory), *((piece.title, piece.text) for piece in split_documents(chunk))])
+
+
+def read_blocks(memory: str) -> list[tuple[str, str]]:
+    """Return the documents of a memory as :func:`compress` writes it, as (title, text)."""
+    return [_block(text) for text in memory.split(_BLANK) if text.strip()]
+
+
+def lines_of(blocks: Sequence[tuple[str, str]]) -> list[Line]:
+    """Return the sentences of documents given as (title, text), each once; one title is one document."""
     numbers: dict[str, int] = {}
-    lines: dict[tuple[str, str], _Line] = {}
+    lines: dict[tuple[str, str], Line] = {}
     for position, (title, text) in enumerate(blocks):
         block = numbers.setdefault(title, position) if title else position
         for sentence in sentences(text):
-            lines.setdefault((title, sentence), _Line(block, sentence, title))
+            lines.setdefault((title, sentence), Line(block, sentence, title))
     return sorted(lines.values(), key=lambda line: line.block)
 
 
@@ -73,7 +83,7 @@ def _block(text: str) -> tuple[str, str]:
     return (title, rest) if line_break else ("", text)
 
 
-def _scores(questions: Sequence[str], lines: Sequence[_Line]) -> list[float]:
+def line_scores(questions: Sequence[str], lines: Sequence[Line]) -> list[float]:
     """Return for each line its best BM25 score against any question, 0 without a shared content word."""
     from rank_bm25 import BM25Plus
 
@@ -90,8 +100,9 @@ def _scores(questions: Sequence[str], lines: Sequence[_Line]) -> list[float]:
     return best
 
 
-def _write(lines: Sequence[_Line]) -> str:
-    blocks: dict[int, list[_Line]] = {}
+def write_lines(lines: Sequence[Line]) -> str:
+    """Return ``lines`` as :func:`compress` writes a memory."""
+    blocks: dict[int, list[Line]] = {}
     for line in lines:
         blocks.setdefault(line.block, []).append(line)
     return _BLANK.join(

@@ -9,7 +9,7 @@ ceiling of retriever and engine together; what is missing to 1.0 is theirs.
 from __future__ import annotations
 
 from atommem_env.baselines.common import Info, LookThenAnswer, Observation, Operations, document_text
-from atommem_env.baselines.engine import Engine
+from atommem_env.baselines.engine import EngineSpec
 from atommem_env.operations import Create
 
 
@@ -22,7 +22,7 @@ class Oracle(LookThenAnswer):
 
     name = "oracle"
 
-    def __init__(self, engine: str | Engine = "rules") -> None:
+    def __init__(self, engine: EngineSpec = "rules") -> None:
         super().__init__(engine)
         self._plan: dict[int, list[str]] = {}
 

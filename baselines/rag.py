@@ -16,7 +16,7 @@ from atommem_env.baselines.common import (
     Operations,
     document_text,
 )
-from atommem_env.baselines.engine import Engine
+from atommem_env.baselines.engine import EngineSpec
 from atommem_env.operations import Create
 
 
@@ -31,7 +31,7 @@ class RAG(LookThenAnswer):
 
     name = "rag"
 
-    def __init__(self, engine: str | Engine = "rules") -> None:
+    def __init__(self, engine: EngineSpec = "rules") -> None:
         super().__init__(engine)
         self._reader = DocumentReader()
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from atommem_env.baselines import fact_rules, note_rules, reflection_rules, state_rules
 from atommem_env.baselines.chains import follow_chain
 from atommem_env.baselines.comparisons import choose, judge, shared_class
 from atommem_env.baselines.compression import compress
+from atommem_env.baselines.engine import CoreEdit, Edit, Evolution, Insight, NoteDescription, State
 from atommem_env.baselines.facts import Attribute, attribute_asked
 from atommem_env.baselines.passages import (
     Mention,
@@ -82,6 +84,66 @@ class RulesEngine:
     def compress(self, questions: Sequence[str], memory: str, chunk: str, budget_tokens: int) -> str:
         """Keep the sentences of ``memory`` and ``chunk`` that share most with ``questions`` and fit."""
         return compress(questions, memory, chunk, budget_tokens, self._tokenizer)
+
+    # Stand-ins for what particular systems ask a language model; each module's page says what they do.
+
+    def rate_importance(self, text: str) -> int:
+        """Stand-in: the number of capitalised words and words with digits, from 1 to 10."""
+        return reflection_rules.rate_importance(text)
+
+    def focal_questions(self, texts: Sequence[str], count: int) -> list[str]:
+        """Stand-in: what is known about the names that most of ``texts`` hold."""
+        return reflection_rules.focal_questions(texts, count)
+
+    def insights(self, question: str, texts: Sequence[str], count: int) -> list[Insight]:
+        """Stand-in: the sentences of ``texts`` with the highest question overlap."""
+        return reflection_rules.insights(question, texts, count)
+
+    def extract_facts(self, questions: Sequence[str], chunk: str) -> list[str]:
+        """Stand-in: every sentence of ``chunk``, under its document's title."""
+        return fact_rules.extract_facts(chunk)
+
+    def decide_edits(self, facts: Sequence[str], entries: Sequence[str]) -> list[Edit]:
+        """Stand-in: by word overlap, opening relation and negation; one decision for each fact."""
+        return fact_rules.decide_edits(facts, entries)
+
+    def describe_note(self, text: str) -> NoteDescription:
+        """Stand-in: names as keywords, frequent words as tags, the first sentence as context."""
+        return note_rules.describe_note(text)
+
+    def evolve(self, note: str, neighbours: Sequence[str]) -> Evolution:
+        """Stand-in: links notes that name one another or share a quarter of their content words."""
+        return note_rules.evolve(note, neighbours)
+
+    def keyword_query(self, question: str) -> str:
+        """Stand-in: the names and the other content words of ``question``."""
+        return note_rules.keyword_query(question)
+
+    def summarize(self, text: str, budget_words: int) -> str:
+        """Stand-in: the sentences whose content words are the most frequent in ``text``."""
+        return state_rules.summarize(text, budget_words)
+
+    def next_state(
+        self,
+        question: str | None,
+        questions: Sequence[str],
+        state: str,
+        last_query: str,
+        information: Sequence[str],
+        may_search: bool,
+    ) -> State:
+        """Stand-in: keeps what overlaps with the questions; searches for the question, then for names found."""
+        return state_rules.next_state(
+            question, questions, state, last_query, information, may_search, self.answer, self._tokenizer
+        )
+
+    def manage_core(self, questions: Sequence[str], core: str, recent: str, budget_tokens: int) -> CoreEdit:
+        """Stand-in: archives ``recent`` verbatim, keeps what overlaps with the questions in core memory."""
+        return state_rules.manage_core(questions, core, recent, budget_tokens, self._tokenizer)
+
+    def answer_or_search(self, question: str, passages: Sequence[str], core: str) -> str | None:
+        """Stand-in: answers when three quarters of the question's content words are among what is shown."""
+        return state_rules.answer_or_search(question, passages, core, self.answer)
 
 
 def _year_only(fact: str) -> str:

@@ -79,6 +79,22 @@ def test_an_episode_that_a_wrapper_cuts_off_has_metrics_all_the_same() -> None:
     assert trace.metrics["steps"] == 2
 
 
+def test_a_policy_that_words_prompts_is_told_the_rules_before_each_episode() -> None:
+    class Reader(Scripted):
+        told: dict[str, Any] | None = None
+
+        def tell_rules(self, rules: dict[str, Any]) -> None:
+            self.told = rules
+
+        def reset(self, observation: dict[str, Any], info: dict[str, Any]) -> None:
+            assert self.told is not None
+
+    policy = Reader()
+    rollout(make(entry_tokens=70, max_looks=1), policy, seed=1)
+    assert policy.told is not None
+    assert (policy.told["entry_tokens"], policy.told["max_looks"]) == (70, 1)
+
+
 def test_record_trace_keeps_finished_episodes() -> None:
     env = RecordTrace(make())
     policy = Scripted()

@@ -10,6 +10,7 @@ import pytest
 
 from atommem_env.baselines import POLICIES, make_policy
 from atommem_env.policies import Policy
+from scripted import named
 
 
 class Mine:
@@ -30,7 +31,7 @@ NOT_A_POLICY = dict
 
 @pytest.mark.parametrize("name", sorted(POLICIES))
 def test_every_name_makes_a_policy(name: str) -> None:
-    assert isinstance(make_policy(name, engine="rules", seed=3), Policy)
+    assert isinstance(named(name, seed=3), Policy)
 
 
 def test_a_users_own_class_gets_what_it_takes() -> None:

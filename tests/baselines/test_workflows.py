@@ -10,6 +10,7 @@ import pytest
 from atommem_env.baselines import POLICIES, make_policy
 from atommem_env.operations import REASONS, SCRATCHPAD, Answer, Create, Read, Update
 from atommem_env.text import PieceTokenizer
+from scripted import named
 
 INFO: dict[str, Any] = {"task_id": "t0", "gold": []}
 CHUNKS = (
@@ -225,17 +226,17 @@ def test_random_names_no_id_that_was_gone_before_the_action() -> None:
     assert named > 50
 
 
-def test_no_workflow_of_these_keeps_a_buffer_and_each_says_its_name_and_engine() -> None:
+def test_each_says_its_name_and_engine_and_whether_it_keeps_a_buffer() -> None:
     for name in POLICIES:
-        policy: Any = make_policy(name)
+        policy: Any = named(name)
         assert policy.name == name
-        assert policy.uses_buffer is False
-        assert policy.engine_name == (None if name == "random" else "rules")
+        assert policy.uses_buffer is (name in ("full-context", "memgpt"))
+        assert policy.engine_name == {"random": None, "atommem": "scripted"}.get(name, "rules")
 
 
 def test_every_reason_for_a_refusal_is_survived() -> None:
     for name in POLICIES:
-        policy = make_policy(name)
+        policy = named(name)
         policy.reset(observe(0, 0), INFO)
         for reason in REASONS:
             refused = ({"op": None, "ok": False, "reason": reason, "id": None, "evicted": None},)

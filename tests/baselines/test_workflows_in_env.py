@@ -9,9 +9,10 @@ import gymnasium as gym
 import pytest
 
 import atommem_env  # noqa: F401  (registers the environments)
-from atommem_env.baselines import POLICIES, make_policy
+from atommem_env.baselines import POLICIES
 from atommem_env.data.dataset import QADataset
 from atommem_env.policies import Trace, rollout
+from scripted import named
 from small_data import dataset
 
 
@@ -21,7 +22,7 @@ def make(**changes: Any) -> gym.Env[Any, Any]:
 
 
 def run(name: str, **changes: Any) -> Trace:
-    return rollout(make(**changes), make_policy(name), options={"task_index": 1})
+    return rollout(make(**changes), named(name), options={"task_index": 1})
 
 
 def shares(trace: Trace, stage: str) -> list[float]:
@@ -91,12 +92,12 @@ def test_what_is_kept_and_found_is_answered(name: str) -> None:
         chunk_overlap=20,
         top_k=12,
     )
-    assert rollout(env, make_policy(name), options={"task_index": 0}).metrics["em"] == 1.0
+    assert rollout(env, named(name), options={"task_index": 0}).metrics["em"] == 1.0
 
 
 def test_rag_stores_every_document_verbatim() -> None:
     env = make()
-    trace = rollout(env, make_policy("rag"), options={"task_index": 1})
+    trace = rollout(env, named("rag"), options={"task_index": 1})
     assert trace.metrics["memory_size"] == 40
     created = {
         operation["content"]
@@ -144,10 +145,22 @@ def test_memagent_writes_the_scratchpad_alone() -> None:
 
 @pytest.mark.parametrize("name", sorted(POLICIES))
 def test_an_episode_is_the_same_whatever_ran_before_it(name: str) -> None:
-    env, policy = make(), make_policy(name)
+    env, policy = make(), named(name)
     rollout(env, policy, options={"task_index": 0})
     again = rollout(env, policy, options={"task_index": 1})
     assert again.actions == run(name).actions
+
+
+@pytest.mark.parametrize("name", sorted(set(POLICIES) - {"random"}))
+def test_costs_are_those_of_the_last_episode(name: str) -> None:
+    arguments = {"capacity": 5, "entry_tokens": 30, "scratchpad_tokens": 30}
+    policy = named(name)
+    rollout(make(), policy, options={"task_index": 0})
+    rollout(make(**arguments), policy, options={"task_index": 1})
+    alone = named(name)
+    rollout(make(**arguments), alone, options={"task_index": 1})
+    assert policy.costs() == alone.costs()
+    assert policy.costs()["calls"] >= 3  # one for each question at least
 
 
 def test_rag_answers_questions_of_a_real_sample(samples: Path) -> None:
@@ -157,7 +170,7 @@ def test_rag_answers_questions_of_a_real_sample(samples: Path) -> None:
         split="train",
     )
     closed, rag = (
-        [rollout(env, make_policy(name), options={"task_index": index}).metrics for index in range(3)]
+        [rollout(env, named(name), options={"task_index": index}).metrics for index in range(3)]
         for name in ("closed-book", "rag")
     )
     assert sum(metrics["em"] for metrics in rag) > sum(metrics["em"] for metrics in closed)

@@ -1,0 +1,69 @@
+"""AtomMem, prompted: the learned agent's own loop, with a language model that was not trained for it.
+
+At every step the model is shown the environment's prompt, complete in itself (the paper's context reset), and
+the operations in its reply are the action; the model decides what to keep, to look up, to rewrite and when to
+answer. What is malformed in a reply is dropped, told to the model in the next prompt, and counted. It takes an
+engine with a language model. Source: AtomMem, arXiv 2601.08323, section 4 ("w/o RL").
+"""
+
+from __future__ import annotations
+
+import os
+
+from atommem_env.baselines.common import Info, Observation, Operations, Workflow
+from atommem_env.baselines.engine import EngineSpec
+from atommem_env.protocols import Malformed, Protocol, get_protocol
+from atommem_env.text import clean
+
+
+class AtomMem(Workflow):
+    """Lets a language model choose every operation.
+
+    Args:
+        engine: an engine with ``chat``: ``"llm"``, an engine, or the settings of a chat endpoint.
+        protocol: how operations are written as text: ``"atommem"``, ``"json"``, ``"released"``,
+            ``"module:name"``, or an instance.
+        template: the complete prompt in other words, as a file's path or as text.
+
+    Raises:
+        ValueError: when an argument names nothing, or the engine has no ``chat``.
+    """
+
+    name = "atommem"
+    needs = ("chat",)
+
+    def __init__(
+        self,
+        engine: EngineSpec = "llm",
+        protocol: str | Protocol = "atommem",
+        template: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__(engine)
+        self._protocol = get_protocol(protocol, template)
+        self._malformed: list[Malformed] = []
+        self._num_malformed = 0
+
+    def reset(self, observation: Observation, info: Info) -> None:
+        """Get ready for a new episode."""
+        super().reset(observation, info)
+        self._malformed = []
+        self._num_malformed = 0
+
+    def costs(self) -> dict[str, int]:
+        """Return what the engine's work has cost, and how many pieces of replies were ``malformed``."""
+        return {**super().costs(), "malformed": self._num_malformed}
+
+    def read_chunk(self, observation: Observation) -> Operations:
+        """Return the operations that the model chooses."""
+        return self._reply(observation)
+
+    def answer_question(self, observation: Observation) -> Operations:
+        """Return the operations that the model chooses."""
+        return self._reply(observation)
+
+    def _reply(self, observation: Observation) -> Operations:
+        messages = self._protocol.render_prompt(observation, **self._rules, malformed=tuple(self._malformed))
+        parsed = self._protocol.parse(clean(self.engine.chat(messages)), observation)
+        self._malformed = parsed.malformed
+        self._num_malformed += len(parsed.malformed)
+        return parsed.operations
