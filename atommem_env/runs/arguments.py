@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ REQUIRED: Final = inspect.Parameter.empty
 """The default of an argument that has none."""
 
 _ARGUMENT = re.compile(r"^ {4}(\*{0,2}\w+)(?: \([^)]*\))?: (.*)$")
+_OWN = re.compile(r"(?P<id>[^\[\]]+)\[(?P<arguments>.*)\]", re.DOTALL)
 _ROLE = re.compile(r":\w+:`~?([^`]*)`|``([^`]*)``")
 
 
@@ -35,6 +37,55 @@ class Argument:
     name: str
     default: Any
     help: str
+
+
+def parse_env(text: str) -> tuple[str, dict[str, Any]]:
+    """Return the id and the arguments of ``"ID"`` or ``"ID[key=value, key=value]"``; values are JSON or text.
+
+    Raises:
+        RunError: when the brackets hold something else.
+    """
+    match = _OWN.fullmatch(text.strip())
+    if match is None:
+        return text, {}
+    arguments: dict[str, Any] = {}
+    for item in _items(match["arguments"]):
+        key, value = parse_argument(f"environment {text!r}", item, "num_docs=800")
+        arguments[key] = value
+    return match["id"], arguments
+
+
+def parse_argument(what: str, text: str, example: str) -> tuple[str, Any]:
+    """Return the key and the value of ``KEY=VALUE``; the value is JSON, else text.
+
+    Args:
+        what: what ``text`` was given as, for the message.
+        text: the argument.
+        example: a good one, for the message.
+
+    Raises:
+        RunError: when it has another form.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise RunError(f"{what} {text!r}: expected KEY=VALUE, for example {example}")
+    try:
+        return key.strip(), json.loads(value)
+    except ValueError:
+        return key.strip(), value.strip()
+
+
+def _items(text: str) -> list[str]:
+    """Return the parts of ``text`` between commas that stand in no brackets and no quotes."""
+    items, start, depth, quoted = [], 0, 0, False
+    for place, sign in enumerate(text):
+        quoted ^= sign == '"'
+        if not quoted:
+            depth += (sign in "[{") - (sign in "]}")
+            if sign == "," and depth == 0:
+                items.append(text[start:place])
+                start = place + 1
+    return [*items, text[start:]]
 
 
 def find_spec(id: str) -> gym.envs.registration.EnvSpec:

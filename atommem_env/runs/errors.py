@@ -9,3 +9,7 @@ class RunError(ValueError):
 
 class EpisodeError(RuntimeError):
     """A policy or an environment raised within an episode; the message names all three."""
+
+
+class ReplayError(RuntimeError):
+    """A stored trace does not lead to the state in which its episode ended; the message names the episode."""

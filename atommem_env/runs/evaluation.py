@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from atommem_env._version import __version__
+from atommem_env.runs.engines import EngineLike, describe_engine, is_remote, settled
 from atommem_env.runs.errors import RunError
-from atommem_env.runs.execution import Outcome, Runner, run_in_processes
-from atommem_env.runs.folder import FORMAT, Key, Notebook, RunFolder
+from atommem_env.runs.execution import Outcome, Runner, Work
+from atommem_env.runs.folder import FORMAT, Notebook, RunFolder
+from atommem_env.runs.keys import Key, planned_keys
+from atommem_env.runs.pools import run_in_processes, run_in_threads
 from atommem_env.runs.progress import progress_bar
 from atommem_env.runs.recipes import (
     EnvLike,
@@ -46,49 +49,57 @@ class Plan:
     @property
     def total(self) -> int:
         """The number of episodes."""
-        return len(self.envs) * len(self.policies) * int(self.settings["episodes"])
+        return sum(1 for _ in planned_keys(self.settings))
+
+    @property
+    def waits(self) -> bool:
+        """Whether its episodes wait for a server most of the time, and so run in threads."""
+        return any(is_remote(policy.engine) for policy in self.policies)
 
     @property
     def name(self) -> str:
         """A short readable name for the run's folder, the same whenever the settings are."""
-        envs = "+".join(_short(recipe.id) for recipe in self.envs[:2]) + (
-            "+more" if len(self.envs) > 2 else ""
-        )
+        ids = list(dict.fromkeys(_short(recipe.id) for recipe in self.envs))
+        envs = "+".join(ids[:2]) + ("+more" if len(ids) > 2 else "")
         names = [_short(recipe.name) for recipe in self.policies]
         policies = "+".join(names) if len(names) <= 2 else f"{len(names)}-policies"
         return f"{envs}_{policies}_{self.settings['episodes']}_{digest(repr(self.settings)).hex()[:6]}"
 
 
 def make_plan(
-    env: EnvLike | Sequence[EnvLike],
+    env: EnvLike | Sequence[EnvLike] | Mapping[str, EnvLike],
     policies: PolicyLike | Sequence[PolicyLike] | Mapping[str, PolicyLike],
     episodes: int = 20,
     *,
     seed: int = 0,
-    engine: str = "rules",
+    engine: EngineLike = "rules",
     policy_arguments: Mapping[str, Mapping[str, Any]] | None = None,
     env_arguments: Mapping[str, Any] | None = None,
+    recipe: str | None = None,
 ) -> Plan:
     """Check everything that can be checked before the first episode, and return the plan of a run.
 
-    Opens each environment's data and makes each policy once. The arguments are those of :func:`evaluate`.
+    Opens each environment's data and makes each policy once. The arguments are those of :func:`evaluate`, and
+    ``recipe``: the name of the recipe that the environments and policies are from.
 
     Raises:
         ValueError: when an argument is out of range or names something that does not exist.
     """
     episodes = _whole("episodes", episodes, 1)
     seed = _whole("seed", seed, 0)
+    engine = settled(engine, seed)
     envs = env_recipes(env, env_arguments or {})
     chosen = policy_recipes(policies, engine, seed, policy_arguments or {})
-    for recipe in chosen:
-        recipe.make()
-    described = [_describe(recipe) for recipe in envs]
+    for policy in chosen:
+        policy.make()
+    described = [_describe(env) for env in envs]
     settings = {
         "format": FORMAT,
         "atommem_env": __version__,
+        **({} if recipe is None else {"recipe": recipe}),
         "envs": described,
-        "policies": [recipe.describe() for recipe in chosen],
-        "engine": engine,
+        "policies": [policy.describe() for policy in chosen],
+        "engine": describe_engine(engine),
         "episodes": episodes,
         "seed": seed,
     }
@@ -97,38 +108,45 @@ def make_plan(
 
 def execute(
     plan: Plan,
-    jobs: int = 1,
+    jobs: int | None = None,
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
     say: Callable[[str], None] | None = None,
+    traces: bool = True,
 ) -> Run:
     """Carry out the episodes of ``plan`` that are not in the folder ``out`` yet, and return the run.
 
     Args:
         plan: what to do.
-        jobs: the number of processes; 0: one per core. The result does not depend on it.
+        jobs: how many episodes to run at once, see :func:`evaluate`.
         out: the run's folder; ``None`` keeps the episodes in memory only.
         progress: whether to show a progress bar (on a terminal only).
         say: told in a sentence what there is to do, once the folder is held.
+        traces: whether to keep the episodes' traces in the folder.
 
     Raises:
         RunError: when the folder holds another run, or another process uses it.
         EpisodeError: when a policy or an environment raises; the episodes that ended are in the folder.
     """
-    jobs = _whole("jobs", jobs, 0) or os.cpu_count() or 1
+    jobs = _jobs(plan, jobs)
     with contextlib.ExitStack() as stack:
         book: RunFolder | Notebook
-        book = Notebook(plan.settings) if out is None else stack.enter_context(RunFolder(out, plan.settings))
+        book = (
+            Notebook(plan.settings)
+            if out is None
+            else stack.enter_context(RunFolder(out, plan.settings, traces))
+        )
         keys = book.missing
         done = plan.total - len(keys)
         if say is not None:
             say(_start(plan.total, done, out))
         advance = stack.enter_context(progress_bar(plan.total, done, progress))
-        for episode, seconds in stack.enter_context(contextlib.closing(_outcomes(plan, keys, jobs))):
-            book.append(episode, seconds)
+        work = Work(plan.envs, plan.policies, book.keeps_traces)
+        for outcome in stack.enter_context(contextlib.closing(_outcomes(plan, work, keys, jobs))):
+            book.append(*outcome)
             advance()
         book.finish()
-        return Run(plan.settings, book.episodes, None if out is None else Path(out))
+        return Run(plan.settings, book.episodes, None if out is None else Path(out), book.timings)
 
 
 def _start(total: int, done: int, out: str | os.PathLike[str] | None) -> str:
@@ -143,15 +161,16 @@ def _start(total: int, done: int, out: str | os.PathLike[str] | None) -> str:
 
 
 def evaluate(
-    env: EnvLike | Sequence[EnvLike],
+    env: EnvLike | Sequence[EnvLike] | Mapping[str, EnvLike],
     policies: PolicyLike | Sequence[PolicyLike] | Mapping[str, PolicyLike],
     episodes: int = 20,
-    jobs: int = 1,
+    jobs: int | None = None,
     *,
     seed: int = 0,
-    engine: str = "rules",
+    engine: EngineLike = "rules",
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
+    traces: bool = True,
     policy_arguments: Mapping[str, Mapping[str, Any]] | None = None,
     **env_arguments: Any,
 ) -> Run:
@@ -163,19 +182,23 @@ def evaluate(
         print(run)
 
     Args:
-        env: an id, a specification or an environment, or a list of them. An environment that is made already
-            is used as it is, wrappers included.
+        env: an id, an id with arguments of its own (``"AtomMem-HotpotQA-v0[num_docs=800]"``), a
+            specification or an environment, or a list of them. An environment that is made already is used as
+            it is, wrappers included. A dict gives them names of your own.
         policies: one or several of: a known name (``"rag"``), ``"module:Class"``, a class or function that
             makes a policy (called for each episode), a policy (used for all episodes; its ``reset`` must make
             it forget the last one). A dict gives them names of your own.
         episodes: the number of tasks.
-        jobs: the number of processes; 0: one per core. The result does not depend on it. In a script the call
-            must then stand under ``if __name__ == "__main__":``.
-        seed: the seed of named policies.
-        engine: the engine of named policies.
+        jobs: how many episodes to run at once: in processes, one for each core with 0, and then a script's call
+            must stand under ``if __name__ == "__main__":``; with a chat endpoint in threads. ``None``: one, and
+            with a chat endpoint as many as its ``concurrency``. The result does not depend on it.
+        seed: the seed of named policies, and of ``engine="llm"``.
+        engine: the engine of named policies: ``"rules"``, ``"llm"`` (the model of ``$ATOMMEM_MODEL``), or
+            ``ChatSettings(model=..., base_url=...)``.
         out: the folder of the run. The same call with the same folder goes on where the last one stopped.
             ``None``: the episodes are kept in memory only.
         progress: whether to show a progress bar (on a terminal only).
+        traces: whether to keep the episodes' traces in ``out``.
         policy_arguments: for policies by name, what they are made with: ``{"rag": {...}}``.
         **env_arguments: the arguments of the environments: ``source``, ``split``, ``num_docs`` and so on.
 
@@ -196,17 +219,23 @@ def evaluate(
         policy_arguments=policy_arguments,
         env_arguments=env_arguments,
     )
-    return execute(plan, jobs, out, progress)
+    return execute(plan, jobs, out, progress, traces=traces)
 
 
-def _outcomes(plan: Plan, keys: Sequence[Key], jobs: int) -> Generator[Outcome, None, None]:
+def _jobs(plan: Plan, jobs: int | None) -> int:
+    if jobs is not None:
+        return _whole("jobs", jobs, 0) or os.cpu_count() or 1
+    return max([int(getattr(policy.engine, "concurrency", 1)) for policy in plan.policies])
+
+
+def _outcomes(plan: Plan, work: Work, keys: Sequence[Key], jobs: int) -> Generator[Outcome, None, None]:
     """Yield the outcomes of ``keys``: all policies on a task, then the next task."""
-    order = {recipe.id: number for number, recipe in enumerate(plan.envs)}
+    order = {recipe.name: number for number, recipe in enumerate(plan.envs)}
     todo = sorted(keys, key=lambda key: (order[key[0]], key[2]))
     if jobs > 1 and len(todo) > 1:
-        yield from run_in_processes(plan.envs, plan.policies, todo, jobs)
+        yield from (run_in_threads if plan.waits else run_in_processes)(work, todo, jobs)
         return
-    runner = Runner(plan.envs, plan.policies)
+    runner = Runner(work)
     try:
         for key in todo:
             yield runner.run(key)
@@ -225,11 +254,11 @@ def _describe(recipe: EnvRecipe) -> dict[str, Any]:
 
 def _notes(envs: Sequence[Mapping[str, Any]], episodes: int) -> Iterator[str]:
     for env in envs:
-        tasks = env["num_tasks"]
-        if tasks is not None and episodes > tasks:
+        tasks, wanted = env["num_tasks"], env.get("episodes", episodes)
+        if tasks is not None and wanted > tasks:
             yield (
-                f"{env['id']} has {tasks} tasks before its questions repeat, in other groups; "
-                f"{episodes} episodes go beyond that"
+                f"{env['name']} has {tasks} tasks before its questions repeat, in other groups; "
+                f"{wanted} episodes go beyond that"
             )
 
 

@@ -1,53 +1,66 @@
-"""Carries out the episodes of a run, in this process or in several, with the same records."""
+"""Carries out one episode of a run after the other."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import os
-import pickle
-import signal
-import threading
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 
-from atommem_env.policies import Trace, rollout
-from atommem_env.runs.errors import EpisodeError, RunError
-from atommem_env.runs.folder import Key
+from atommem_env.policies import Policy, Trace, rollout
+from atommem_env.runs.errors import EpisodeError
+from atommem_env.runs.keys import Key
 from atommem_env.runs.recipes import EnvRecipe, PolicyRecipe
+from atommem_env.runs.traces import store_trace
 
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
 
-_GRACE = 2.0
-"""Seconds that a worker has to end its episode once its run has stopped."""
+class Outcome(NamedTuple):
+    """What came of an episode.
 
-Outcome = tuple[dict[str, Any], float]
-"""An episode's record, and the seconds that it took."""
+    Attributes:
+        episode: its record.
+        timing: its time and costs: ``env``, ``policy``, ``task_index``, ``seconds``, ``reads`` (the accepted
+            Reads), and what the policy's ``costs()`` says, if it has that.
+        trace: its stored trace; ``None`` when none was wanted.
+    """
+
+    episode: dict[str, Any]
+    timing: dict[str, Any]
+    trace: bytes | None
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the episodes of a run are made of; it is sent to processes.
+
+    Attributes:
+        envs: the environments.
+        policies: the policies.
+        traces: whether traces are wanted.
+    """
+
+    envs: tuple[EnvRecipe, ...]
+    policies: tuple[PolicyRecipe, ...]
+    traces: bool = True
 
 
 class Runner:
-    """Runs episodes by their keys; makes each environment once and each named policy for each episode.
+    """Runs episodes by their keys; keeps the last environment, and makes each named policy for each episode.
 
     Args:
-        envs: the environments.
-        policies: the policies.
+        work: the environments and policies.
+        check: called before each step; what it raises ends the episode.
     """
 
-    def __init__(self, envs: Sequence[EnvRecipe], policies: Sequence[PolicyRecipe]) -> None:
-        self._envs = {recipe.id: recipe for recipe in envs}
-        self._policies = {recipe.name: recipe for recipe in policies}
-        self._made: dict[str, gym.Env[Any, Any]] = {}
-
-    def env(self, id: str) -> gym.Env[Any, Any]:
-        """Return the environment ``id``."""
-        if id not in self._made:
-            self._made[id] = self._envs[id].make()
-        return self._made[id]
+    def __init__(self, work: Work, check: Callable[[], None] | None = None) -> None:
+        self._traces = work.traces
+        self._envs = {recipe.name: recipe for recipe in work.envs}
+        self._policies = {recipe.name: recipe for recipe in work.policies}
+        self._check = check
+        self._made = ""
+        self._env: gym.Env[Any, Any] | None = None
 
     def run(self, key: Key) -> Outcome:
         """Run one episode.
@@ -56,135 +69,70 @@ class Runner:
             EpisodeError: when the policy or the environment raises.
         """
         start = time.perf_counter()
-        trace, engine = self.trace(key)
-        env, policy, index = key
+        env, name, index = key
+        policy, trace = self.trace(key)
         record = {
             "env": env,
-            "policy": policy,
-            "engine": engine,
+            "policy": name,
+            "engine": getattr(policy, "engine_name", None),
             "task_id": trace.task_id,
             "task_index": index,
             "source": trace.source,
             "metrics": trace.metrics,
         }
-        return record, time.perf_counter() - start
+        stored: bytes | None = None
+        if self._traces:
+            uses_buffer = bool(getattr(policy, "uses_buffer", False))
+            stored = store_trace(self._get(env), trace, env, name, uses_buffer).encode()
+        timing = {"env": env, "policy": name, "task_index": index}
+        timing |= {"seconds": round(time.perf_counter() - start, 6), "reads": accepted_reads(trace)}
+        costs = getattr(policy, "costs", None)
+        return Outcome(record, {**timing, **(costs() if callable(costs) else {})}, stored)
 
-    def trace(self, key: Key) -> tuple[Trace, str | None]:
-        """Run one episode and return its trace, and the name of the policy's engine (``None``: it has none).
+    def trace(self, key: Key) -> tuple[Policy, Trace]:
+        """Run one episode and return the policy and the trace.
 
         Raises:
             EpisodeError: when the policy or the environment raises.
         """
-        id, name, index = key
-        env = self.env(id)
+        env_name, name, index = key
+        env = self._get(env_name)
         try:
             policy = self._policies[name].make()
-            trace = rollout(env, policy, seed=index, options={"task_index": index})
+            return policy, rollout(env, policy, seed=index, options={"task_index": index})
         except Exception as error:
             raise EpisodeError(
-                f"policy {name!r} on {id}, task index {index}: {type(error).__name__}: {error}"
+                f"policy {name!r} on {env_name}, task index {index}: {type(error).__name__}: {error}"
             ) from error
-        return trace, getattr(policy, "engine_name", None)
 
     def close(self) -> None:
-        """Close the environments that were made here."""
-        for id, env in self._made.items():
-            if not isinstance(self._envs[id].given, gym.Env):
-                env.close()
-        self._made.clear()
+        """Close the environment that was made here."""
+        if self._env is not None and not isinstance(self._envs[self._made].given, gym.Env):
+            self._env.close()
+        self._env = None
+
+    def _get(self, name: str) -> gym.Env[Any, Any]:
+        if self._env is None or self._made != name:
+            self.close()
+            env = self._envs[name].make()
+            self._made, self._env = name, env if self._check is None else _Checked(env, self._check)
+        return self._env
 
 
-def run_in_processes(
-    envs: Sequence[EnvRecipe], policies: Sequence[PolicyRecipe], keys: Sequence[Key], jobs: int
-) -> Iterator[Outcome]:
-    """Yield the outcomes of ``keys`` as they come, from ``jobs`` processes.
+class _Checked(gym.Wrapper[Any, Any, Any, Any]):
+    """Calls a function before each step."""
 
-    Raises:
-        RunError: when something of the run cannot be sent to a process, or a process dies.
-        EpisodeError: when a policy or an environment raises.
-    """
-    import multiprocessing
-    from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-    from concurrent.futures.process import BrokenProcessPool
+    def __init__(self, env: gym.Env[Any, Any], check: Callable[[], None]) -> None:
+        super().__init__(env)
+        self._check = check
 
-    payload = _pickled(envs, policies)
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    workers = min(jobs, len(keys))
-    executor = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start_worker, initargs=(receiver, payload, workers)
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        self._check()
+        return self.env.step(action)
+
+
+def accepted_reads(trace: Trace) -> int:
+    """Return how many Reads of an episode were accepted: its calls to retrieval."""
+    return sum(
+        result.op == "read" and result.ok for info in trace.infos for result in info.get("results", ())
     )
-    waiting = iter(keys)
-    running: set[Future[Outcome]] = set()
-    try:
-        while True:
-            for key in itertools.islice(waiting, 2 * jobs - len(running)):
-                with _interrupts_held():
-                    running.add(executor.submit(_run_in_worker, key))
-            if not running:
-                break
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in sorted(done, key=lambda future: future.exception() is not None):
-                yield future.result()  # an error comes last, so that it costs no episode that ended
-        executor.shutdown()
-    except BrokenProcessPool as error:
-        raise RunError(
-            f"jobs={jobs}: a worker process died. If memory ran out, use fewer jobs; if this is a script, "
-            "put the call under `if __name__ == '__main__':`, since each worker imports the script anew"
-        ) from error
-    finally:
-        sender.close()  # tells the workers to stop, as this process's death does
-        executor.shutdown(cancel_futures=True)
-        receiver.close()
-
-
-def _pickled(envs: Sequence[EnvRecipe], policies: Sequence[PolicyRecipe]) -> bytes:
-    try:
-        return pickle.dumps((tuple(envs), tuple(policies)))
-    except Exception as error:  # an object's own methods may raise anything
-        raise RunError(
-            "jobs > 1 sends environments and policies to other processes, and one cannot be pickled "
-            f"({error}): pass names, 'module:Class' or classes of a module, or use jobs=1"
-        ) from error
-
-
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back; a process that is started meanwhile never gets it, and stops when its run does."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-_runner: Runner | None = None
-
-
-def _start_worker(stop: Connection, payload: bytes, workers: int) -> None:
-    from atommem_env.data.sources import GeneratedDataWarning
-    from atommem_env.retrieval.threads import share_cores
-
-    global _runner
-    share_cores(workers)
-    with contextlib.suppress(ValueError):  # not in the main thread
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_run, args=(stop,), daemon=True).start()
-    warnings.simplefilter("ignore", GeneratedDataWarning)  # the run's own process has said so
-    _runner = Runner(*pickle.loads(payload))
-
-
-def _leave_with_run(stop: Connection) -> None:
-    with contextlib.suppress(OSError, EOFError):
-        stop.poll(None)
-    time.sleep(_GRACE)
-    os._exit(1)
-
-
-def _run_in_worker(key: Key) -> Outcome:
-    if _runner is None:
-        raise RuntimeError("the worker was not started")
-    return _runner.run(key)

@@ -1,27 +1,33 @@
-"""A run's folder: ``run.json``, ``episodes.jsonl`` and ``timing.jsonl``.
+"""A run's folder: ``run.json``, ``episodes.jsonl``, ``traces.jsonl.gz`` and ``timing.jsonl``.
 
 ``run.json`` holds all that is needed to repeat the run. ``episodes.jsonl`` holds one JSON object per
-episode, each appended by one write of a whole line; once all are there it is rewritten in the order of the
-settings (environment, policy, task index), so that the same command gives the same bytes. What differs from
-one machine or hour to the next is in ``timing.jsonl`` alone.
+episode, each appended by one write of a whole line, just after the episode's trace was appended to
+``traces.jsonl.gz``: an episode is there when its line is. Once all are there both files are rewritten in the
+order of the settings (environment, policy, task index), so that the same command gives the same bytes. What
+differs from one machine or hour to the next, times and costs, is in ``timing.jsonl`` alone.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
 from atommem_env.runs.errors import RunError
+from atommem_env.runs.files import Appender, drop_torn_line, json_line, remove_temporaries, write_whole
+from atommem_env.runs.keys import Key, episode_key, in_order, planned_keys
 from atommem_env.runs.lock import FolderLock
+from atommem_env.runs.trace_file import TRACES_FILE, TraceFile
 from atommem_env.text import clean
 
-FORMAT: Final = 1
-"""The version of the folder's format, in ``run.json`` under ``format``."""
+FORMAT: Final = 2
+"""The version of the folder's format, in ``run.json`` under ``format``.
+
+In version 1 an environment had no ``name`` besides its id, and there were no traces; it can still be read.
+"""
 
 RUN_FILE: Final = "run.json"
 EPISODES_FILE: Final = "episodes.jsonl"
@@ -30,38 +36,24 @@ TIMING_FILE: Final = "timing.jsonl"
 _MOST_DIFFERENCES = 8
 _FIELDS = ("env", "policy", "engine", "task_id", "task_index", "source", "metrics")
 
-Key = tuple[str, str, int]
-"""What an episode is known by: environment, policy, task index."""
-
-
-def episode_key(episode: Mapping[str, Any]) -> Key:
-    """Return the key of an episode's record."""
-    return episode["env"], episode["policy"], episode["task_index"]
-
-
-def planned_keys(settings: Mapping[str, Any]) -> Iterator[Key]:
-    """Yield the keys of all episodes of a run, in the order in which a finished run lists them."""
-    for env in settings["envs"]:
-        for policy in settings["policies"]:
-            for index in range(settings["episodes"]):
-                yield env["id"], policy["name"], index
-
-
-def in_order(settings: Mapping[str, Any], episodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the records of ``episodes`` in the order in which a finished run lists them."""
-    by_key = {episode_key(episode): episode for episode in episodes}
-    return [by_key[key] for key in planned_keys(settings) if key in by_key]
-
 
 class Notebook:
     """The episodes of a run, kept in memory only.
 
     Args:
         settings: what ``run.json`` would hold.
+
+    Attributes:
+        episodes: the records of the episodes that ended.
+        timings: their times and costs.
+        keeps_traces: whether it wants the episodes' traces.
     """
+
+    keeps_traces = False
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.episodes: list[dict[str, Any]] = []
+        self.timings: list[dict[str, Any]] = []
         self._settings = dict(settings)
 
     @property
@@ -70,9 +62,10 @@ class Notebook:
         there = {episode_key(episode) for episode in self.episodes}
         return [key for key in planned_keys(self._settings) if key not in there]
 
-    def append(self, episode: dict[str, Any], seconds: float) -> None:
-        """Add an episode's record, and the time that it took."""
+    def append(self, episode: dict[str, Any], timing: dict[str, Any], trace: bytes | None = None) -> None:
+        """Add an episode: its record, its times and costs, and its stored trace."""
         self.episodes.append(episode)
+        self.timings.append(timing)
 
     def finish(self) -> None:
         """Put the episodes in their order."""
@@ -83,18 +76,23 @@ class RunFolder(Notebook):
     """A run's folder, held for writing.
 
     Used as a context manager: entering locks the folder, writes or compares ``run.json``, and reads the
-    episodes that are there; a last line that a killed process left torn is dropped.
+    episodes that are there; what a killed process left torn is dropped.
 
     Args:
         path: the folder; it need not exist.
         settings: what ``run.json`` holds.
+        traces: whether to keep the episodes' traces.
     """
 
-    def __init__(self, path: str | os.PathLike[str], settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], settings: Mapping[str, Any], traces: bool = True
+    ) -> None:
         super().__init__(settings)
         self.path = Path(path)
+        self.keeps_traces = traces
         self._lock = FolderLock(self.path)
-        self._files: dict[str, int] = {}
+        self._lines = {name: Appender(self.path / name) for name in (EPISODES_FILE, TIMING_FILE)}
+        self._traces: TraceFile | None = None
 
     def __enter__(self) -> RunFolder:
         try:
@@ -117,27 +115,31 @@ class RunFolder(Notebook):
     ) -> None:
         self._close()
 
-    def append(self, episode: dict[str, Any], seconds: float) -> None:
-        """Add an episode's record, and the time that it took."""
-        env, policy, index = episode_key(episode)
-        self._append(EPISODES_FILE, episode)
-        super().append(episode, seconds)
-        self._append(
-            TIMING_FILE, {"env": env, "policy": policy, "task_index": index, "seconds": round(seconds, 6)}
-        )
+    def append(self, episode: dict[str, Any], timing: dict[str, Any], trace: bytes | None = None) -> None:
+        """Add an episode: its trace first, then its record, with which it counts, then its times and costs."""
+        line = json_line(episode)
+        if self._traces is not None and trace is not None:
+            self._traces.append(episode_key(episode), trace)
+        self._lines[EPISODES_FILE].append(line)
+        super().append(episode, timing)
+        self._lines[TIMING_FILE].append(json_line(timing))
 
     def finish(self) -> None:
-        """Rewrite the episodes in their order, when all of them are there; nothing else changes."""
+        """Rewrite episodes and traces in their order, when all of them are there; nothing else changes."""
         if self.missing:
             return
         super().finish()
-        path = self.path / EPISODES_FILE
-        content = b"".join(_line(episode) for episode in self.episodes)
         self._close_files()
+        if self._traces is not None:
+            self._traces.finish(map(episode_key, self.episodes))
+        path = self.path / EPISODES_FILE
+        content = b"".join(json_line(episode) for episode in self.episodes)
         if path.read_bytes() != content:
-            _write_whole(path, content)
+            write_whole(path, [content])
 
     def _open(self) -> None:
+        for name in (RUN_FILE, EPISODES_FILE, TRACES_FILE):
+            remove_temporaries(self.path / name)
         path = self.path / RUN_FILE
         if path.exists():
             differences = list(_differences(read_settings(self.path), self._settings))
@@ -151,25 +153,19 @@ class RunFolder(Notebook):
                     "or an empty folder with --out"
                 )
             text = json.dumps(self._settings, ensure_ascii=False, allow_nan=False, indent=2)
-            _write_whole(path, f"{clean(text)}\n".encode())
+            write_whole(path, [f"{clean(text)}\n".encode()])
         for name in (EPISODES_FILE, TIMING_FILE):
-            _drop_torn_line(self.path / name)
+            drop_torn_line(self.path / name)
         self.episodes = read_episodes(self.path)
-
-    def _append(self, name: str, record: Mapping[str, Any]) -> None:
-        if name not in self._files:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
-            self._files[name] = os.open(self.path / name, flags, 0o644)
-        line = _line(record)
-        written = os.write(self._files[name], line)
-        if written != len(line):
-            raise OSError(
-                f"{self.path / name}: only {written} of {len(line)} bytes could be written; is the disk full?"
-            )
+        self.timings = read_timings(self.path)
+        traces = TraceFile(self.path / TRACES_FILE, {episode_key(episode) for episode in self.episodes})
+        self._traces = traces if self.keeps_traces else None
 
     def _close_files(self) -> None:
-        while self._files:
-            os.close(self._files.popitem()[1])
+        for appender in self._lines.values():
+            appender.close()
+        if self._traces is not None:
+            self._traces.close()
 
     def _close(self) -> None:
         self._close_files()
@@ -193,8 +189,10 @@ def read_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read ({error}): expected the run.json of `atommem run`") from error
     version = settings.get("format") if isinstance(settings, dict) else None
-    if version != FORMAT:
-        raise RunError(f"{path}: format {version!r}; this version of atommem_env reads format {FORMAT}")
+    if version not in range(1, FORMAT + 1):
+        raise RunError(f"{path}: format {version!r}; this version of atommem_env reads formats 1 to {FORMAT}")
+    for env in settings["envs"]:
+        env.setdefault("name", env["id"])
     return dict(settings)
 
 
@@ -221,29 +219,11 @@ def read_episodes(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
     return list(episodes.values())
 
 
-def _line(record: Mapping[str, Any]) -> bytes:
-    return f"{clean(json.dumps(record, ensure_ascii=False, allow_nan=False))}\n".encode()
-
-
-def _drop_torn_line(path: Path) -> None:
-    content = path.read_bytes() if path.exists() else b""
-    if content and not content.endswith(b"\n"):
-        os.truncate(path, content.rfind(b"\n") + 1)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Replace a file at once: a reader sees the old content or the new."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+def read_timings(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Return the times and costs of a folder's episodes, as far as they are there, in the order of the file."""
+    path = Path(folder) / TIMING_FILE
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]
 
 
 def _differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
@@ -253,7 +233,7 @@ def _differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
             yield from _differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and _are_records(old + new):
         for number, (left, right) in enumerate(zip(old, new, strict=True)):
-            label = left.get("id", left.get("name", number))
+            label = left.get("name", number)
             yield from _differences(left, right, f"{name}[{label}]")
     elif old != new:
         yield f"{name}: {_short(old)} there, {_short(new)} now"
@@ -265,7 +245,7 @@ def _are_records(items: Sequence[object]) -> bool:
 
 def _short(value: Any) -> str:
     if isinstance(value, list) and value and _are_records(value):
-        value = [item.get("id", item.get("name")) for item in value]
+        value = [item.get("name") for item in value]
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:59]}…"
 

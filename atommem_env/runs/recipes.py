@@ -1,22 +1,22 @@
-"""What a run is made of, in a form that other processes can make again: environments and policies."""
+"""What a run is made of, in a form that other processes and later days can make again: environments and policies."""
 
 from __future__ import annotations
 
-import inspect
-import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, cast
 
 import gymnasium as gym
-from gymnasium.envs.registration import EnvSpec
+from gymnasium.envs.registration import EnvSpec, WrapperSpec
 
 from atommem_env.policies import Policy
 from atommem_env.resolve import resolve
-from atommem_env.runs.arguments import check_arguments, env_arguments, find_spec
+from atommem_env.runs.arguments import check_arguments, env_arguments, find_spec, parse_env
+from atommem_env.runs.engines import EngineLike, recorded_engine
 from atommem_env.runs.errors import RunError
+from atommem_env.runs.plain import given_as_objects, plain
 
-EnvLike: TypeAlias = "str | EnvSpec | gym.Env[Any, Any]"
+EnvLike: TypeAlias = "str | EnvSpec | gym.Env[Any, Any] | EnvRecipe"
 PolicyLike: TypeAlias = "str | Policy | Callable[..., Policy]"
 
 
@@ -28,20 +28,39 @@ class EnvRecipe:
         id: its id; for one that was given as an object without a specification, its class's name.
         arguments: the arguments it is made with, as given.
         given: the specification or the environment itself, when it was given as an object.
+        name: what its episodes are recorded under, unique in the run; the id unless there is more to say.
+        policies: the names of the policies that are run on it; ``None``: all of the run's.
+        episodes: the number of its episodes for each policy; ``None``: the run's.
     """
 
     id: str
     arguments: dict[str, Any] = field(default_factory=dict)
     given: EnvSpec | gym.Env[Any, Any] | None = None
+    name: str = ""
+    policies: tuple[str, ...] | None = None
+    episodes: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", self.id)
 
     @classmethod
     def of(cls, env: EnvLike, arguments: Mapping[str, Any]) -> EnvRecipe:
-        """Return the recipe of ``env``, an id, a specification or an environment.
+        """Return the recipe of ``env`` with ``arguments``, over which its own go.
+
+        Args:
+            env: an id, an id with arguments such as ``"AtomMem-HotpotQA-v0[num_docs=800]"``, a
+                specification, an environment or a recipe.
+            arguments: what ``gym.make`` gets.
 
         Raises:
             RunError: when the id is unknown, an argument is unknown or missing, or an environment that is
                 made already is given arguments.
         """
+        if isinstance(env, EnvRecipe):
+            made = replace(env, arguments={**arguments, **env.arguments})
+            check_arguments(made.id, made.arguments, env_arguments(find_spec(made.id)))
+            return made
         if isinstance(env, gym.Env):
             if arguments:
                 raise RunError(
@@ -50,11 +69,11 @@ class EnvRecipe:
                 )
             spec = env.spec
             return cls(type(env.unwrapped).__name__ if spec is None else spec.id, {}, env)
-        spec = find_spec(env) if isinstance(env, str) else env
-        check_arguments(spec.id, arguments, env_arguments(spec))
         if isinstance(env, str):
-            return cls(env, dict(arguments))
-        return cls(spec.id, dict(arguments), spec)
+            id, own = parse_env(env)
+            return cls.of(cls(id, own, name=env), arguments)
+        check_arguments(env.id, arguments, env_arguments(env))
+        return cls(env.id, dict(arguments), env)
 
     def make(self) -> gym.Env[Any, Any]:
         """Return the environment: a new one, or the one that was given."""
@@ -71,9 +90,14 @@ class EnvRecipe:
             defaults = {name: argument.default for name, argument in env_arguments(spec).items()}
             arguments = {**defaults, **spec.kwargs, **self.arguments}
         dataset = getattr(env.unwrapped, "dataset", None)
+        wrappers = () if spec is None else spec.additional_wrappers
         return {
+            "name": self.name,
             "id": self.id,
             "arguments": {name: plain(value) for name, value in arguments.items()},
+            **({"wrappers": [_describe_wrapper(wrapper) for wrapper in wrappers]} if wrappers else {}),
+            **({} if self.policies is None else {"policies": list(self.policies)}),
+            **({} if self.episodes is None else {"episodes": self.episodes}),
             "source": getattr(dataset, "source", None),
             "data_hash": getattr(dataset, "hash", None),
             "num_tasks": getattr(env.unwrapped, "num_tasks", None),
@@ -88,14 +112,14 @@ class PolicyRecipe:
         name: what its episodes are recorded under.
         policy: a known name, ``"module:Class"``, a class or function that makes a policy, or a policy.
         arguments: what it is made with, besides engine and seed.
-        engine: the engine of a named policy.
+        engine: the engine of a named policy: a name, an engine, or the settings of a chat endpoint.
         seed: the seed of a named policy.
     """
 
     name: str
     policy: PolicyLike
     arguments: dict[str, Any] = field(default_factory=dict)
-    engine: str = "rules"
+    engine: EngineLike = "rules"
     seed: int = 0
 
     def make(self) -> Policy:
@@ -128,21 +152,27 @@ class PolicyRecipe:
         }
 
 
-def env_recipes(envs: EnvLike | Sequence[EnvLike], arguments: Mapping[str, Any]) -> tuple[EnvRecipe, ...]:
-    """Return the recipes of one or several environments.
+def env_recipes(
+    envs: EnvLike | Sequence[EnvLike] | Mapping[str, EnvLike], arguments: Mapping[str, Any]
+) -> tuple[EnvRecipe, ...]:
+    """Return the recipes of one or several environments, which a mapping names.
 
     Raises:
         RunError: when there is none, or one comes twice.
     """
-    given = [envs] if isinstance(envs, (str, EnvSpec, gym.Env)) else list(envs)
-    recipes = tuple(EnvRecipe.of(env, arguments) for env in given)
-    _refuse_repeats("environment", [recipe.id for recipe in recipes], "make two runs; a table takes several")
+    if isinstance(envs, Mapping):
+        recipes = tuple(replace(EnvRecipe.of(env, arguments), name=str(name)) for name, env in envs.items())
+    else:
+        given = [envs] if isinstance(envs, (str, EnvSpec, gym.Env, EnvRecipe)) else list(envs)
+        recipes = tuple(EnvRecipe.of(env, arguments) for env in given)
+    mend = "tell them apart by their arguments, as in 'ID[num_docs=800]', or pass a dict of names and environments"
+    _refuse_repeats("environment", [recipe.name for recipe in recipes], mend)
     return recipes
 
 
 def policy_recipes(
     policies: PolicyLike | Sequence[PolicyLike] | Mapping[str, PolicyLike],
-    engine: str,
+    engine: EngineLike,
     seed: int,
     arguments: Mapping[str, Mapping[str, Any]],
 ) -> tuple[PolicyRecipe, ...]:
@@ -167,36 +197,64 @@ def policy_recipes(
     )
 
 
-def plain(value: Any) -> Any:
-    """Return ``value`` as JSON data for a record: an object without a plain form by what it is.
+def recorded_env(settings: Mapping[str, Any], name: str | None = None) -> EnvRecipe:
+    """Return what makes an environment of a run again, by its record.
 
-    A class or function becomes ``"module:name"``, which environments take again; a dataset or any other
-    object becomes a dict with one key, ``object``, which only says what was there.
+    Args:
+        settings: the run's.
+        name: the environment's name within the run; ``None``: the first.
+
+    Raises:
+        RunError: when the run has no such environment, or it was given as a Python object.
     """
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else {"object": repr(value)}
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if hasattr(value, "tolist"):  # a NumPy number or array
-        return plain(value.tolist())
-    if (isinstance(value, type) or inspect.isfunction(value)) and "<" not in value.__qualname__:
-        return f"{value.__module__}:{value.__qualname__}"
-    source = getattr(value, "source", None)
-    kind = type(value)
-    return {"object": source if isinstance(source, str) else f"{kind.__module__}:{kind.__qualname__}"}
+    record = _pick("environment", settings["envs"], name)
+    _refuse_objects(f"environment {record['name']}", record["arguments"], record.get("wrappers", []))
+    spec = find_spec(record["id"])
+    check_arguments(record["id"], record["arguments"], env_arguments(spec))
+    wrappers = tuple(
+        WrapperSpec(wrapper["name"], wrapper["entry_point"], wrapper["arguments"])
+        for wrapper in record.get("wrappers", ())
+    )
+    given = replace(spec, additional_wrappers=wrappers) if wrappers else None
+    return EnvRecipe(record["id"], dict(record["arguments"]), given, record["name"])
 
 
-def given_as_objects(value: Any) -> bool:
-    """Return whether ``value``, from a record, stands for objects that it cannot bring back."""
-    if isinstance(value, Mapping):
-        return "object" in value or any(given_as_objects(item) for item in value.values())
-    return isinstance(value, list) and any(given_as_objects(item) for item in value)
+def recorded_policy(settings: Mapping[str, Any], name: str | None = None) -> PolicyRecipe:
+    """Return what makes a policy of a run again, by its record; see :func:`recorded_env`.
+
+    Raises:
+        RunError: when the run has no such policy, or it or its engine was given as a Python object.
+    """
+    record = _pick("policy", settings["policies"], name)
+    _refuse_objects(f"policy {record['name']!r}", record["policy"], record["arguments"])
+    _refuse_objects("engine", settings["engine"])
+    return PolicyRecipe(
+        record["name"],
+        record["policy"],
+        dict(record["arguments"]),
+        recorded_engine(settings["engine"]),
+        settings["seed"],
+    )
+
+
+def _describe_wrapper(wrapper: WrapperSpec) -> dict[str, Any]:
+    arguments = {"object": wrapper.name} if wrapper.kwargs is None else plain(wrapper.kwargs)
+    return {"name": wrapper.name, "entry_point": wrapper.entry_point, "arguments": arguments}
+
+
+def _pick(what: str, records: Sequence[Mapping[str, Any]], name: str | None) -> Mapping[str, Any]:
+    names = [record["name"] for record in records]
+    if name is not None and name not in names:
+        raise RunError(f"{what} {name!r} is not in this run; it has {', '.join(names)}")
+    return records[0 if name is None else names.index(name)]
+
+
+def _refuse_objects(what: str, *records: Any) -> None:
+    if any(given_as_objects(record) for record in records):
+        raise RunError(
+            f"the {what} of this run was given as a Python object, which its record cannot make again: "
+            "run the episode in Python with atommem_env.rollout"
+        )
 
 
 def _is_factory(policy: object) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from atommem_env.runs.folder import in_order, read_episodes, read_settings
+from atommem_env.runs.errors import RunError
+from atommem_env.runs.folder import read_episodes, read_settings, read_timings
+from atommem_env.runs.keys import Key, in_order, planned_keys
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,16 @@ class Run:
         episodes: the records of its episodes, as in ``episodes.jsonl``: ``env``, ``policy``, ``engine``,
             ``task_id``, ``task_index``, ``source`` and ``metrics``.
         folder: where it is, ``None`` when it is in memory only.
+        timings: times and costs of its episodes, as in ``timing.jsonl``, as far as they are known, in any order.
+        judgements: by episode, whether a judge took each answer for right (see :mod:`atommem_env.judge`), as far
+            as it was asked.
     """
 
     settings: Mapping[str, Any]
     episodes: list[dict[str, Any]]
     folder: Path | None = None
+    timings: list[dict[str, Any]] = field(default_factory=list)
+    judgements: Mapping[Key, list[bool]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Run:
@@ -33,14 +40,43 @@ class Run:
         Raises:
             RunError: when it is no run's folder, or a file in it is broken.
         """
+        from atommem_env.judge import read_judgements
+
         settings = read_settings(folder)
-        return cls(settings, in_order(settings, read_episodes(folder)), Path(folder))
+        episodes = in_order(settings, read_episodes(folder))
+        return cls(settings, episodes, Path(folder), read_timings(folder), read_judgements(folder, episodes))
 
     @property
     def total(self) -> int:
         """The number of episodes that the run has when it is finished."""
-        settings = self.settings
-        return len(settings["envs"]) * len(settings["policies"]) * int(settings["episodes"])
+        return sum(1 for _ in planned_keys(self.settings))
+
+    def select(
+        self,
+        envs: Sequence[str] = (),
+        policies: Sequence[str] = (),
+        task_index: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the records of the episodes of these environments and policies; without names, of all.
+
+        Raises:
+            RunError: when the run has no such environment or policy.
+        """
+        for what, records, names in (
+            ("environment", self.settings["envs"], envs),
+            ("policy", self.settings["policies"], policies),
+        ):
+            known = [record["name"] for record in records]
+            for name in names:
+                if name not in known:
+                    raise RunError(f"{what} {name!r} is not in this run; it has {', '.join(known)}")
+        return [
+            episode
+            for episode in self.episodes
+            if (not envs or episode["env"] in envs)
+            and (not policies or episode["policy"] in policies)
+            and task_index in (None, episode["task_index"])
+        ]
 
     def table(self, format: str = "terminal", wide: bool = False) -> str:
         """Return the run's table.
@@ -55,6 +91,28 @@ class Run:
         from atommem_env.runs.table import table
 
         return table([self], format, wide)
+
+    def plot(
+        self,
+        out: str | os.PathLike[str],
+        kinds: Sequence[str] = (),
+        formats: Sequence[str] = ("png",),
+    ) -> list[Path]:
+        """Draw the run's pictures, and return their files; see :func:`atommem_env.runs.plots.plot`.
+
+        Args:
+            out: the folder they go to.
+            kinds: ``"scores"``, ``"funnel"``, ``"operations"``, ``"memory"``, ``"calls"``, ``"documents"``;
+                without, all for which the run has data.
+            formats: ``"png"``, ``"svg"`` or both.
+
+        Raises:
+            ValueError: when there is nothing to draw, or no such picture or format.
+            ImportError: when Matplotlib is not installed; names the pip command.
+        """
+        from atommem_env.runs.plots import plot
+
+        return plot([self], out, kinds, formats).files
 
     def __str__(self) -> str:
         return self.table()

@@ -12,8 +12,6 @@ from atommem_env.evidence import Matcher
 from atommem_env.policies import Trace
 from atommem_env.render import result_text, shorten
 from atommem_env.runs.errors import RunError
-from atommem_env.runs.recipes import EnvRecipe, PolicyRecipe, given_as_objects
-from atommem_env.runs.run import Run
 from atommem_env.runs.summary import FUNNEL
 
 Line = tuple[str, str]
@@ -56,39 +54,6 @@ class _Marks:
     def of(self, text: str) -> str:
         held = self._matcher.held(text)
         return f"[{' '.join(f'e{unit + 1}' for unit in held)}] " if held else ""
-
-
-def recipes_of(run: Run, env: str | None, policy: str | None) -> tuple[EnvRecipe, PolicyRecipe]:
-    """Return what makes an episode of ``run`` again; without names those that the run lists first.
-
-    Raises:
-        RunError: when the run has no such environment or policy, or holds one that was given as an object.
-    """
-    settings = run.settings
-    described = _pick("environment", "id", settings["envs"], env)
-    chosen = _pick("policy", "name", settings["policies"], policy)
-    for what, record in (
-        (f"environment {described['id']}", described),
-        (f"policy {chosen['name']!r}", chosen),
-    ):
-        if given_as_objects(record) or given_as_objects(record.get("arguments")):
-            raise RunError(
-                f"the {what} of this run was given as a Python object, which its record cannot make again: "
-                "run the episode in Python with atommem_env.rollout"
-            )
-    return (
-        EnvRecipe.of(described["id"], described["arguments"]),
-        PolicyRecipe(
-            chosen["name"], chosen["policy"], chosen["arguments"], settings["engine"], settings["seed"]
-        ),
-    )
-
-
-def _pick(what: str, key: str, records: Sequence[Mapping[str, Any]], name: str | None) -> Mapping[str, Any]:
-    names = [record[key] for record in records]
-    if name is not None and name not in names:
-        raise RunError(f"{what} {name!r} is not in this run; it has {', '.join(names)}")
-    return records[0 if name is None else names.index(name)]
 
 
 def parse_steps(text: str) -> tuple[int, int | None]:

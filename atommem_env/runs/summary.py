@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from atommem_env.runs.keys import episode_key
+
 if TYPE_CHECKING:
     from atommem_env.runs.run import Run
 
@@ -38,10 +40,10 @@ class Row:
     """One line of a table: a policy on an environment in a run.
 
     Attributes:
-        env: the environment's id.
-        generated: whether generated data stands in for the benchmark that the id names.
+        env: the environment's name in its run: its id, unless the run has several of that id.
+        generated: whether generated data stands in for the benchmark that the environment is of.
         source: where the data came from.
-        settings: the arguments in which environments of this id differ within the table, ``name=value``.
+        settings: the arguments in which environments of this name differ within the table, ``name=value``.
         policy: the policy's name.
         engine: its engine's name, ``None`` when it has none.
         episodes: the number of episodes.
@@ -51,6 +53,10 @@ class Row:
         em, f1, cover_em: the scores.
         funnel: by stage, the mean over the questions with evidence; ``None`` where undefined.
         memory_peak, entries_shown, steps, refused: means over the episodes.
+        calls: calls to the engine, the mean over the episodes of which they are known; ``None``: of none.
+        reads: accepted Reads, likewise.
+        judge: the score of a judge, ``None`` unless it has judged all of the episodes.
+        run: the place of its run among those that were summarised.
     """
 
     env: str
@@ -71,6 +77,10 @@ class Row:
     entries_shown: float
     steps: float
     refused: float
+    calls: float | None = None
+    reads: float | None = None
+    run: int = 0
+    judge: Interval | None = None
 
     @property
     def label(self) -> str:
@@ -87,21 +97,29 @@ def summarise(runs: Sequence[Run]) -> list[Row]:
     """
     rows: list[Row] = []
     differing = _differing(runs)
-    for run in runs:
+    for number, run in enumerate(runs):
         by_key: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for episode in run.episodes:
             by_key.setdefault((episode["env"], episode["policy"]), []).append(episode)
+        costs: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for timing in run.timings:
+            costs.setdefault((timing["env"], timing["policy"]), []).append(timing)
         for env in run.settings["envs"]:
-            settings = _shown_settings(run, env, differing[env["id"]])
-            rows += [
-                _row(env, settings, policy["name"], by_key[env["id"], policy["name"]])
-                for policy in run.settings["policies"]
-                if (env["id"], policy["name"]) in by_key
-            ]
+            settings = _shown_settings(run, env, differing[env["name"]])
+            for policy in run.settings["policies"]:
+                key = env["name"], policy["name"]
+                if key in by_key:
+                    row = _row(env, settings, policy["name"], by_key[key], costs.get(key, []))
+                    rows.append(replace(row, run=number, judge=_judge(run, by_key[key])))
+    return [row for group in by_environment(rows) for row in _told_apart(group)]
+
+
+def by_environment(rows: Sequence[Row]) -> list[list[Row]]:
+    """Return ``rows`` in groups, each of one environment and source."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.label, row.source), []).append(row)
-    return [row for group in groups.values() for row in _told_apart(group)]
+    return list(groups.values())
 
 
 def bootstrap(values: Sequence[float]) -> Interval:
@@ -121,14 +139,18 @@ def _resamples(size: int) -> tuple[npt.NDArray[np.int32], ...]:
 
 
 def _row(
-    env: Mapping[str, Any], settings: tuple[str, ...], policy: str, episodes: Sequence[Mapping[str, Any]]
+    env: Mapping[str, Any],
+    settings: tuple[str, ...],
+    policy: str,
+    episodes: Sequence[Mapping[str, Any]],
+    costs: Sequence[Mapping[str, Any]],
 ) -> Row:
     metrics = [episode["metrics"] for episode in episodes]
     questions = [question for metric in metrics for question in metric["questions"]]
     with_evidence = [question for question in questions if question["num_evidence"] > 0]
     source = str(episodes[0]["source"])
     return Row(
-        env=env["id"],
+        env=env["name"],
         generated=source.startswith("generated") and not env["id"].startswith("AtomMem-World"),
         source=source,
         settings=settings,
@@ -146,7 +168,21 @@ def _row(
         entries_shown=_mean([metric["entries_shown"] for metric in metrics]),
         steps=_mean([metric["steps"] for metric in metrics]),
         refused=_mean([sum(metric["refused"].values()) for metric in metrics]),
+        calls=_known_mean(costs, "calls"),
+        reads=_known_mean(costs, "reads"),
     )
+
+
+def _judge(run: Run, episodes: Sequence[Mapping[str, Any]]) -> Interval | None:
+    """Return a judge's score of ``episodes``, if it has judged them all."""
+    verdicts = [run.judgements.get(episode_key(episode)) for episode in episodes]
+    shares = [_mean(verdict) for verdict in verdicts if verdict]
+    return bootstrap(shares) if len(shares) == len(episodes) else None
+
+
+def _known_mean(costs: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    values = [cost[name] for cost in costs if name in cost]
+    return _mean(values) if values else None
 
 
 def _stage_mean(questions: Sequence[Mapping[str, Any]], stage: str) -> float | None:
@@ -163,10 +199,10 @@ def _differing(runs: Sequence[Run]) -> dict[str, list[str]]:
     seen: dict[str, dict[str, dict[str, None]]] = {}
     for run in runs:
         for env in run.settings["envs"]:
-            values = seen.setdefault(env["id"], {})
+            values = seen.setdefault(env["name"], {})
             for name, value in _all_settings(run, env).items():
                 values.setdefault(name, {})[json.dumps(value, sort_keys=True)] = None
-    return {id: [name for name, found in values.items() if len(found) > 1] for id, values in seen.items()}
+    return {env: [name for name, found in values.items() if len(found) > 1] for env, values in seen.items()}
 
 
 def _all_settings(run: Run, env: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,15 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from atommem_env.runs.beside import Comparison, comparisons
 from atommem_env.runs.errors import RunError
-from atommem_env.runs.summary import FUNNEL, Interval, Row, summarise
+from atommem_env.runs.notes import BUFFER_MARK, data_notes
+from atommem_env.runs.summary import FUNNEL, Interval, Row, by_environment, summarise
 
 if TYPE_CHECKING:
     from atommem_env.runs.run import Run
 
 FORMATS: Final = ("terminal", "markdown", "csv")
 
-_BUFFER = "†"
 _NONE = "–"
 _GAP = "  "
 
@@ -25,16 +26,23 @@ _GAP = "  "
 @dataclass(frozen=True)
 class _Column:
     title: str
-    text: Callable[[Row], str]
+    text: Callable[[Row], str] = lambda row: ""
     wide: bool = False
     left: bool = False
+    judged: bool = False  # shown when a judge has judged a row
 
 
 def _percent(value: float | None) -> str:
     return _NONE if value is None else f"{100 * value:.1f}"
 
 
-def _interval(interval: Interval) -> str:
+def _number(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.1f}"
+
+
+def _interval(interval: Interval | None) -> str:
+    if interval is None:
+        return _NONE
     return f"{_percent(interval.mean)} [{_percent(interval.low)}, {_percent(interval.high)}]"
 
 
@@ -43,12 +51,15 @@ def _stage(stage: str) -> Callable[[Row], str]:
 
 
 _COLUMNS: Final = (
-    _Column("policy", lambda row: f"{row.policy} {_BUFFER}" if row.uses_buffer else row.policy, left=True),
+    _Column(
+        "policy", lambda row: f"{row.policy} {BUFFER_MARK}" if row.uses_buffer else row.policy, left=True
+    ),
     _Column("engine", lambda row: row.engine or _NONE, left=True),
     _Column("episodes", lambda row: str(row.episodes)),
     _Column("questions", lambda row: str(row.questions)),
     _Column("EM", lambda row: _interval(row.em)),
     _Column("F1", lambda row: _interval(row.f1)),
+    _Column("judge", lambda row: _interval(row.judge), judged=True),
     _Column("cover EM", lambda row: _interval(row.cover_em), wide=True),
     _Column("seen", _stage("seen")),
     _Column("written", _stage("written")),
@@ -59,6 +70,8 @@ _COLUMNS: Final = (
     _Column("shown", lambda row: f"{row.entries_shown:.1f}", wide=True),
     _Column("steps", lambda row: f"{row.steps:.1f}", wide=True),
     _Column("refused", lambda row: f"{row.refused:.1f}", wide=True),
+    _Column("calls", lambda row: _number(row.calls), wide=True),
+    _Column("reads", lambda row: _number(row.reads), wide=True),
 )
 
 
@@ -76,7 +89,7 @@ def table(runs: Sequence[Run], format: str = "terminal", wide: bool = False) -> 
     """
     rows = summarise(runs)
     if format == "csv":
-        return _csv(rows)
+        return _csv(rows, runs)
     if format == "markdown":
         return _markdown(rows, runs, wide)
     if format == "terminal":
@@ -94,30 +107,15 @@ def footnotes(rows: Sequence[Row], runs: Sequence[Run], wide: bool = False) -> l
         "Evidence, in percent, the mean over questions: what was shown (seen), in memory at some time (written), "
         "in memory when its question was asked (kept), in view then (read); answered: EM of these questions.",
         "memory: the largest number of entries"
-        + ("; shown, steps, refused: entries shown, steps and refused operations; " if wide else "; ")
+        + ("; shown, steps, refused: entries shown, steps and refused operations" if wide else "")
+        + ("; calls, reads: calls to the engine and accepted Reads, where known; " if wide else "; ")
         + "mean per episode.",
     ]
-    if any(row.generated for row in rows):
+    if any(row.judge is not None for row in rows):
         notes.append(
-            "(generated): the generated world in the benchmark's schema; these scores say nothing about the "
-            "benchmark itself."
+            "judge: the answers that a language model took for right; the run's judge.json says which."
         )
-    if any(row.engine == "rules" for row in rows):
-        notes.append("engine rules: fixed rules without a model, a stand-in for an LLM.")
-    if any(row.uses_buffer for row in rows):
-        notes.append(f"{_BUFFER} keeps text outside memory, so that its evidence says nothing.")
-    lacking = max((row.without_evidence for row in rows), default=0)
-    if lacking:
-        notes.append(
-            f"Up to {lacking} questions of a row have no evidence in the data; its evidence leaves them out."
-        )
-    notes += [_unfinished(run) for run in runs if len(run.episodes) < run.total]
-    return notes
-
-
-def _unfinished(run: Run) -> str:
-    name = "A run" if run.folder is None else str(run.folder)
-    return f"{name} is unfinished: {len(run.episodes)} of {run.total} episodes."
+    return [*notes, *data_notes(rows, runs)]
 
 
 # --- Markdown and CSV -------------------------------------------------------------------------------
@@ -127,13 +125,22 @@ def _markdown(rows: Sequence[Row], runs: Sequence[Run], wide: bool) -> str:
     columns = [
         _Column("environment", lambda row: row.label, left=True),
         _Column("source", lambda row: row.source, left=True),
-        *_chosen(wide),
+        *_chosen(wide, rows),
     ]
-    cells = [[column.text(row).replace("|", "\\|") for column in columns] for row in rows]
-    widths = [
-        max([len(column.title), 3, *(len(line[number]) for line in cells)])
-        for number, column in enumerate(columns)
-    ]
+    lines = _markdown_lines(columns, [[column.text(row) for column in columns] for row in rows])
+    lines += ["", *(f"- {note}" for note in footnotes(rows, runs, wide))]
+    for comparison in _comparisons(runs):
+        heads = [_Column("policy", left=True)]
+        for env in comparison.envs:
+            heads += [_Column(f"{_short(env)}: {head}") for head in (comparison.measured, comparison.paper)]
+        cells = [_comparison_cells(policy, pairs) for policy, pairs in comparison.lines]
+        lines += ["", f"**{_comparison_title(comparison)}**", "", *_markdown_lines(heads, cells)]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_lines(columns: Sequence[_Column], cells: Sequence[Sequence[str]]) -> list[str]:
+    cells = [[text.replace("|", "\\|") for text in line] for line in cells]
+    widths = _widths(columns, cells, 3)
 
     def join(line: Sequence[str]) -> str:
         padded = [
@@ -145,34 +152,51 @@ def _markdown(rows: Sequence[Row], runs: Sequence[Run], wide: bool) -> str:
         "-" * width if column.left else f"{'-' * (width - 1)}:"
         for width, column in zip(widths, columns, strict=True)
     ]
-    lines = [join([column.title for column in columns]), join(rule), *map(join, cells), ""]
-    return "\n".join([*lines, *(f"- {note}" for note in footnotes(rows, runs, wide))]) + "\n"
+    return [join([column.title for column in columns]), join(rule), *map(join, cells)]
 
 
-def _csv(rows: Sequence[Row]) -> str:
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
+def _csv(rows: Sequence[Row], runs: Sequence[Run]) -> str:
     scores = ("em", "f1", "cover_em")
-    writer.writerow(
-        ["env", "generated", "source", "settings", "policy", "engine", "episodes", "questions"]
-        + [name for score in scores for name in (score, f"{score}_low", f"{score}_high")]
-        + [*FUNNEL, "without_evidence", "uses_buffer", "memory_peak", "entries_shown", "steps", "refused"]
-    )
+    head = ["env", "generated", "source", "settings", "policy", "engine", "episodes", "questions"]
+    head += [name for score in scores for name in (score, f"{score}_low", f"{score}_high")]
+    head += [*FUNNEL, "without_evidence", "uses_buffer", "memory_peak", "entries_shown", "steps", "refused"]
+    head += ["calls", "reads", "judge", "judge_low", "judge_high", "paper_em", "paper"]
+    file = io.StringIO()
+    writer = csv.DictWriter(file, head, restval="", lineterminator="\n")
+    writer.writeheader()
     for row in rows:
-        name = f"{row.env} (generated)" if row.generated else row.env
-        intervals = [row.em, row.f1, row.cover_em]
+        intervals = [(score, getattr(row, score)) for score in scores]
+        intervals += [] if row.judge is None else [("judge", row.judge)]
+        plain = ("memory_peak", "entries_shown", "steps", "refused", "calls", "reads")
         writer.writerow(
-            [name, int(row.generated), row.source, "; ".join(row.settings), row.policy, row.engine or ""]
-            + [row.episodes, row.questions]
-            + [_number(x) for interval in intervals for x in (interval.mean, interval.low, interval.high)]
-            + [_number(row.funnel[stage]) for stage in FUNNEL]
-            + [row.without_evidence, int(row.uses_buffer)]
-            + [_number(x) for x in (row.memory_peak, row.entries_shown, row.steps, row.refused)]
+            {
+                "env": f"{row.env} (generated)" if row.generated else row.env,
+                "generated": int(row.generated),
+                "source": row.source,
+                "settings": "; ".join(row.settings),
+                "policy": row.policy,
+                "engine": row.engine or "",
+                "episodes": row.episodes,
+                "questions": row.questions,
+                **{score: _exact(interval.mean) for score, interval in intervals},
+                **{f"{score}_low": _exact(interval.low) for score, interval in intervals},
+                **{f"{score}_high": _exact(interval.high) for score, interval in intervals},
+                **{stage: _exact(row.funnel[stage]) for stage in FUNNEL},
+                "without_evidence": row.without_evidence,
+                "uses_buffer": int(row.uses_buffer),
+                **{name: _exact(getattr(row, name)) for name in plain},
+            }
         )
+    for comparison in _comparisons(runs):  # rows of their own, so that no figure of the paper passes for ours
+        for policy, cells in comparison.lines:
+            for env, (_, figure) in zip(comparison.envs, cells, strict=True):
+                if figure is not None:
+                    paper = {"paper_em": _exact(figure), "paper": comparison.reference}
+                    writer.writerow({"env": env, "policy": policy, **paper})
     return file.getvalue()
 
 
-def _number(value: float | None) -> str:
+def _exact(value: float | None) -> str:
     return "" if value is None else repr(round(value, 6))
 
 
@@ -186,7 +210,7 @@ def terminal_lines(runs: Sequence[Run], wide: bool = False, width: int = 120) ->
     """
     rows = summarise(runs)
     lines: list[tuple[str, str]] = []
-    for group in _groups(rows):
+    for group in by_environment(rows):
         first = group[0]
         same_size = len({(row.episodes, row.questions) for row in group}) == 1
         size = ""
@@ -196,51 +220,48 @@ def terminal_lines(runs: Sequence[Run], wide: bool = False, width: int = 120) ->
         lines += [("bold", f"{first.label}{size}"), ("dim", first.source)]
         columns = [
             column
-            for column in _chosen(wide)
+            for column in _chosen(wide, rows)
             if not same_size or column.title not in ("episodes", "questions")
         ]
         lines.append(("", ""))
-        for block in _blocks(columns, group, width):
-            lines += [*_block_lines(block, group), ("", "")]
+        cells = [[column.text(row) for column in columns] for row in group]
+        lines += _terminal_blocks(columns, cells, width)
+    for comparison in _comparisons(runs):
+        lines += _comparison_lines(comparison, width)
     for note in footnotes(rows, runs, wide):
         lines += [("dim", line) for line in textwrap.wrap(note, width - 2, subsequent_indent="  ")]
     return lines
 
 
-def _groups(rows: Sequence[Row]) -> list[list[Row]]:
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row.label, row.source), []).append(row)
-    return list(groups.values())
-
-
-def _blocks(columns: Sequence[_Column], rows: Sequence[Row], width: int) -> list[list[_Column]]:
-    """Return ``columns`` in blocks that fit in ``width``, each led by the first column."""
-    first = columns[0]
-    blocks = [[first]]
-    left = width - _width(first, rows)
-    for column in columns[1:]:
-        cost = _width(column, rows) + len(_GAP)
+def _terminal_blocks(
+    columns: Sequence[_Column], cells: Sequence[Sequence[str]], width: int
+) -> list[tuple[str, str]]:
+    """Return the lines of a table, in blocks of columns that fit in ``width``, each led by the first column."""
+    widths = _widths(columns, cells)
+    blocks, left = [[0]], width - widths[0]
+    for number in range(1, len(columns)):
+        cost = widths[number] + len(_GAP)
         if cost > left and len(blocks[-1]) > 1:
-            blocks.append([first])
-            left = width - _width(first, rows)
-        blocks[-1].append(column)
+            blocks.append([0])
+            left = width - widths[0]
+        blocks[-1].append(number)
         left -= cost
-    return blocks
-
-
-def _block_lines(columns: Sequence[_Column], rows: Sequence[Row]) -> list[tuple[str, str]]:
-    widths = [_width(column, rows) for column in columns]
-    head = _GAP.join(_pad(column, column.title, size) for column, size in zip(columns, widths, strict=True))
-    lines = [("bold", head.rstrip()), ("dim", "─" * len(head))]
-    for row in rows:
-        cells = [_pad(column, column.text(row), size) for column, size in zip(columns, widths, strict=True)]
-        lines.append(("", _GAP.join(cells).rstrip()))
+    lines: list[tuple[str, str]] = []
+    for block in blocks:
+        head = _GAP.join(_pad(columns[n], columns[n].title, widths[n]) for n in block)
+        lines += [("bold", head.rstrip()), ("dim", "─" * len(head))]
+        lines += [
+            ("", _GAP.join(_pad(columns[n], line[n], widths[n]) for n in block).rstrip()) for line in cells
+        ]
+        lines.append(("", ""))
     return lines
 
 
-def _width(column: _Column, rows: Sequence[Row]) -> int:
-    return max(len(column.title), *(len(column.text(row)) for row in rows))
+def _widths(columns: Sequence[_Column], cells: Sequence[Sequence[str]], least: int = 0) -> list[int]:
+    return [
+        max([least, len(column.title), *(len(line[number]) for line in cells)])
+        for number, column in enumerate(columns)
+    ]
 
 
 def _pad(column: _Column, text: str, width: int) -> str:
@@ -251,5 +272,57 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _chosen(wide: bool) -> list[_Column]:
-    return [column for column in _COLUMNS if wide or not column.wide]
+def _chosen(wide: bool, rows: Sequence[Row]) -> list[_Column]:
+    judged = any(row.judge is not None for row in rows)
+    return [column for column in _COLUMNS if (wide or not column.wide) and (judged or not column.judged)]
+
+
+# --- beside the paper -------------------------------------------------------------------------------
+
+
+def _comparisons(runs: Sequence[Run]) -> list[Comparison]:
+    return [comparison for run in runs for comparison in comparisons(run)]
+
+
+def _comparison_title(comparison: Comparison) -> str:
+    return f"{comparison.recipe}, {comparison.variant}: exact match in percent"
+
+
+def _comparison_cells(policy: str, pairs: Sequence[tuple[Row | None, float | None]]) -> list[str]:
+    cells = [policy]
+    for row, figure in pairs:
+        cells += [_interval(None if row is None else row.em), _percent(figure)]
+    return cells
+
+
+def _comparison_lines(comparison: Comparison, width: int) -> list[tuple[str, str]]:
+    """Return a comparison's lines: two columns under each environment's name, as many as fit side by side."""
+    about = f"{comparison.measured}  ·  {comparison.paper}: {comparison.reference}"
+    lines: list[tuple[str, str]] = [("bold", _comparison_title(comparison)), ("dim", about), ("", "")]
+    cells = [_comparison_cells(policy, pairs) for policy, pairs in comparison.lines]
+    heads = ["policy", *["measured", "paper"] * len(comparison.envs)]
+    columns = [_Column(head, left=head == "policy") for head in heads]
+    widths = _widths(columns, cells)
+    for number, env in enumerate(comparison.envs):  # a pair is as wide as the name above it
+        pair = widths[2 * number + 1] + len(_GAP) + widths[2 * number + 2]
+        widths[2 * number + 1] += max(0, len(_short(env)) - pair)
+    pairs_at_once = max(1, (width - widths[0]) // (max(widths[1::2]) + max(widths[2::2]) + 2 * len(_GAP)))
+    for first in range(0, len(comparison.envs), pairs_at_once):
+        envs = comparison.envs[first : first + pairs_at_once]
+        block = [0, *range(2 * first + 1, 2 * (first + len(envs)) + 1)]
+        names = [" " * widths[0]]
+        names += [
+            _short(env).rjust(widths[left] + len(_GAP) + widths[left + 1])
+            for env, left in zip(envs, block[1::2], strict=True)
+        ]
+        head, *rows = (
+            _GAP.join(_pad(columns[n], line[n], widths[n]) for n in block) for line in [heads, *cells]
+        )
+        lines += [("bold", _GAP.join(names)), ("bold", head), ("dim", "─" * len(head))]
+        lines += [("", row.rstrip()) for row in rows]
+        lines.append(("", ""))
+    return lines
+
+
+def _short(env: str) -> str:
+    return env.partition("[")[0].removeprefix("AtomMem-").removesuffix("-v0")

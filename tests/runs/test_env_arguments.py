@@ -17,6 +17,7 @@ from atommem_env.runs.arguments import (
     docstring_arguments,
     env_arguments,
     find_spec,
+    parse_env,
 )
 
 
@@ -100,3 +101,22 @@ def test_an_environment_of_a_module_is_found(monkeypatch: pytest.MonkeyPatch) ->
     assert find_spec("their_module:Theirs-v0").id == "Derived-v0"
     with pytest.raises(RunError, match="module 'no_such_module' cannot be imported"):
         find_spec("no_such_module:Theirs-v0")
+
+
+@pytest.mark.parametrize(
+    ("text", "id", "arguments"),
+    [
+        ("X-v0", "X-v0", {}),
+        ("X-v0[num_docs=800]", "X-v0", {"num_docs": 800}),
+        ("my.module:X-v0[size=[1, 4], name=a b]", "my.module:X-v0", {"size": [1, 4], "name": "a b"}),
+        ('X-v0[x={"a": [1, 2]},y="p, q",z=null]', "X-v0", {"x": {"a": [1, 2]}, "y": "p, q", "z": None}),
+    ],
+)
+def test_an_id_may_have_arguments_in_brackets(text: str, id: str, arguments: dict[str, Any]) -> None:
+    assert parse_env(text) == (id, arguments)
+
+
+@pytest.mark.parametrize("text", ["X-v0[]", "X-v0[3]", "X-v0[a=1,]", "X-v0[=1]"])
+def test_what_is_no_argument_in_brackets_is_refused(text: str) -> None:
+    with pytest.raises(RunError, match="expected KEY=VALUE, for example num_docs=800"):
+        parse_env(text)

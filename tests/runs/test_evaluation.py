@@ -100,7 +100,7 @@ def test_the_bytes_are_the_same_for_one_process_and_two(tmp_path: Path) -> None:
     policies = {"rag": "rag", "random": "random", "class": Shout, "object": Shout("abc")}
     for jobs in (1, 2):
         run(policies, jobs=jobs, out=tmp_path / str(jobs))
-    for name in ("run.json", "episodes.jsonl"):
+    for name in ("run.json", "episodes.jsonl", "traces.jsonl.gz"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
 
@@ -200,6 +200,26 @@ def test_several_environments_run_in_their_order() -> None:
     assert [episode["env"] for episode in found.episodes] == [world, "AtomMem-MuSiQue-v0"]
     with pytest.raises(RunError, match="made already"):
         evaluate(made, "rag", 1, num_docs=3)
+
+
+def test_one_environment_may_come_several_times_under_names() -> None:
+    text = f"{ENV}[top_k=2]"
+    found = evaluate([ENV, text], "rag", 1, source=dataset(), **SMALL)
+    assert [episode["env"] for episode in found.episodes] == [ENV, text]
+    assert [env["arguments"]["top_k"] for env in found.settings["envs"]] == [6, 2]
+    named = evaluate({"a": ENV, "b": text}, "rag", 1, source=dataset(), **SMALL)
+    assert [episode["env"] for episode in named.episodes] == ["a", "b"]
+    assert [e["metrics"] for e in named.episodes] == [e["metrics"] for e in found.episodes]
+    with pytest.raises(RunError, match="given twice; tell them apart by their arguments"):
+        evaluate([text, text], "rag", 1, source=dataset(), **SMALL)
+
+
+def test_episodes_are_chosen_by_the_names_of_environment_and_policy() -> None:
+    found = run(["rag", "oracle"], episodes=2)
+    assert [e["policy"] for e in found.select(policies=["oracle"])] == ["oracle", "oracle"]
+    assert [e["task_index"] for e in found.select([ENV], task_index=1)] == [1, 1]
+    with pytest.raises(RunError, match="environment 'X' is not in this run; it has AtomMem-Custom-v0"):
+        found.select(["X"])
 
 
 def test_a_plan_says_when_questions_repeat() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -15,12 +16,18 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from atommem_env.runs import RunError
-from atommem_env.runs.folder import RunFolder, planned_keys, read_episodes, read_settings
+from atommem_env.runs.folder import RunFolder, read_episodes, read_settings, read_timings
+from atommem_env.runs.keys import Key, planned_keys
+from atommem_env.runs.trace_file import TRACES_FILE, StoredTrace
+from atommem_env.runs.traces import find_trace, read_traces
 
 SETTINGS: dict[str, Any] = {
-    "format": 1,
+    "format": 2,
     "atommem_env": "0",
-    "envs": [{"id": "B-v0", "arguments": {"num_docs": 20}}, {"id": "A-v0", "arguments": {}}],
+    "envs": [
+        {"name": "B-v0", "id": "B-v0", "arguments": {"num_docs": 20}},
+        {"name": "A-v0", "id": "A-v0", "arguments": {}},
+    ],
     "policies": [{"name": "rag"}, {"name": "oracle"}],
     "engine": "rules",
     "episodes": 2,
@@ -28,7 +35,10 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def record(key: tuple[str, str, int]) -> dict[str, Any]:
+FILES = ("run.json", "episodes.jsonl", TRACES_FILE)
+
+
+def record(key: Key) -> dict[str, Any]:
     env, policy, index = key
     return {
         "env": env,
@@ -41,11 +51,23 @@ def record(key: tuple[str, str, int]) -> dict[str, Any]:
     }
 
 
+def stored(key: Key) -> StoredTrace:
+    return StoredTrace(*key, [[{"op": "create", "content": f"{key} ä" * 20}], "text", []], [0.0, 1.0], "d")
+
+
+def timing(key: Key) -> dict[str, Any]:
+    return {"env": key[0], "policy": key[1], "task_index": key[2], "seconds": 0.25}
+
+
+def add(folder: RunFolder, key: Key) -> None:
+    folder.append(record(key), timing(key), stored(key).encode())
+
+
 def fill(path: Path, settings: dict[str, Any] = SETTINGS, most: int = 99, backwards: bool = True) -> None:
     with RunFolder(path, settings) as folder:
         keys = list(reversed(folder.missing)) if backwards else folder.missing
         for key in keys[:most]:
-            folder.append(record(key), 0.25)
+            add(folder, key)
         folder.finish()
 
 
@@ -65,33 +87,127 @@ def test_an_unfinished_run_keeps_the_order_in_which_episodes_ended(tmp_path: Pat
 def test_the_files_are_the_same_bytes_whatever_the_order_of_the_episodes(tmp_path: Path) -> None:
     fill(tmp_path / "a", backwards=True)
     fill(tmp_path / "b", backwards=False)
-    for name in ("run.json", "episodes.jsonl"):
+    for name in FILES:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
 def test_only_the_timing_file_holds_times_and_nothing_else_is_left(tmp_path: Path) -> None:
     fill(tmp_path / "run")
-    assert sorted(os.listdir(tmp_path / "run")) == ["episodes.jsonl", "run.json", "timing.jsonl"]
-    lines = (tmp_path / "run" / "timing.jsonl").read_text().splitlines()
-    assert {json.loads(line)["seconds"] for line in lines} == {0.25}
+    assert sorted(os.listdir(tmp_path / "run")) == sorted([*FILES, "timing.jsonl"])
+    assert {timing["seconds"] for timing in read_timings(tmp_path / "run")} == {0.25}
     assert b"seconds" not in (tmp_path / "run" / "episodes.jsonl").read_bytes()
 
 
-@hypothesis_settings(max_examples=30, deadline=None)
+@hypothesis_settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_a_run_that_was_cut_at_any_byte_goes_on_to_the_same_bytes(data: st.DataObject) -> None:
     folder = Path(tempfile.mkdtemp())
     try:
         fill(folder / "whole")
-        whole = (folder / "whole" / "episodes.jsonl").read_bytes()
         fill(folder / "cut", most=data.draw(st.integers(0, 8)))
-        path = folder / "cut" / "episodes.jsonl"
-        if path.exists():
-            os.truncate(path, data.draw(st.integers(0, path.stat().st_size)))
+        for name in data.draw(st.sets(st.sampled_from(["episodes.jsonl", TRACES_FILE, "timing.jsonl"]))):
+            path = folder / "cut" / name
+            if path.exists() and (name != TRACES_FILE or not episodes_of(folder / "cut")):
+                os.truncate(path, data.draw(st.integers(0, path.stat().st_size)))
         fill(folder / "cut")
-        assert path.read_bytes() == whole
+        for name in FILES:
+            assert (folder / "cut" / name).read_bytes() == (folder / "whole" / name).read_bytes()
     finally:
         shutil.rmtree(folder)
+
+
+def episodes_of(folder: Path) -> bytes:
+    path = folder / "episodes.jsonl"
+    return path.read_bytes() if path.exists() else b""
+
+
+def test_a_kill_between_a_trace_and_its_episode_leaves_one_trace_in_the_end(tmp_path: Path) -> None:
+    fill(tmp_path / "whole")
+    fill(tmp_path / "cut", most=3)
+    with open(tmp_path / "cut" / TRACES_FILE, "ab") as file:
+        file.write(stored(("A-v0", "rag", 0)).encode() + stored(("A-v0", "rag", 1)).encode()[:30])
+    assert len(list(read_traces(tmp_path / "cut"))) == 4
+    with RunFolder(tmp_path / "cut", SETTINGS):
+        pass
+    assert [trace.key for trace in read_traces(tmp_path / "cut")] == [
+        (e["env"], e["policy"], e["task_index"]) for e in read_episodes(tmp_path / "cut")
+    ]
+    fill(tmp_path / "cut")
+    for name in FILES:
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_removing_an_episodes_line_removes_its_trace_alone(tmp_path: Path) -> None:
+    fill(tmp_path / "run")
+    whole = [(tmp_path / "run" / name).read_bytes() for name in FILES]
+    lines = whole[1].splitlines(keepends=True)
+    (tmp_path / "run" / "episodes.jsonl").write_bytes(b"".join(lines[:2] + lines[3:]))
+    with RunFolder(tmp_path / "run", SETTINGS) as folder:
+        assert len(list(read_traces(tmp_path / "run"))) == 7
+        add(folder, folder.missing[0])
+        folder.finish()
+    assert [(tmp_path / "run" / name).read_bytes() for name in FILES] == whole
+
+
+def test_what_a_kill_within_a_rewriting_leaves_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    for name in FILES:
+        (tmp_path / "run" / f".{name}.x1y2").write_text("part")
+    fill(tmp_path / "run")
+    assert sorted(os.listdir(tmp_path / "run")) == sorted([*FILES, "timing.jsonl"])
+
+
+def test_a_trace_is_found_by_its_key(tmp_path: Path) -> None:
+    fill(tmp_path / "run")
+    key = ("A-v0", "oracle", 1)
+    assert find_trace(tmp_path / "run", key) == stored(key)
+    assert find_trace(tmp_path / "run", ("A-v0", "oracle", 2)) is None
+    assert list(read_traces(tmp_path)) == []
+
+
+def test_a_gzip_program_reads_the_traces_as_json_lines(tmp_path: Path) -> None:
+    fill(tmp_path / "run")
+    lines = gzip.decompress((tmp_path / "run" / TRACES_FILE).read_bytes()).decode().splitlines()
+    assert [json.loads(line)["task_index"] for line in lines] == [0, 1] * 4
+
+
+def test_damage_within_the_traces_is_named(tmp_path: Path) -> None:
+    fill(tmp_path / "run")
+    path = tmp_path / "run" / TRACES_FILE
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(RunError, match="is damaged at byte"):
+        list(read_traces(tmp_path / "run"))
+
+
+def test_without_traces_there_is_no_file_of_them(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run", SETTINGS, traces=False) as folder:
+        assert not folder.keeps_traces
+        for key in folder.missing:
+            folder.append(record(key), timing(key))
+        folder.finish()
+    assert not (tmp_path / "run" / TRACES_FILE).exists()
+
+
+def test_an_environment_may_have_fewer_policies_and_episodes(tmp_path: Path) -> None:
+    envs = [{**SETTINGS["envs"][0], "policies": ["oracle"], "episodes": 3}, SETTINGS["envs"][1]]
+    settings = {**SETTINGS, "envs": envs}
+    fill(tmp_path / "run", settings)
+    assert list(planned_keys(settings)) == [
+        *[("B-v0", "oracle", index) for index in range(3)],
+        *[("A-v0", policy, index) for policy in ("rag", "oracle") for index in range(2)],
+    ]
+
+
+def test_a_folder_of_the_first_format_can_be_read(tmp_path: Path) -> None:
+    fill(tmp_path / "run")
+    envs = [{"id": "B-v0", "arguments": {}}, {"id": "A-v0", "arguments": {}}]
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**SETTINGS, "format": 1, "envs": envs}))
+    (tmp_path / "run" / TRACES_FILE).unlink()
+    found = read_settings(tmp_path / "run")
+    assert [env["name"] for env in found["envs"]] == ["B-v0", "A-v0"]
+    assert len(list(planned_keys(found))) == 8
 
 
 def test_a_torn_last_line_is_not_read(tmp_path: Path) -> None:
@@ -167,7 +283,7 @@ def test_what_is_no_run_is_said(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"holds no run\.json"):
         read_settings(tmp_path)
     (tmp_path / "run.json").write_text('{"format": 7}')
-    with pytest.raises(RunError, match="format 7; this version of atommem_env reads format 1"):
+    with pytest.raises(RunError, match="format 7; this version of atommem_env reads formats 1 to 2"):
         read_settings(tmp_path)
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(RunError, match="cannot be read"):
@@ -179,6 +295,6 @@ def test_a_record_with_nan_is_refused(tmp_path: Path) -> None:
         bad = record(folder.missing[0])
         bad["metrics"]["em"] = float("nan")
         with pytest.raises(ValueError, match="JSON compliant"):
-            folder.append(bad, 0.0)
+            folder.append(bad, {}, None)
         assert folder.episodes == []
     assert read_episodes(tmp_path / "run") == []

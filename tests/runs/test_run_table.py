@@ -42,7 +42,7 @@ def run(
     ]
     settings = {
         "atommem_env": "0",
-        "envs": [{"id": "AtomMem-HotpotQA-v0", "arguments": {}}],
+        "envs": [{"name": "AtomMem-HotpotQA-v0", "id": "AtomMem-HotpotQA-v0", "arguments": {}}],
         "policies": [{"name": "rag"}, {"name": "random"}],
         "episodes": total,
         "seed": 0,

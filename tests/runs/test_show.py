@@ -10,7 +10,8 @@ import pytest
 
 from atommem_env import Answer, Create, Read, Trace, Update, rollout
 from atommem_env.runs import Run, RunError, evaluate
-from atommem_env.runs.show import View, episode_lines, parse_steps, recipes_of
+from atommem_env.runs.recipes import recorded_env, recorded_policy
+from atommem_env.runs.show import View, episode_lines, parse_steps
 from small_data import dataset
 
 SMALL = {"num_docs": 8, "num_questions": 1, "chunk_tokens": 150, "chunk_overlap": 10}
@@ -109,18 +110,21 @@ def test_an_episode_of_a_run_is_found_and_made_again(tmp_path: Path) -> None:
     run = evaluate(
         "AtomMem-World-v0", ["random", "rag"], 1, num_docs=12, num_questions=1, out=tmp_path / "run"
     )
-    env, policy = recipes_of(Run.load(tmp_path / "run"), None, "rag")
+    settings = Run.load(tmp_path / "run").settings
+    env, policy = recorded_env(settings), recorded_policy(settings, "rag")
     trace = rollout(env.make(), policy.make(), options={"task_index": 0})
     assert trace.metrics == run.episodes[1]["metrics"]
-    assert recipes_of(run, None, None)[1].name == "random"
+    assert recorded_policy(settings).name == "random"
     with pytest.raises(RunError, match="policy 'x' is not in this run; it has random, rag"):
-        recipes_of(run, None, "x")
+        recorded_policy(settings, "x")
 
 
 def test_what_was_given_as_an_object_cannot_be_made_again() -> None:
     run = evaluate("AtomMem-Custom-v0", "rag", 1, source=dataset(), **SMALL)
-    with pytest.raises(RunError, match="given as a Python object"):
-        recipes_of(run, None, None)
+    with pytest.raises(
+        RunError, match="environment AtomMem-Custom-v0 of this run was given as a Python object"
+    ):
+        recorded_env(run.settings)
     run = evaluate("AtomMem-World-v0", Script(), 1, num_docs=12, num_questions=1)
     with pytest.raises(RunError, match="policy 'Script' of this run was given as a Python object"):
-        recipes_of(run, None, None)
+        recorded_policy(run.settings)

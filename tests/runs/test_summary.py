@@ -52,7 +52,9 @@ def run(
     ]
     settings = {
         "atommem_env": "0",
-        "envs": [{"id": env, "arguments": {"source": "auto", "num_docs": 200, **(arguments or {})}}],
+        "envs": [
+            {"name": env, "id": env, "arguments": {"source": "auto", "num_docs": 200, **(arguments or {})}}
+        ],
         "policies": [{"name": policy} for policy in policies],
         "episodes": len(scores),
         "seed": seed,

@@ -1,0 +1,258 @@
+"""Episodes of a run as data for others: whole records, and chat samples for supervised fine-tuning.
+
+- ``episodes``: a row per episode, with its ``steps`` (``observation``, ``action``, ``reward``) and ``metrics``.
+- ``messages``: a row per episode, with the conversation: a complete prompt, then what is new at each step.
+- ``turns``: a row per step, with its ``prompt``, which needs no history (the paper's context reset), and its
+  ``completion``.
+
+The rows of one episode share its ``trajectory_id`` and ``return``. A completion is the action written in a text
+protocol, which reads the same operations out of it again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from atommem_env.policies import Trace
+from atommem_env.protocols import Protocol, get_protocol
+from atommem_env.runs.errors import RunError
+from atommem_env.runs.files import replacing, write_whole
+from atommem_env.runs.run import Run
+from atommem_env.runs.traces import Replayed, replay_run
+from atommem_env.text import clean
+from atommem_env.wrappers.text_protocol import rules_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCORES: Final = ("em", "f1", "cover_em", "reward")
+"""What episodes are chosen by: a mean over the questions, or the sum of the rewards."""
+
+ROWS: Final = ("episodes", "messages", "turns")
+"""What a row can be."""
+
+_BATCH: Final = 64
+_CLOSE: Final = 1e-9
+
+Row = dict[str, Any]
+Message = dict[str, str]
+
+
+@dataclass
+class Exported:
+    """What was written.
+
+    Attributes:
+        episodes: the number of episodes.
+        rows: the number of rows.
+        left_out: why episodes with the score are not among them, a sentence each.
+    """
+
+    episodes: int = 0
+    rows: int = 0
+    left_out: list[str] = field(default_factory=list)
+
+
+def export(
+    run: Run,
+    path: str | os.PathLike[str],
+    rows: str = "turns",
+    *,
+    envs: Sequence[str] = (),
+    policies: Sequence[str] = (),
+    score: str = "em",
+    min_score: float = 0.0,
+    protocol: str | Protocol = "atommem",
+) -> Exported:
+    """Write episodes of ``run`` to ``path``: as Parquet where its name ends so, else as JSON Lines.
+
+    Each episode is made again from its stored trace; memory stays bounded, whatever the run's size.
+
+    Args:
+        run: a run in a folder.
+        path: the file; it is replaced.
+        rows: one of :data:`ROWS`.
+        envs: the environments' names; none: all.
+        policies: the policies' names; none: all.
+        score: one of :data:`SCORES`.
+        min_score: the least score of an episode, in [0, 1].
+        protocol: how completions are written, see :func:`atommem_env.protocols.get_protocol`; a run whose
+            policies wrote text keeps that.
+
+    Raises:
+        RunError: when no episode has the score, there are no traces, or an argument is none of these.
+        ReplayError: when an episode cannot be made again.
+    """
+    if rows not in ROWS:
+        raise RunError(f"rows {rows!r}: expected one of {', '.join(ROWS)}")
+    if score not in SCORES:
+        raise RunError(f"score {score!r}: expected one of {', '.join(SCORES)}")
+    made = get_protocol(protocol)
+    done = Exported()
+    chosen = [
+        episode
+        for episode in run.select(envs, policies)
+        if score == "reward" or episode["metrics"][score] >= min_score - _CLOSE
+    ]
+
+    def all_rows() -> Iterator[Row]:
+        found_traces = 0
+        for replayed in replay_run(run, chosen):
+            found_traces += 1
+            if replayed.trace is None:
+                raise replayed.error or RuntimeError("no trace")
+            if score == "reward" and replayed.trace.episode_return < min_score - _CLOSE:
+                continue
+            try:
+                found = list(_RENDERED[rows](replayed, replayed.trace, made))
+            except ValueError as error:
+                done.left_out.append(f"{_head(replayed, replayed.trace)['trajectory_id']}: {error}")
+                continue
+            done.episodes += 1
+            done.rows += len(found)
+            yield from found
+        if not found_traces and chosen:
+            raise RunError(f"{run.folder} has no stored traces: run it again without --no-traces")
+        if found_traces < len(chosen):
+            done.left_out.append(f"{len(chosen) - found_traces} episodes have no stored trace")
+        if not done.episodes and not done.left_out:
+            raise RunError(f"no episode has {score} of at least {min_score}: lower --min-score")
+
+    write = _write_parquet if Path(path).suffix == ".parquet" else _write_lines
+    write(Path(path), all_rows(), rows)
+    return done
+
+
+# --- rows -------------------------------------------------------------------------------------------
+
+
+def _head(replayed: Replayed, trace: Trace) -> Row:
+    """Return what every row says of its episode."""
+    episode = replayed.episode
+    names = ("env", "policy", "engine", "task_id", "task_index", "source")
+    return {
+        "trajectory_id": f"{episode['env']}/{episode['policy']}/{episode['task_index']}",
+        **{name: episode[name] for name in names},
+        **{score: float(episode["metrics"][score]) for score in ("em", "f1", "cover_em")},
+        "return": trace.episode_return,
+    }
+
+
+def _episode_rows(replayed: Replayed, trace: Trace, protocol: Protocol) -> Iterator[Row]:
+    observations = trace.observations[: len(trace.actions)]
+    steps = [
+        {"observation": observation, "action": action, "reward": reward}
+        for observation, action, reward in zip(observations, trace.actions, trace.rewards, strict=True)
+    ]
+    yield {**_head(replayed, trace), "metrics": trace.metrics, "steps": steps}
+
+
+def _message_rows(replayed: Replayed, trace: Trace, protocol: Protocol) -> Iterator[Row]:
+    rules = {**rules_of(replayed.env), "history": True}
+    messages: list[Message] = []
+    for observation, completion in _turns(trace, protocol):
+        if isinstance(observation, str):
+            messages.append({"role": "user", "content": observation})
+        elif not messages:
+            messages += protocol.render_prompt(observation, **rules)
+        else:
+            messages.append({"role": "user", "content": protocol.render_delta(observation, **rules)})
+        messages.append({"role": "assistant", "content": completion})
+    yield {**_head(replayed, trace), "messages": messages}
+
+
+def _turn_rows(replayed: Replayed, trace: Trace, protocol: Protocol) -> Iterator[Row]:
+    rules = rules_of(replayed.env)
+    for step, (observation, completion) in enumerate(_turns(trace, protocol)):
+        prompt = (
+            [{"role": "user", "content": observation}]
+            if isinstance(observation, str)
+            else protocol.render_prompt(observation, **rules)
+        )
+        yield {
+            **_head(replayed, trace),
+            "step": step,
+            "reward": trace.rewards[step],
+            "prompt": prompt,
+            "completion": [{"role": "assistant", "content": completion}],
+        }
+
+
+def _turns(trace: Trace, protocol: Protocol) -> Iterator[tuple[Any, str]]:
+    """Yield each observation with the text of the action.
+
+    Raises:
+        ValueError: when an action cannot be written in the protocol, a malformed one for example.
+    """
+    for observation, action in zip(trace.observations, trace.actions, strict=False):
+        if isinstance(action, str):
+            yield observation, action
+        else:
+            yield observation, protocol.render_operations(action, observation)
+
+
+_RENDERED: Final[dict[str, Callable[[Replayed, Trace, Protocol], Iterator[Row]]]] = {
+    "episodes": _episode_rows,
+    "messages": _message_rows,
+    "turns": _turn_rows,
+}
+
+
+# --- files ------------------------------------------------------------------------------------------
+
+
+def _json(value: Any) -> str:
+    return clean(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def _write_lines(path: Path, rows: Iterable[Row], kind: str) -> None:
+    write_whole(path, (f"{_json(row)}\n".encode() for row in rows))
+
+
+def _write_parquet(path: Path, rows: Iterable[Row], kind: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _schema(kind)
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        batch: list[Row] = []
+        for row in rows:
+            batch.append(_flat(row))
+            if len(batch) == _BATCH:
+                writer.write_table(pa.Table.from_pylist(batch, schema))
+                batch.clear()
+        writer.write_table(pa.Table.from_pylist(batch, schema))
+
+
+def _schema(kind: str) -> pa.Schema:
+    """Return the columns of a Parquet file; an observation, an action and metrics are JSON texts in it."""
+    import pyarrow as pa
+
+    text, number, whole = pa.string(), pa.float64(), pa.int64()
+    chat = pa.list_(pa.struct([("role", text), ("content", text)]))
+    steps = pa.list_(pa.struct([("observation", text), ("action", text), ("reward", number)]))
+    own = {
+        "episodes": [("metrics", text), ("steps", steps)],
+        "messages": [("messages", chat)],
+        "turns": [("step", whole), ("reward", number), ("prompt", chat), ("completion", chat)],
+    }
+    head = [("trajectory_id", text), ("env", text), ("policy", text), ("engine", text), ("task_id", text)]
+    head += [("task_index", whole), ("source", text)]
+    head += [(score, number) for score in ("em", "f1", "cover_em", "return")]
+    return pa.schema([*head, *own[kind]])
+
+
+def _flat(row: Mapping[str, Any]) -> Row:
+    flat = dict(row)
+    if "steps" in flat:
+        flat["metrics"] = _json(flat["metrics"])
+        flat["steps"] = [
+            {**step, "observation": _json(step["observation"]), "action": _json(step["action"])}
+            for step in flat["steps"]
+        ]
+    return flat

@@ -1,0 +1,162 @@
+"""Whole episodes with a language model behind a socket: workflows that ask it for little, much and everything."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import pytest
+
+import atommem_env
+from atommem_env.baselines import make_policy
+from atommem_env.llm import ChatError, ChatSettings
+from atommem_env.policies import Trace
+from fake_server import FakeServer, failed, said, serving
+from small_data import dataset
+
+pytest.importorskip("openai")
+
+
+def model(prompt: str) -> str:
+    """Reply as a model that reads well would: it keeps every sentence, and follows a birthplace to its river."""
+    if '{"facts"' in prompt:
+        return json.dumps({"facts": re.findall(r"[A-Z][^.\n]* (?:born in|lies on) [^.\n]*\.", prompt)})
+    if '{"edits"' in prompt:
+        facts = prompt.partition("New facts:")[2].partition("For each fact")[0]
+        return json.dumps({"edits": [{"kind": "add", "text": fact} for fact in re.findall(r"- (.*)", facts)]})
+    if "<create_memory>" in prompt and "reading, chunk" in prompt:
+        documents = re.findall(r"Document \d+:\n(.*?)(?:\n\n|\Z)", prompt, re.S)
+        return "".join(f"<create_memory>{text}</create_memory>" for text in documents)
+    asked = prompt.rpartition("where ")[2]
+    person = asked.partition(" was born")[0]
+    place = re.search(rf"{person} was born in (\w+)", prompt.replace("\n", " "))
+    river = place and re.search(rf"town of {place.group(1)} lies on the (River \w+)", prompt)
+    answer = river.group(1) if river else "unknown"
+    return f"<answer>{answer}</answer>" if "<answer>" in prompt and "<read_memory>" in prompt else answer
+
+
+@pytest.fixture(scope="module")
+def _server() -> Iterator[FakeServer]:
+    with serving() as made:
+        yield made
+
+
+@pytest.fixture
+def server(_server: FakeServer) -> FakeServer:
+    return _server.begin(model)
+
+
+def settings(server: FakeServer, **changes: Any) -> ChatSettings:
+    return ChatSettings("m", server.address, **{"pause": 0.001, "retries": 2, **changes})
+
+
+def episode(policy: str, chosen: ChatSettings, **arguments: Any) -> tuple[Trace, dict[str, int]]:
+    env = gym.make(
+        "AtomMem-Custom-v0",
+        source=dataset(),
+        num_docs=20,
+        num_questions=2,
+        chunk_tokens=256,
+        chunk_overlap=0,
+        top_k=32,
+    )
+    made: Any = make_policy(policy, engine=chosen, **arguments)  # type: ignore[arg-type]
+    return atommem_env.rollout(env, made, options={"task_index": 1}), made.costs()
+
+
+def test_rag_asks_once_a_question(server: FakeServer) -> None:
+    trace, costs = episode("rag", settings(server))
+    assert costs["calls"] == 2 == len(server.asked)
+    assert trace.metrics["em"] > 0
+
+
+def test_mem0_asks_for_facts_and_edits_at_every_chunk(server: FakeServer) -> None:
+    trace, costs = episode("mem0", settings(server))
+    assert costs["calls"] == len(server.asked) > 2 * trace.observations[0]["num_chunks"]
+    assert costs["unparsed"] == 0
+    assert trace.metrics["operations"]["create"] > 0
+
+
+def test_atommem_asks_at_every_step(server: FakeServer) -> None:
+    trace, costs = episode("atommem", settings(server))
+    assert costs["calls"] == trace.metrics["steps"]
+    assert trace.metrics["operations"]["create"] == 20
+    assert trace.metrics["operations"]["answer"] == 2
+
+
+@pytest.mark.parametrize("policy", ["rag", "mem0", "atommem"])
+def test_a_model_that_talks_nonsense_costs_points_and_nothing_else(server: FakeServer, policy: str) -> None:
+    server.reply = lambda prompt: '{[<create_memory>\x00 As a language model, {"facts": 3'
+    trace, _ = episode(policy, settings(server))
+    assert trace.terminated
+    assert trace.metrics["em"] == 0
+
+
+@pytest.mark.parametrize("policy", ["rag", "mem0", "atommem"])
+def test_faults_that_pass_change_nothing(server: FakeServer, policy: str) -> None:
+    undisturbed, costs = episode(policy, settings(server))
+    server.plan = [failed(429, "slow down"), failed(500, "oops")]
+    disturbed, _ = episode(policy, settings(server))
+    assert disturbed.actions == undisturbed.actions
+    assert len(server.asked) == 2 * costs["calls"] + 2
+
+
+@pytest.mark.parametrize("policy", ["rag", "mem0", "atommem"])
+def test_a_repeated_episode_costs_nothing(server: FakeServer, policy: str, tmp_path: Path) -> None:
+    chosen = settings(server, cache=tmp_path)
+    first, paid = episode(policy, chosen)
+    asked = len(server.asked)
+    again, costs = episode(policy, chosen)
+    assert again.actions == first.actions
+    assert len(server.asked) == asked
+    assert costs == {**paid, "cached": costs["calls"]}
+
+
+def test_a_run_in_threads_has_the_same_bytes_and_no_key(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    folders = [tmp_path / "one", tmp_path / "four"]
+    for folder, jobs in zip(folders, (1, 4), strict=True):
+        atommem_env.evaluate(
+            "AtomMem-Custom-v0",
+            ["closed-book", "rag"],
+            episodes=4,
+            jobs=jobs,
+            engine=settings(server),
+            out=folder,
+            source=dataset(),
+            num_docs=20,
+            num_questions=2,
+        )
+    for name in ("run.json", "episodes.jsonl"):
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
+    assert server.keys[0] == "Bearer sk-secret"
+    assert not any(b"sk-secret" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    costs = [json.loads(line) for line in (folders[1] / "timing.jsonl").read_text().splitlines()]
+    assert {cost["calls"] for cost in costs} == {2}
+    assert {cost["prompt_tokens"] for cost in costs} == {22}
+
+
+def test_a_key_that_is_refused_stops_the_episode(server: FakeServer) -> None:
+    server.plan = [failed(401, "bad key")]
+    with pytest.raises(ChatError, match="OPENAI_API_KEY") as caught:
+        episode("rag", settings(server))
+    assert caught.value.fatal
+
+
+def test_a_thinking_model_acts_on_its_reply_alone(server: FakeServer) -> None:
+    def thinking(prompt: str) -> str:
+        return f"<think>Shall I <create_memory>this?</create_memory></think>{model(prompt)}"
+
+    plain, _ = episode("atommem", settings(server))
+    server.reply = thinking
+    assert episode("atommem", settings(server))[0].actions == plain.actions
+    server.plan = [said(None, reasoning={"reasoning_content": "so much to"}, finish="length")]
+    with pytest.warns(UserWarning, match="raise max_tokens"):
+        trace, _ = episode("atommem", settings(server))
+    assert trace.actions[0] == []
