@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from atommem_env.data.dataset import QADataset
@@ -44,6 +46,21 @@ def records(count: int = 30, distractors: int = 3) -> list[dict[str, Any]]:
             }
         )
     return made
+
+
+def hotpot_rows(made: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return records like those of :func:`records` in HotpotQA's schema."""
+    return [
+        {
+            "_id": record["id"],
+            "type": "bridge",
+            "question": record["question"],
+            "answer": record["answers"][0],
+            "context": [[d["title"], re.split(r"(?<=\.)(?= )", d["text"])] for d in record["documents"]],
+            "supporting_facts": [[record["documents"][number]["title"], 1] for number in (0, 1)],
+        }
+        for record in made
+    ]
 
 
 def dataset(count: int = 30, distractors: int = 3) -> QADataset:
