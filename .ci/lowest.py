@@ -10,6 +10,7 @@ blocks = [
     config["options"]["install_requires"],
     config["options.extras_require"]["cli"],
     config["options.extras_require"]["llm"],
+    config["options.extras_require"]["plot"],
     config["options.extras_require"]["test"],
 ]
 for line in "\n".join(blocks).splitlines():

@@ -2,8 +2,36 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import typer
+
+COMMANDS: Final = (
+    "atommem_env.runs.envs_command",
+    "atommem_env.runs.run_command",
+    "atommem_env.runs.table_command",
+    "atommem_env.runs.judge_command",
+    "atommem_env.runs.show_command",
+    "atommem_env.runs.plot_command",
+    "atommem_env.runs.view_command",
+    "atommem_env.runs.replay_command",
+    "atommem_env.runs.export_command",
+    "atommem_env.runs.bench_command",
+)
+"""The modules of the commands, in the order in which ``atommem --help`` lists them."""
+
+
+def application() -> typer.Typer:
+    """Return the application with all its commands."""
+    for module in COMMANDS:
+        importlib.import_module(module)
+    from atommem_env.runs.commands import app
+
+    return app
 
 
 def main() -> None:
@@ -19,9 +47,7 @@ def main() -> None:
             file=sys.stderr,
         )
         raise SystemExit(2)
-    from atommem_env.runs.commands import app
-
-    app(prog_name="atommem")
+    application()(prog_name="atommem")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -18,8 +19,8 @@ import pytest
 from typer.testing import CliRunner
 
 import atommem_env
-from atommem_env.runs.commands import app
-from small_data import records
+from atommem_env.cli import application
+from small_data import hotpot_rows, records
 
 POLICIES = '''
 import time
@@ -44,18 +45,7 @@ class Broken(Slow):
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file of HotpotQA's schema and a module of policies, in the current folder."""
-    rows = [
-        {
-            "_id": made["id"],
-            "type": "bridge",
-            "question": made["question"],
-            "answer": made["answers"][0],
-            "context": [[d["title"], re.split(r"(?<=\.)(?= )", d["text"])] for d in made["documents"]],
-            "supporting_facts": [[made["documents"][0]["title"], 1], [made["documents"][1]["title"], 1]],
-        }
-        for made in records(24)
-    ]
-    (tmp_path / "hotpot_dev_distractor_small.json").write_text(json.dumps(rows))
+    (tmp_path / "hotpot_dev_distractor_small.json").write_text(json.dumps(hotpot_rows(records(24))))
     (tmp_path / "slow_policies.py").write_text(POLICIES)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -80,7 +70,7 @@ SMALL = [
 
 
 def atommem(*words: str) -> Any:
-    return CliRunner().invoke(app, list(words))
+    return CliRunner().invoke(application(), list(words))
 
 
 def start(*words: str) -> subprocess.Popen[str]:
@@ -102,7 +92,8 @@ def wait_for_episodes(folder: str, count: int) -> None:
 
 
 def content(folder: str) -> list[bytes]:
-    return [(Path(folder) / name).read_bytes() for name in ("run.json", "episodes.jsonl")]
+    names = ("run.json", "episodes.jsonl", "traces.jsonl.gz")
+    return [(Path(folder) / name).read_bytes() for name in names]
 
 
 # --- run ----------------------------------------------------------------------------------------------
@@ -181,8 +172,8 @@ def test_a_policys_argument_goes_to_the_policy(data: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_ctrl_c_keeps_the_episodes_and_says_how_to_go_on(data: Path, jobs: str) -> None:
-    words = ["run", *SMALL, "--policy", "slow_policies:Slow", "--episodes", "7", "--jobs", jobs]
-    process = start(*words, "--out", "r")
+    words = ["run", *SMALL, "--policy", "slow_policies:Slow", "--episodes", "7"]
+    process = start(*words, "--jobs", jobs, "--out", "r")
     wait_for_episodes("r", 2)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to the workers too
     output, errors = process.communicate(timeout=60)
@@ -198,8 +189,8 @@ def test_ctrl_c_keeps_the_episodes_and_says_how_to_go_on(data: Path, jobs: str) 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
 def test_a_killed_run_goes_on(data: Path) -> None:
-    words = ["run", *SMALL, "--policy", "slow_policies:Slow", "--episodes", "6", "--jobs", "2"]
-    process = start(*words, "--out", "r")
+    words = ["run", *SMALL, "--policy", "slow_policies:Slow", "--episodes", "6"]
+    process = start(*words, "--jobs", "2", "--out", "r")
     wait_for_episodes("r", 1)
     locked = atommem(*words, "--out", "r")
     assert locked.exit_code == 2
@@ -348,7 +339,7 @@ def test_envs_with_an_id_shows_its_arguments(data: Path) -> None:
     assert ":class:" not in shown
 
 
-@pytest.mark.parametrize("command", ["envs", "run", "table", "show"])
+@pytest.mark.parametrize("command", ["envs", "run", "table", "show", "replay", "export"])
 def test_help_teaches_by_example(command: str) -> None:
     result = atommem(command, "--help")
     assert result.exit_code == 0
@@ -363,3 +354,109 @@ def test_importing_the_package_needs_none_of_the_commands_libraries() -> None:
     code = "import sys, atommem_env, atommem_env.cli; print(sorted({'typer', 'rich'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+# --- traces, recipes, engines -------------------------------------------------------------------------
+
+
+def test_replay_says_whether_every_trace_still_leads_there(data: Path) -> None:
+    atommem("run", *SMALL, "--policy", "oracle", "--policy", "rag", "--episodes", "2", "--out", "r")
+    result = atommem("replay", "r")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == "4 of 4 episodes end in the same state with the same metrics\n"
+    path = data / "r" / "episodes.jsonl"
+    path.write_text(path.read_text().replace('"steps": ', '"steps": 9', 1))
+    result = atommem("replay", "r")
+    assert result.exit_code == 1
+    assert "3 of 4 episodes end in the same state with the same metrics; 1 do not" in result.stdout
+    assert "policy 'oracle' on AtomMem-HotpotQA-v0, task index 0: the metrics differ" in result.stderr
+    assert atommem("replay", "r", "--policy", "rag", "--task-index", "1").exit_code == 0
+
+
+def test_replay_counts_episodes_without_a_trace(data: Path) -> None:
+    atommem("run", *SMALL, "--policy", "rag", "--episodes", "2", "--no-traces", "--out", "r")
+    assert not (data / "r" / "traces.jsonl.gz").exists()
+    assert (
+        "0 of 2 episodes end in the same state with the same metrics; 2 have no"
+        in atommem("replay", "r").stdout
+    )
+
+
+def test_show_takes_the_stored_trace_of_a_policy_that_can_no_longer_be_made(data: Path) -> None:
+    atommem("run", *SMALL, "--policy", "slow_policies:Slow", "--episodes", "1", "--out", "r")
+    path = data / "r" / "run.json"
+    path.write_text(path.read_text().replace("slow_policies:Slow", "gone_policies:Slow"))
+    for name in ("episodes.jsonl", "timing.jsonl"):
+        (data / "r" / name).write_text((data / "r" / name).read_text().replace("slow_", "gone_"))
+    assert "ModuleNotFoundError" in atommem("show", "r").stderr
+    traces = data / "r" / "traces.jsonl.gz"
+    traces.write_bytes(gzip.compress(gzip.decompress(traces.read_bytes()).replace(b"slow_", b"gone_")))
+    result = atommem("show", "r")
+    assert result.exit_code == 0, result.stderr
+    assert "answering question 1 of 2" in result.stdout
+
+
+def test_export_writes_samples_of_the_episodes_that_were_chosen(data: Path) -> None:
+    atommem("run", *SMALL, "--policy", "oracle", "--policy", "rag", "--episodes", "3", "--out", "r")
+    result = atommem("export", "r", "--format", "turns", "--policy", "oracle", "--out", "turns.jsonl")
+    assert result.exit_code == 0, result.stderr
+    assert re.search(r"\d+ rows of 3 episodes are in turns\.jsonl", result.stderr)
+    rows = [json.loads(line) for line in (data / "turns.jsonl").read_text().splitlines()]
+    assert {"prompt", "completion", "trajectory_id", "return"} <= set(rows[0])
+    assert atommem("export", "r", "--format", "parquet", "--out", "x.parquet").exit_code == 0
+    assert (
+        "a parquet file's name ends in .parquet"
+        in atommem("export", "r", "--format", "parquet", "--out", "x.jsonl").stderr
+    )
+    assert "--format csv" in atommem("export", "r", "--format", "csv", "--out", "x").stderr
+
+
+def test_one_environment_may_come_with_several_arguments(data: Path) -> None:
+    ids = ["--env", "AtomMem-HotpotQA-v0", "--env", "AtomMem-HotpotQA-v0[num_docs=14, top_k=2]"]
+    result = atommem("run", *SMALL, *ids, "--policy", "rag", "--episodes", "1", "--out", "r")
+    assert result.exit_code == 0, result.stderr
+    assert "AtomMem-HotpotQA-v0[num_docs=14, top_k=2]  ·" in result.stdout
+    envs = json.loads((data / "r" / "run.json").read_text())["envs"]
+    assert [(env["id"], env["arguments"]["num_docs"]) for env in envs] == [
+        ("AtomMem-HotpotQA-v0", 12),
+        ("AtomMem-HotpotQA-v0", 14),
+    ]
+    again = atommem("run", *SMALL, *ids[:2], *ids[:2], "--policy", "rag")
+    assert "was given twice; tell them apart by their arguments" in again.stderr
+
+
+def test_a_recipe_runs_on_a_folder_and_stands_beside_the_paper(
+    samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("atommem_env.runs.paper._CONTROLS", ("closed-book",))
+    monkeypatch.setattr("atommem_env.runs.paper._USES", {"rag": frozenset({"storage"})})
+    words = ["run", "--recipe", "paper-table1", "--source", str(samples), "--episodes", "1"]
+    result = atommem(*words, "--out", str(tmp_path / "r"))
+    assert result.exit_code == 0, result.stderr
+    assert "paper-table1, num_docs=800: exact match in percent" in result.stdout
+    assert "measured (engine rules, sample)  ·  paper (Qwen3-8B)" in result.stdout
+    assert "the prompted agent (atommem) needs --engine llm" in result.stderr
+    markdown = atommem("table", str(tmp_path / "r"), "--format", "markdown").stdout
+    assert "HotpotQA: paper (Qwen3-8B)" in markdown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--recipe", "paper-table9"], "expected one of paper-table1"),
+        (["--recipe", "paper-table1", "--policy", "rag"], "leave out --env and --policy"),
+        (["--recipe", "paper-table1", "--arg", "num_docs=5"], "only source, split, encoder, tokenizer"),
+        (["--temperature", "0.1"], "--temperature is for --engine llm; the engine is 'rules'"),
+        (["--engine", "llm"], "ATOMMEM_MODEL"),
+        (["--engine", "llm", "--model", "m", "--top-p", "2"], "top_p=2.0"),
+        (["--env", "AtomMem-World-v0[num_docs]"], "expected KEY=VALUE"),
+        (["--env", "AtomMem-World-v0[num_dosc=3]"], "did you mean 'num_docs'"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    data: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+) -> None:
+    monkeypatch.delenv("ATOMMEM_MODEL", raising=False)
+    result = atommem("run", *words)
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import statistics
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, Final
 from atommem_env.bench.environments import VECTOR_LABELS
 from atommem_env.bench.stores import CONTENDERS
 from atommem_env.bench.suite import Result, Table
+from atommem_env.runs.plots.style import require_matplotlib
 
 
 def about_line(about: Mapping[str, Any]) -> str:
@@ -60,16 +60,6 @@ _COLOURS: Final = {
     "workers": "#3d85c6",
 }
 _OTHERS: Final = ("#a64d00", "#7f7f7f", "#38761d", "#8e7cc3", "#b45f9a", "#bf9000", "#5b5b5b")
-
-
-def require_matplotlib() -> None:
-    """Check that plots can be drawn.
-
-    Raises:
-        ImportError: when matplotlib is not installed; names the pip command.
-    """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ImportError("plots need matplotlib: pip install 'atommem_env[plot]'")
 
 
 def plot(data: Mapping[str, Any], folder: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,19 @@ class Run:
             and (not policies or episode["policy"] in policies)
             and task_index in (None, episode["task_index"])
         ]
+
+    def only(self, envs: Sequence[str] = (), policies: Sequence[str] = ()) -> Run:
+        """Return the run as if it were of these environments and policies alone; without names, of all.
+
+        Raises:
+            RunError: when the run has no such environment or policy.
+        """
+        episodes = self.select(envs, policies)
+        chosen = {
+            key: [record for record in self.settings[key] if not names or record["name"] in names]
+            for key, names in (("envs", envs), ("policies", policies))
+        }
+        return replace(self, settings={**self.settings, **chosen}, episodes=episodes)
 
     def table(self, format: str = "terminal", wide: bool = False) -> str:
         """Return the run's table.

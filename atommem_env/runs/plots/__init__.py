@@ -1,0 +1,96 @@
+"""Pictures of runs: scores, the evidence funnel, operations, and what a score costs.
+
+Matplotlib (the extra ``plot``) is imported when something is drawn, not before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+from atommem_env.resolve import resolve
+from atommem_env.runs.errors import ReplayError, RunError
+from atommem_env.runs.summary import Row, summarise
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from atommem_env.runs.run import Run
+
+KINDS: Final = {
+    "scores": "atommem_env.runs.plots.scores:draw",
+    "funnel": "atommem_env.runs.plots.funnel:draw",
+    "operations": "atommem_env.runs.plots.operations:draw",
+    "memory": "atommem_env.runs.plots.costs:draw_memory",
+    "calls": "atommem_env.runs.plots.costs:draw_calls",
+    "documents": "atommem_env.runs.plots.documents:draw",
+}
+"""The pictures, and what draws each from rows and their runs; it raises RunError when they lack what it shows."""
+
+FORMATS: Final = ("png", "svg")
+
+
+class Plots(NamedTuple):
+    """What was drawn.
+
+    Attributes:
+        files: the pictures' files.
+        left_out: for each picture that could not be drawn, why.
+    """
+
+    files: list[Path]
+    left_out: dict[str, str]
+
+
+def plot(
+    runs: Sequence[Run],
+    out: str | os.PathLike[str],
+    kinds: Sequence[str] = (),
+    formats: Sequence[str] = ("png",),
+) -> Plots:
+    """Draw pictures of ``runs`` into a folder: the same runs, the same bytes.
+
+    Args:
+        runs: the runs; policies on one environment and source stand together.
+        out: the folder, which is made if need be.
+        kinds: some of :data:`KINDS`; without, all for which the runs have data.
+        formats: some of :data:`FORMATS`.
+
+    Raises:
+        RunError: when a kind or format is unknown, when there is nothing to draw, or when the runs lack what a
+            picture shows that was asked for by name.
+        ImportError: when Matplotlib is not installed; names the pip command.
+    """
+    from atommem_env.runs.plots.style import look, require_matplotlib, save
+
+    _refuse_unknown("kind", kinds, list(KINDS))
+    _refuse_unknown("format", formats, FORMATS)
+    require_matplotlib()
+    rows = summarise(runs)
+    if not rows:
+        raise RunError("there is nothing to plot: no episode has ended yet; go on with `atommem run`")
+    folder = Path(out)
+    made = Plots([], {})
+    for kind in dict.fromkeys(kinds or KINDS):
+        draw = cast("Callable[[Sequence[Row], Sequence[Run]], Figure]", resolve(KINDS[kind]))
+        with look():
+            try:
+                figure = draw(rows, runs)
+            except (RunError, ReplayError) as error:
+                if kinds:
+                    raise RunError(f"{kind}: {error}") from error
+                made.left_out[kind] = str(error)
+                continue
+            folder.mkdir(parents=True, exist_ok=True)
+            for format in dict.fromkeys(formats):
+                made.files.append(folder / f"{kind}.{format}")
+                save(figure, made.files[-1])
+    return made
+
+
+def _refuse_unknown(what: str, given: Sequence[str], known: Sequence[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise RunError(f"{what} {name!r}: expected one of {', '.join(known)}")
