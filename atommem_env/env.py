@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from atommem_env.operations import (
     kind_of,
     parse,
 )
+from atommem_env.prefetch import Prefetcher
 from atommem_env.render import render_text
 from atommem_env.retrieval import Retriever, make_retriever
 from atommem_env.scoring import SCORES, Score, make_reward
@@ -276,8 +277,7 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         self._evidence_threshold = float(evidence_threshold)
         EvidenceTracker((), (), (), self._evidence_threshold)  # refuses a threshold out of range now
         self.render_mode = one_of("render_mode", render_mode, (None, *self.metadata["render_modes"]))
-        self._prefetch = bool(prefetch)
-        self._executor: ThreadPoolExecutor | None = None
+        self._prefetcher = Prefetcher() if prefetch else None
         self._next: tuple[int, Future[Task]] | None = None
         self._offered: Task | None = None
         self._episode: _Episode | None = None
@@ -351,10 +351,10 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         step = _Step()
         episode.results = tuple([self._run(episode, step, item) for item in action])
         episode.steps += 1
-        self._move(episode, step, [kind_of(item) for item in action])
+        self._move(episode, step)
         store = episode.store
         episode.evidence.write(
-            (id, store.scratchpad if id == SCRATCHPAD else store.get(id)) for id in step.changed
+            [(id, store.scratchpad if id == SCRATCHPAD else store.get(id)) for id in step.changed]
         )
         if step.changed or step.read:
             episode.stale = True
@@ -420,7 +420,7 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         keeps something of an episode's own overrides this.
         """
         twin = copy.copy(self)
-        twin._episode = twin._offered = None
+        twin._episode = twin._offered = twin._next = None
         twin._np_random = twin._np_random_seed = None
         twin.action_space = ActionSpace(self._operations, self._scratchpad)
         twin.observation_space = observation_space()
@@ -449,10 +449,10 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         return None
 
     def close(self) -> None:
-        """Stop the background thread, if there is one."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
-        self._executor = self._next = None
+        """Stop the background thread, if there is one and no sibling uses it."""
+        self._next = None
+        if self._prefetcher is not None:
+            self._prefetcher.leave(self)
 
     # --- what this environment has besides ----------------------------------------------------------
 
@@ -673,12 +673,10 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
 
     # --- the cursor ---------------------------------------------------------------------------------
 
-    def _move(self, episode: _Episode, step: _Step, kinds: Sequence[str | None]) -> None:
+    def _move(self, episode: _Episode, step: _Step) -> None:
         """Move the cursor by the operations as submitted (DESIGN section 2, "When the cursor moves")."""
         reading = episode.phase == READING
-        look = not step.answered and (
-            not reading or (len(kinds) > 0 and all(kind == "read" for kind in kinds))
-        )
+        look = not step.answered and (not reading or {result.op for result in episode.results} == {"read"})
         if look:
             episode.looks += 1
             if episode.looks_left > 0:
@@ -792,22 +790,21 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
     def _build(self, index: int) -> Task:
         prefetched, self._next = self._next, None
         offered, self._offered = self._offered, None
+        if prefetched is not None:
+            prefetched[1].cancel()  # what has not begun would wait for the tasks of siblings
         if offered is not None and offered.index == index:
             return offered
-        if prefetched is not None and prefetched[0] == index:
+        if prefetched is not None and prefetched[0] == index and not prefetched[1].cancelled():
             return prefetched[1].result()
         return self._tasks.build(index)
 
     def _start_prefetch(self) -> None:
-        if not self._prefetch:
-            return
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(1, thread_name_prefix="atommem-prefetch")
-        index = int(copy.deepcopy(self.np_random).integers(EPOCHS * self._tasks.num_tasks))
-        self._next = index, self._executor.submit(self._tasks.build, index)
+        if self._prefetcher is not None:
+            index = int(copy.deepcopy(self.np_random).integers(EPOCHS * self._tasks.num_tasks))
+            self._next = index, self._prefetcher.start(self, self._tasks.build, index)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_executor": None, "_next": None}
+        return {**self.__dict__, "_next": None}
 
 
 def _check_operations(operations: Sequence[str]) -> tuple[str, ...]:

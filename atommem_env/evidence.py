@@ -39,12 +39,15 @@ def content_words(unit: str) -> frozenset[str]:
     A stop word with a capital inside the unit counts as a name ("The Who" keeps "who"). A unit of stop words
     alone keeps them all.
     """
-    names: set[str] = set()
-    for position, match in enumerate(_WORDS.finditer(unit)):
-        if position > 0 and match.group()[0].isupper():
-            names.update(tokens(match.group()))
-    words = frozenset(tokens(unit))
-    return frozenset(word for word in words if word not in _STOPWORDS or word in names) or words
+    return _content_words(unit, tokens(unit))
+
+
+def _content_words(unit: str, words: list[str]) -> frozenset[str]:
+    """Return the content words of ``unit``, whose search tokens are ``words``."""
+    later = _WORDS.findall(unit)[1:]
+    names = set(tokens(" ".join([word for word in later if word[0].isupper()])))
+    content = [word for word in words if word not in _STOPWORDS or word in names]
+    return frozenset(content or words)
 
 
 def holds(text: str, unit: str, threshold: float = 0.6) -> bool:
@@ -87,18 +90,20 @@ class Matcher:
         self._patterns: list[_Pattern] = []
         self._units_of: dict[str, list[int]] = {}
         for number, unit in enumerate(units):
-            words = content_words(unit)
-            required = max(1, math.ceil(threshold * len(words) - 1e-9))
-            self._patterns.append(_Pattern(required, 3 * len(tokens(unit))))
-            for word in sorted(words):
+            words = tokens(unit)
+            content = _content_words(unit, words)
+            required = max(1, math.ceil(threshold * len(content) - 1e-9))
+            self._patterns.append(_Pattern(required, 3 * len(words)))
+            for word in content:
                 self._units_of.setdefault(word, []).append(number)
+        self._words = frozenset(self._units_of)
 
     def held(self, text: str) -> list[int]:
         """Return the numbers of the units that ``text`` holds, ascending."""
-        units_of = self._units_of
         words = tokens(text)
-        if units_of.keys().isdisjoint(words):
+        if self._words.isdisjoint(words):
             return []
+        units_of = self._units_of
         hits: dict[int, list[tuple[int, str]]] = {}
         for position, word in [pair for pair in enumerate(words) if pair[1] in units_of]:
             for number in units_of[word]:

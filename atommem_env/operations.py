@@ -110,8 +110,14 @@ class OperationResult(msgspec.Struct, frozen=True):
         return {"op": self.op, "ok": self.ok, "reason": self.reason, "id": self.id, "evicted": self.evicted}
 
 
+_KINDS_OF: Final[dict[type, str]] = {cls: kind for kind, cls in TYPES.items()}
+
+
 def kind_of(item: object) -> str | None:
     """Return the kind that ``item``, an element of an action, was submitted as, or ``None``."""
+    kind = _KINDS_OF.get(type(item))
+    if kind is not None:
+        return kind
     if isinstance(item, _Tagged):
         return item.op
     if isinstance(item, Mapping):
@@ -151,6 +157,8 @@ def parse(item: object) -> Operation | None:
     A struct or a plain dict is well-formed when it has every field, no other field, texts that are str, an id
     that has ``__index__`` and is no bool, and a ``k`` that is ``None`` or from 1 to 32.
     """
+    if (type(item) is Create or type(item) is Answer) and isinstance(item.content, str):
+        return item  # what most actions are made of
     kind = kind_of(item)
     if kind is None:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -180,7 +181,11 @@ class TaskSequence:
         rows = [rows[position] for position in order]
         documents = self.dataset.documents(rows)
         text, doc_starts = join_documents(documents)
-        starts = self._token_starts(rows, documents, doc_starts, text)
+        starts = (
+            _TokenStarts(self.dataset, rows, documents, doc_starts)
+            if self._tokenizer is None
+            else self._tokenizer.starts(text)
+        )
         chunks, sizes = cut_chunks(starts, len(text), self.chunk_tokens, self.chunk_overlap)
         grouping = f"q{self._low}" if self._low == self._high else f"q{self._low}-{self._high}"
         return Task(
@@ -248,23 +253,6 @@ class TaskSequence:
             f"only {len(sampled)} others that differ in title and text; pass num_docs={len(own) + len(sampled)} or less"
         )
 
-    def _token_starts(
-        self, rows: Sequence[int], documents: Sequence[Document], doc_starts: Sequence[int], text: str
-    ) -> npt.NDArray[np.int32]:
-        """Return the offset of every token of ``text``; the built-in counter's are put together from the dataset's."""
-        if self._tokenizer is not None:
-            return self._tokenizer.starts(text)
-        parts: list[npt.NDArray[np.int32]] = []
-        bases: list[int] = []
-        for number, (start, document, (title, body)) in enumerate(
-            zip(doc_starts, documents, self.dataset.token_starts_many(rows), strict=True), start=1
-        ):
-            title_at = start + len(header(number))
-            parts += (_header_starts(number), title, body)
-            bases += (start, title_at, title_at + len(document.title) + 1)
-        lengths = [len(part) for part in parts]
-        return np.concatenate(parts) + np.repeat(np.array(bases, dtype=np.int32), lengths)
-
 
 @functools.lru_cache(maxsize=32)
 def _group_offsets(data_hash: str, num_questions: int, low: int, high: int) -> npt.NDArray[np.int64]:
@@ -280,6 +268,49 @@ def _group_offsets(data_hash: str, num_questions: int, low: int, high: int) -> n
     return np.concatenate([[0], ends[: np.searchsorted(ends, num_questions, side="right")]])
 
 
+class _TokenStarts:
+    """Where the tokens of a task's text start, counted by the default tokenizer, put together when asked for.
+
+    Only the borders of chunks are asked for: the rest is known by the numbers of tokens of the documents' parts.
+    """
+
+    def __init__(
+        self,
+        dataset: QADataset,
+        rows: Sequence[int],
+        documents: Sequence[Document],
+        doc_starts: Sequence[int],
+    ) -> None:
+        self._dataset = dataset
+        self._rows = rows
+        self._documents = documents
+        self._doc_starts = doc_starts
+        # How many tokens there are up to the end of each part: header, title and text of every document.
+        self._ends = list(
+            itertools.accumulate(
+                count
+                for number, counts in enumerate(dataset.token_counts(rows), start=1)
+                for count in (len(_header_starts(number)), *counts)
+            )
+        )
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, token: int) -> int:
+        place = bisect.bisect_right(self._ends, token)
+        document, part = divmod(place, 3)
+        start = self._doc_starts[document]
+        if part == 0:
+            starts = _header_starts(document + 1)
+        else:
+            starts = self._dataset.token_starts(self._rows[document])[part - 1]
+            start += len(header(document + 1))
+            if part == 2:
+                start += len(self._documents[document].title) + 1
+        return start + int(starts[token - (self._ends[place - 1] if place else 0)])
+
+
 @functools.lru_cache(maxsize=4096)
 def _header_starts(number: int) -> npt.NDArray[np.int32]:
     return PieceTokenizer().starts(header(number))
@@ -288,16 +319,12 @@ def _header_starts(number: int) -> npt.NDArray[np.int32]:
 def join_documents(documents: Sequence[Document]) -> tuple[str, list[int]]:
     """Return the documents as one text, and where each starts in it."""
     parts = [f"{header(number)}{title}\n{text}" for number, (title, text) in enumerate(documents, start=1)]
-    starts = []
-    position = 0
-    for part in parts:
-        starts.append(position)
-        position += len(part) + len(SEPARATOR)
-    return SEPARATOR.join(parts), starts
+    lengths = [len(part) + len(SEPARATOR) for part in parts]
+    return SEPARATOR.join(parts), [0, *itertools.accumulate(lengths[:-1])]
 
 
 def cut_chunks(
-    starts: npt.NDArray[np.int32], length: int, size: int, overlap: int
+    starts: npt.NDArray[np.int32] | _TokenStarts, length: int, size: int, overlap: int
 ) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
     """Return the chunks' character spans and sizes in tokens: chunk j starts at token j * (size - overlap)."""
     total = len(starts)

@@ -25,11 +25,14 @@ _ASCII_WORDS = bytes(
     ord(sign.lower()) if sign.isascii() and (sign.isalnum() or sign == "_") else 32
     for sign in map(chr, range(256))
 )
-# The same for runs of letters alone; what is left besides, and is no white space, is a token a sign.
-_ASCII_LETTERS = bytes(sign if chr(sign).isascii() and chr(sign).isalpha() else 32 for sign in range(256))
+# Every letter as an "a": what is left besides, and is no white space, is a token a sign.
+_ASCII_LETTERS = bytes(97 if chr(sign).isascii() and chr(sign).isalpha() else 32 for sign in range(256))
 _ASCII_UNCOUNTED = bytes(sign for sign in range(128) if chr(sign).isalpha() or chr(sign).isspace())
+# The end of a run of so many letters, each of which begins another piece.
+_ASCII_RUNS = tuple(b"a" * letters + b" " for letters in (9, 17, 25))
 _WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
 _PIECE = re.compile(rf"[{_CJK}]|[^\W\d_{_CJK}]{{1,8}}|\d|[^\w\s]|_")
+_LONG_TEXT = 4096  # characters; longer texts are not remembered
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -52,11 +55,19 @@ def tokens(text: str) -> list[str]:
     r"""Split ``text`` into search tokens.
 
     NFKC, then casefold, then runs of ``\w``; a CJK character is a token of its own; no stemming and no
-    stop words. Retrieval, evidence matching and overlap measures all use this one function.
+    stop words. Retrieval, evidence matching and overlap measures all use this one function; the latest texts
+    are remembered, since each of them splits what an action writes.
     """
+    return _split(text) if len(text) > _LONG_TEXT else list(_recently_split(text))
+
+
+def _split(text: str) -> list[str]:
     if text.isascii():
         return text.encode().translate(_ASCII_WORDS).decode().split()
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+_recently_split = functools.lru_cache(maxsize=64)(_split)
 
 
 # --- sentences --------------------------------------------------------------------------------------
@@ -145,8 +156,14 @@ class PieceTokenizer:
         if not text.isascii():
             return len(_PIECE.findall(text))
         data = text.encode()
-        words = data.translate(_ASCII_LETTERS).split()
-        return len(data.translate(None, _ASCII_UNCOUNTED)) + sum([(len(word) + 7) >> 3 for word in words])
+        letters = b" " + data.translate(_ASCII_LETTERS) + b" "
+        pieces = len(data.translate(None, _ASCII_UNCOUNTED)) + letters.count(b" a")
+        for run in _ASCII_RUNS:
+            found = letters.count(run)
+            if not found:
+                return pieces
+            pieces += found
+        return pieces + sum([(len(word) - 25) >> 3 for word in letters.split() if len(word) > 32])
 
 
 class HuggingFaceTokenizer:

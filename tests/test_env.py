@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
 from typing import Any
 
 import gymnasium as gym
@@ -761,6 +762,25 @@ def test_prefetching_gives_the_same_episodes() -> None:
     assert plain.reset(options={"task_index": 7}) == eager.reset(options={"task_index": 7})
     assert plain.reset() == eager.reset()
     eager.close()
+
+
+def test_siblings_share_one_prefetching_thread_which_ends_with_the_last_of_them() -> None:
+    def threads() -> int:
+        return sum(thread.name.startswith("atommem-prefetch") for thread in threading.enumerate())
+
+    before = threads()
+    first = make(prefetch=True)
+    second, plain = first.sibling(), make()
+    for env in (first, second, plain):
+        env.reset(seed=5)
+    assert threads() == before + 1
+    assert first.reset() == second.reset() == plain.reset()
+    first.close()
+    assert second.reset() == plain.reset()
+    second.close()
+    assert threads() == before
+    assert second.reset() == plain.reset()  # an environment may be used again
+    second.close()
 
 
 def test_random_actions_never_raise_and_every_episode_ends() -> None:

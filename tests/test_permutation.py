@@ -17,6 +17,14 @@ def test_it_is_a_permutation(n: int, key: int) -> None:
     assert sorted(values.tolist()) == list(range(n))
 
 
+@given(st.integers(1, 3000), st.integers(), st.integers(1, 40))
+def test_few_many_and_all_elements_are_computed_alike(n: int, key: int, step: int) -> None:
+    permutation = Permutation(n, digest(key))
+    values = permutation.take(np.arange(n))
+    assert permutation.take(np.arange(0, n, step)).tolist() == values[::step].tolist()
+    assert permutation[n - 1] == values[-1]
+
+
 def test_the_same_values_on_every_machine() -> None:
     assert Permutation(10, digest("x")).take(range(10)).tolist() == [8, 5, 4, 1, 7, 3, 0, 6, 2, 9]
 

@@ -138,3 +138,10 @@ def test_a_hugging_face_tokenizer_counts_and_says_where_tokens_start(tmp_path: o
 def test_counting_ascii_equals_listing_it(text: str) -> None:
     tokenizer = PieceTokenizer()
     assert tokenizer.count(text) == len(tokenizer.starts(text))
+
+
+@given(st.text("aZ ", max_size=200), st.integers(0, 80))
+def test_counting_runs_of_letters_equals_listing_them(text: str, run: int) -> None:
+    tokenizer = PieceTokenizer()
+    long = text + "b" * run
+    assert tokenizer.count(long) == len(tokenizer.starts(long))

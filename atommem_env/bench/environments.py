@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import statistics
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import gymnasium as gym
 import numpy as np
+import numpy.typing as npt
 
-from atommem_env.bench.mix import QUERY_WORDS, TOP_K, Source
+from atommem_env.bench.mix import QUERY_WORDS, TOP_K, WIDTH, Source
 from atommem_env.bench.timing import Call, Rounds, seconds, steady
 from atommem_env.data.dataset import QADataset
 from atommem_env.memory import MemoryStore
@@ -131,6 +134,7 @@ def bare_calls(store: MemoryStore, action: Sequence[Operation]) -> list[Call]:
 
 VECTOR_LABELS: Final = {
     "memory": "MemoryVectorEnv",
+    "dense": "MemoryVectorEnv, dense, given embeddings",
     "workers": "MemoryVectorEnv, 2 worker processes",
     "sync": "SyncVectorEnv",
     "store": "the bare stores",
@@ -138,8 +142,24 @@ VECTOR_LABELS: Final = {
 """What the lines of the throughput table are called."""
 
 
+def given_embeddings(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Return a vector for each text that costs nothing to make: the text's checksum chooses it."""
+    rows = [zlib.crc32(text.encode()) % len(_bank()) for text in texts]
+    return _bank()[rows]
+
+
+@functools.lru_cache(maxsize=1)
+def _bank() -> npt.NDArray[np.float32]:
+    """Return random unit vectors."""
+    bank = np.random.default_rng(0).standard_normal((4096, WIDTH), dtype=np.float32)
+    bank /= np.linalg.norm(bank, axis=1, keepdims=True)
+    return bank
+
+
 def make_vector(kind: str, count: int, **arguments: Any) -> Any:
-    """Return ``count`` environments without autoreset: ``"memory"``, ``"workers"`` or ``"sync"``."""
+    """Return ``count`` environments without autoreset: ``"memory"``, ``"dense"``, ``"workers"`` or ``"sync"``."""
+    if kind == "dense":
+        arguments = {"retriever": "dense", "encoder": given_embeddings, **arguments}
     if kind == "sync":
         return gym.make_vec(
             ENV,

@@ -14,6 +14,13 @@ from atommem_env.bench.stores import CONTENDERS
 from atommem_env.bench.suite import Result, Table
 from atommem_env.runs.plots.style import require_matplotlib
 
+_INTRODUCTION: Final = """\
+What stores and environments cost, beside what pip can install instead. `atommem bench --out docs --plot` writes this
+page anew, table by table, in ten to twelve minutes; `benchmarks.json` beside it has the values of every round.
+
+Contestants take turns in one process, on the same texts. Figures are medians over rounds; a ratio is taken round by
+round and given as its median (least-largest)."""
+
 
 def about_line(about: Mapping[str, Any]) -> str:
     """Return one line on machine and versions."""
@@ -24,15 +31,23 @@ def about_line(about: Mapping[str, Any]) -> str:
     )
 
 
-def markdown(result: Result) -> str:
-    """Return every table as markdown, each with its note."""
-    parts = [about_line(result.about)]
-    parts += [_markdown_table(table) for table in result.tables]
+def markdown(result: Result, plots: Mapping[str, str] | None = None) -> str:
+    """Return every table as markdown, each with its note.
+
+    Args:
+        result: what was measured.
+        plots: by table, the file of its plot.
+    """
+    parts = ["# Benchmarks", _INTRODUCTION, about_line(result.about)]
+    for table in result.tables:
+        parts.append(_markdown_table(table))
+        if plots and table.name in plots:
+            parts.append(f"![{table.title}]({plots[table.name]})")
     return "\n\n".join(parts) + "\n"
 
 
 def _markdown_table(table: Table) -> str:
-    lines = [f"### {table.title}", ""]
+    lines = [f"## {table.title}", ""]
     lines.append("| " + " | ".join(table.columns) + " |")
     lines.append("| --- |" + " ---: |" * (len(table.columns) - 1))
     lines += ["| " + " | ".join(row) + " |" for row in table.rows]
@@ -41,32 +56,43 @@ def _markdown_table(table: Table) -> str:
     return "\n".join(lines)
 
 
-def write(result: Result, folder: Path) -> None:
-    """Write ``bench.json`` and ``bench.md`` into ``folder``, which is made if need be."""
+def write(result: Result, folder: Path, plots: bool = False) -> None:
+    """Write ``benchmarks.json`` and ``benchmarks.md`` into ``folder``, which is made if need be.
+
+    Args:
+        result: what was measured.
+        folder: where the files go.
+        plots: whether to draw the plots, too.
+
+    Raises:
+        ImportError: when matplotlib is asked for and not installed; names the pip command.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bench.json").write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
-    (folder / "bench.md").write_text(markdown(result), encoding="utf-8")
+    drawn = {name: path.name for name, path in plot(result.data, folder).items()} if plots else {}
+    (folder / "benchmarks.json").write_text(json.dumps(asdict(result)) + "\n", encoding="utf-8")
+    (folder / "benchmarks.md").write_text(markdown(result, drawn), encoding="utf-8")
 
 
 # --- plots ------------------------------------------------------------------------------------------
 
-PLOTS: Final = {"reads": "bench_reads.png", "throughput": "bench_throughput.png"}
+PLOTS: Final = {"reads": "benchmarks_reads.png", "throughput": "benchmarks_throughput.png"}
 """The plots' files, by the part of the suite that they show."""
 
 _COLOURS: Final = {
     "ours-bm25": "#0b5394",
     "ours-dense": "#3d85c6",
     "memory": "#0b5394",
+    "dense": "#6fa8dc",
     "workers": "#3d85c6",
 }
 _OTHERS: Final = ("#a64d00", "#7f7f7f", "#38761d", "#8e7cc3", "#b45f9a", "#bf9000", "#5b5b5b")
 
 
-def plot(data: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Draw a read after a write by entries, and throughput by environments; returns the files.
+def plot(data: Mapping[str, Any], folder: Path) -> dict[str, Path]:
+    """Draw a read after a write by entries, and throughput by environments; returns the files by table.
 
     Args:
-        data: a result's ``data``, from memory or from ``bench.json``.
+        data: a result's ``data``, from memory or from ``benchmarks.json``.
         folder: where the files go.
 
     Raises:
@@ -74,32 +100,28 @@ def plot(data: Mapping[str, Any], folder: Path) -> list[Path]:
     """
     require_matplotlib()
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = []
+    drawn: dict[str, Path] = {}
     if data.get("reads"):
         lines = _lines({size: kinds["read"] for size, kinds in data["reads"].items()})
         labels = {name: CONTENDERS[name].label for name in lines}
-        drawn.append(
-            _draw(
-                lines,
-                labels,
-                "entries in the store",
-                "milliseconds",
-                "A read after a write",
-                folder / PLOTS["reads"],
-            )
+        drawn["reads"] = _draw(
+            lines,
+            labels,
+            "entries in the store",
+            "milliseconds",
+            "A read after a write",
+            folder / PLOTS["reads"],
         )
     if data.get("throughput"):
         lines = _lines({count: kinds["without_resets"] for count, kinds in data["throughput"].items()})
-        drawn.append(
-            _draw(
-                lines,
-                VECTOR_LABELS,
-                "environments in one batch",
-                "environment steps per second, resets left out",
-                "Throughput: 200 documents, BM25, three Creates and a Read a step",
-                folder / PLOTS["throughput"],
-                linear=True,
-            )
+        drawn["throughput"] = _draw(
+            lines,
+            VECTOR_LABELS,
+            "environments in one batch",
+            "environment steps per second, resets left out",
+            "Throughput: 200 documents, three Creates and a Read a step, BM25 unless said",
+            folder / PLOTS["throughput"],
+            linear=True,
         )
     return drawn
 

@@ -15,12 +15,13 @@ from typing import Any, Final
 
 from atommem_env._version import __version__
 from atommem_env.bench import environments, memories, mix
+from atommem_env.bench.rollouts import CHUNK, DOCS, ROLLOUTS, measure_rollouts
 from atommem_env.bench.stores import CONTENDERS, Contender, contenders, quiet_libraries
 from atommem_env.bench.timing import Rounds, number, spread
 from atommem_env.data.dataset import QADataset
 
-PARTS: Final = ("mix", "reads", "resets", "steps", "throughput", "memory")
-"""The parts of the suite, in the order in which they run."""
+PARTS: Final = ("mix", "reads", "resets", "steps", "throughput", "memory", "rollouts")
+"""The parts of the suite, in the order in which they run; the last one needs an encoder."""
 
 REFERENCES: Final = {"lexical": "rank-bm25", "dense": "matrix"}
 """By family, the store whose reads are taken for right: ``rank_bm25``, and exact search in a matrix."""
@@ -118,13 +119,14 @@ class _Suite:
         stores: Sequence[Contender],
         source: str,
         seed: int,
-        tick: Callable[[], None],
+        encoder: str | None,
     ) -> None:
         self.settings = settings
         self.stores = stores
         self.source = source
         self.seed = seed
-        self.tick = tick
+        self.encoder = encoder
+        self.tick: Callable[[], None] = lambda: None
         self.tables: list[Table] = []
         self.data: dict[str, Any] = {}
 
@@ -300,9 +302,9 @@ class _Suite:
             "Environment steps per second, by environments",
             columns,
             rows,
-            f"`{environments.ENV}` on {self._pool_name}, 200 documents, BM25, three Creates and a Read a step in each "
-            f"environment, an episode of {environments.medians(lengths):.0f} steps or so; the ratio is with resets "
-            "left out. The bare stores run the same operations without an environment.",
+            f"`{environments.ENV}` on {self._pool_name}, 200 documents, BM25 unless said, three Creates and a Read a "
+            f"step in each environment, an episode of {environments.medians(lengths):.0f} steps or so; the ratio "
+            "is with resets left out. The bare stores run the same operations without an environment.",
         )
         self.data["throughput"] = {
             count: {"without_resets": w.values, "with_resets": r.values} for count, (w, r, _) in found.items()
@@ -336,6 +338,31 @@ class _Suite:
         self.add("memory", "Memory", ["", "takes"], rows, note)
         self.data["memory"] = found
 
+    def rollouts(self) -> None:
+        found = measure_rollouts(self.pool, self.encoder)
+        self.tick()
+        labels = {"together": "in a MemoryVectorEnv", "alone": "one by one, without a cache"}
+        rows = [
+            [
+                labels[name],
+                f"{group.batches:,}",
+                f"{group.calls:,}",
+                f"{group.texts:,}",
+                number(group.steps / group.seconds),
+            ]
+            for name, group in found.items()
+        ]
+        together = found["together"]
+        self.add(
+            "rollouts",
+            f"{ROLLOUTS} rollouts of one task with a real encoder",
+            ["", "calls of step", "calls of the encoder", "texts encoded", "environment steps/s"],
+            rows,
+            f"Encoder `{os.path.basename(str(self.encoder))}`; {DOCS} documents in chunks of {CHUNK} "
+            f"tokens. Every rollout stores each document and reads for each question: {together.asked} distinct texts.",
+        )
+        self.data["rollouts"] = {name: group._asdict() for name, group in found.items()}
+
     @property
     def _pool_name(self) -> str:
         return "the generated world" if self.source == "generated" else "official data"
@@ -361,6 +388,7 @@ class _Suite:
             "steps": len(settings.step_sizes),
             "throughput": vector,
             "memory": 1 + len(settings.resident),
+            "rollouts": 1,
         }
         return sum(counts[part] for part in parts)
 
@@ -372,6 +400,8 @@ def run_suite(
     source: str = "generated",
     seed: int = 0,
     show: bool = False,
+    encoder: str | None = None,
+    keep: Callable[[Result], None] | None = None,
 ) -> Result:
     """Measure, and return the tables.
 
@@ -383,6 +413,8 @@ def run_suite(
         source: the environments' data: ``"generated"``, or the path of HotpotQA's official file.
         seed: of the texts.
         show: whether to show a progress bar on standard error.
+        encoder: what the part ``"rollouts"`` encodes with, as an environment takes it; ``None`` leaves it out.
+        keep: called with what has been found so far after each part.
 
     Raises:
         ValueError: when a store or a part is unknown, or no store is left.
@@ -397,18 +429,21 @@ def run_suite(
         )
     from atommem_env.runs.progress import progress_bar
 
-    suite = _Suite(settings, chosen, source, seed, lambda: None)
-    wanted = [part for part in PARTS if part in parts]
+    suite = _Suite(settings, chosen, source, seed, encoder)
+    wanted = [part for part in PARTS if part in parts and (part != "rollouts" or encoder is not None)]
     with ExitStack() as stack:
         stack.enter_context(quiet_libraries())
         for store in chosen:
             for module in store.needs:
                 importlib.import_module(module)
         one_thread = stack.enter_context(_one_thread())
+        result = Result(about(settings, chosen, seed, one_thread), suite.tables, suite.data)
         suite.tick = stack.enter_context(progress_bar(suite.ticks(wanted), 0, show, "measurements"))
         for part in wanted:
             getattr(suite, part)()
-    return Result(about(settings, chosen, seed, one_thread), suite.tables, suite.data)
+            if keep is not None:
+                keep(result)
+    return result
 
 
 @contextmanager

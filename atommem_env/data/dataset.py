@@ -150,16 +150,14 @@ class QADataset:
             raise self._no_row(row)
         return self._paragraphs.token_starts(row)
 
-    def token_starts_many(
-        self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]
-    ) -> list[tuple[Starts, Starts]]:
-        """Return :meth:`token_starts` of each of ``rows``, in that order.
+    def token_counts(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> list[tuple[int, int]]:
+        """Return how many tokens title and text of each of ``rows`` have, counted by the default tokenizer.
 
         Raises:
             IndexError: when there is no such row.
         """
-        token_starts = self._paragraphs.token_starts
-        return [token_starts(row) for row in self._checked(rows)]
+        token_counts = self._paragraphs.token_counts
+        return [token_counts(row) for row in self._checked(rows)]
 
     def _checked(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> Sequence[int]:
         numbers: Sequence[int] = rows.tolist() if isinstance(rows, np.ndarray) else rows

@@ -243,6 +243,12 @@ class ParagraphTable:
             text_values[text_ends[row] : text_ends[row + 1]],
         )
 
+    def token_counts(self, row: int) -> tuple[int, int]:
+        """Return how many tokens title and text of ``row`` have, which has to be in range."""
+        title_ends, _, text_ends, _ = self._starts[row >> _SHIFT]
+        row &= _MASK
+        return title_ends[row + 1] - title_ends[row], text_ends[row + 1] - text_ends[row]
+
 
 class QuestionTable:
     """The questions of a converted dataset, decoded at each access."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
-from heapq import nlargest
 from typing import Final, Protocol, runtime_checkable
 
 from atommem_env.text import digest
@@ -14,6 +14,8 @@ TIE_MARGIN: Final = 1e-9
 
 DECIMALS: Final = 10
 """Scores are rounded to as many, so that equal fits are equal scores."""
+
+_UNIT: Final = 10.0**DECIMALS
 
 
 @runtime_checkable
@@ -58,22 +60,23 @@ class ForkableRetriever(Retriever, Protocol):
         ...
 
 
-def best_hits(scores: Mapping[int, float], k: int) -> list[tuple[int, float]]:
+def best_hits(scores: Mapping[int, float], k: int, base: float = 0.0) -> list[tuple[int, float]]:
     """Return the ``k`` best of ``scores`` (by id) as a search does: best first, equal scores by ascending id.
 
     Scores are rounded to ten decimals first, so that neither the order in which terms were added up nor the
     machine's mathematics library decides between entries that fit equally well.
+
+    Args:
+        scores: by id.
+        k: how many are wanted.
+        base: what is added to every score.
     """
     if k < 1:
         return []
-    pairs = scores.items()
-    if len(scores) > k:
-        floor = nlargest(k, scores.values())[-1] - TIE_MARGIN
-        ranked = [(-round(score, DECIMALS), id) for id, score in pairs if score >= floor]
-    else:
-        ranked = [(-round(score, DECIMALS), id) for id, score in pairs]
+    floor = sorted(scores.values())[-k] - TIE_MARGIN if len(scores) > k else -math.inf
+    ranked = [(-round((base + score) * _UNIT), id) for id, score in scores.items() if score >= floor]
     ranked.sort()
-    return [(id, -score) for score, id in ranked[:k]]
+    return [(id, -score / _UNIT) for score, id in ranked[:k]]
 
 
 class RandomRetriever:

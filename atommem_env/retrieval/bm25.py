@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections import Counter
+from operator import add
 from typing import ClassVar
 
 from atommem_env.retrieval.base import best_hits
 from atommem_env.retrieval.postings import Postings
-from atommem_env.retrieval.rows import Rows
+from atommem_env.retrieval.rows import SMALLEST, Rows
 from atommem_env.retrieval.vocabulary import Search, Vocabulary
 
 
@@ -21,11 +20,15 @@ class BM25:
     often as it stands there. Only entries that share a token with the query are hits; scores that agree to
     1e-10 are equal, and equal scores go by ascending id.
 
-    Adding, replacing or removing an entry costs in proportion to that entry (amortised: now and then the tables
-    are written anew), a search at most in proportion to the postings of the query's terms. A text is split once
-    for all indices of the process (bounded). :meth:`fork` costs nothing; the first write after it, on either
-    side, copies the tables of pointers, and a posting list is copied when it is first written. Few entries are
-    kept as :class:`~atommem_env.retrieval.rows.Rows`, more as :class:`~atommem_env.retrieval.postings.Postings`.
+    The latest entries are kept as :class:`~atommem_env.retrieval.rows.Rows`, which take a write at once and are
+    all looked at by a search; when they have become too many for that, they are settled together in
+    :class:`~atommem_env.retrieval.postings.Postings`.
+
+    Adding, replacing or removing an entry costs in proportion to that entry (amortised: now and then entries are
+    settled, or tables written anew), a search at most in proportion to the latest entries and the postings of
+    the query's terms. A text is split once for all indices of the process (bounded). :meth:`fork` costs
+    nothing; the first write after it, on either side, copies the latest entries, the first change of the
+    settled ones their tables of pointers, and a posting list is copied when it is first written.
 
     ``copy.deepcopy`` returns the object itself, and pickling keeps the settings only: as an argument of an
     environment an index stands for its configuration. :meth:`fork` is what copies contents.
@@ -41,8 +44,12 @@ class BM25:
         ValueError: when a setting is out of its range.
     """
 
-    FEW_ENTRIES: ClassVar[int] = 192
+    FEW_ENTRIES: ClassVar[int] = 384
     """An index that has never had more entries than this holds no posting lists."""
+    BATCH: ClassVar[int] = 64
+    """One that has posting lists enters its latest entries there once they are more than this."""
+    BATCH_WORDS: ClassVar[int] = 64 * FEW_ENTRIES
+    """Both happen as well once the latest entries have more words than this."""
 
     def __init__(self, k1: float = 1.5, b: float = 0.75, delta: float = 1.0) -> None:
         for name, value, fits, wanted in (
@@ -55,9 +62,10 @@ class BM25:
         self.k1 = k1
         self.b = b
         self.delta = delta
-        # Shared with every fork since one of them was made, until one side writes.
-        self._tables: Rows | Postings = Rows(Vocabulary.current())
-        self._shared = False
+        # Each is shared with every fork since one of them was made, until one side writes to it.
+        self._latest = Rows(Vocabulary.current())
+        self._settled: Postings | None = None
+        self._latest_shared = self._settled_shared = False
 
     def __repr__(self) -> str:
         return f"BM25(k1={self.k1!r}, b={self.b!r}, delta={self.delta!r})"
@@ -75,8 +83,9 @@ class BM25:
     def fork(self) -> BM25:
         """Return an independent copy with the same entries."""
         copy = BM25(self.k1, self.b, self.delta)
-        copy._tables = self._tables
-        self._shared = copy._shared = True
+        copy._latest, copy._settled = self._latest, self._settled
+        self._latest_shared = copy._latest_shared = True
+        self._settled_shared = copy._settled_shared = True
         return copy
 
     def add(self, id: int, text: str) -> None:
@@ -85,11 +94,9 @@ class BM25:
         Raises:
             ValueError: when there is an entry ``id`` already.
         """
-        if id in self._tables:
+        if id in self:
             raise ValueError(f"entry {id} is indexed already; use replace({id}, text) to change it")
-        self._write().add(id, text)
-        if type(self._tables) is Rows and len(self._tables) > self.FEW_ENTRIES:
-            self._tables = Postings.of(self._tables)
+        self._add(id, text)
 
     def replace(self, id: int, text: str) -> None:
         """Index ``text`` in place of what entry ``id`` said.
@@ -97,10 +104,8 @@ class BM25:
         Raises:
             KeyError: when there is no entry ``id``.
         """
-        self._check(id)
-        tables = self._write()
-        tables.remove(id)
-        tables.add(id, text)
+        self.remove(id)
+        self._add(id, text)
 
     def remove(self, id: int) -> None:
         """Forget entry ``id``.
@@ -108,27 +113,63 @@ class BM25:
         Raises:
             KeyError: when there is no entry ``id``.
         """
-        self._check(id)
-        self._write().remove(id)
+        if id in self._latest:
+            self._own_latest().remove(id)
+        elif self._settled is not None and id in self._settled:
+            self._own_settled().remove(id)
+        else:
+            raise KeyError(f"no entry {id} is indexed; use add({id}, text) for a new one")
 
     def search(self, query: str, k: int) -> list[tuple[int, float]]:
         """Return the at most ``k`` best hits as ``(id, score)``, best first, equal scores by ascending id."""
-        tables = self._tables
-        terms = Counter(tables.vocabulary.encode(query))
-        if k < 1 or not terms or not tables.filled:
+        counts: dict[int, int] = {}
+        for term in self._latest.vocabulary.encode(query):
+            counts[term] = counts.get(term, 0) + 1
+        tables = [part for part in (self._settled, self._latest) if part is not None and part.filled]
+        if k < 1 or not counts or not tables:
             return []
+        # BM25+ gives an entry, for every token of the query that the index knows, idf * (delta + gain), where
+        # gain is 0 if the entry lacks the token and (k1 + 1) * f / (f + flat + slope * length) if it holds it
+        # f times. The sum of idf * delta is the same for all entries.
+        filled = sum([part.filled for part in tables])
+        terms = list(counts)
+        found = [part.find(terms) for part in tables]
+        held = found[0][0] if len(found) == 1 else list(map(add, found[0][0], found[1][0]))
+        idfs = [
+            count * math.log((filled + 1) / entries) if entries else 0.0
+            for count, entries in zip(counts.values(), held, strict=True)
+        ]
         # Neither is 0: an entry without tokens still divides, a removed one is known by its infinite length.
-        flat = max(self.k1 * (1 - self.b), sys.float_info.min)
-        slope = max(self.k1 * self.b * tables.filled / tables.total, sys.float_info.min)
-        return best_hits(tables.scores(Search(terms, k, self.delta, self.k1 + 1, flat, slope)), k)
+        flat = max(self.k1 * (1 - self.b), SMALLEST)
+        slope = max(self.k1 * self.b * filled / sum([part.total for part in tables]), SMALLEST)
+        asked = Search([idf * (self.k1 + 1) for idf in idfs], k, flat, slope)
+        gains: dict[int, float] = {}
+        for _, gains_of in found:
+            gains.update(gains_of(asked))
+        return best_hits(gains, k, self.delta * sum(idfs))
 
-    def _check(self, id: int) -> None:
-        if id not in self._tables:
-            raise KeyError(f"no entry {id} is indexed; use add({id}, text) for a new one")
+    def __contains__(self, id: object) -> bool:
+        return id in self._latest or (self._settled is not None and id in self._settled)
 
-    def _write(self) -> Rows | Postings:
-        """Return tables of our own, to be written."""
-        if self._shared:
-            self._tables = self._tables.copy()
-            self._shared = False
-        return self._tables
+    def _add(self, id: int, text: str) -> None:
+        latest = self._own_latest()
+        latest.add(id, latest.vocabulary.encode(text))
+        most = self.FEW_ENTRIES if self._settled is None else self.BATCH
+        if len(latest.ids) > most or len(latest.words) > self.BATCH_WORDS:
+            self._own_settled().extend(latest)
+            self._latest = Rows(latest.vocabulary)
+
+    def _own_latest(self) -> Rows:
+        """Return latest entries of our own, to be written."""
+        if self._latest_shared:
+            self._latest, self._latest_shared = self._latest.copy(), False
+        return self._latest
+
+    def _own_settled(self) -> Postings:
+        """Return settled entries of our own, to be written."""
+        if self._settled is None:
+            self._settled = Postings()
+        elif self._settled_shared:
+            self._settled = self._settled.copy()
+        self._settled_shared = False
+        return self._settled

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections import OrderedDict
@@ -190,14 +189,14 @@ class CachedEncoder:
         if self.disk is None:
             return {}
         read = self.disk.get(self.identity or "", keys)
-        loaded: dict[Key, Encoded] = {}
+        loaded: dict[Key, Vectors] = {}
         for key in keys:
             vector = read.get(key)
             if vector is not None and len(vector) == (self.width or len(vector)):
                 self.width = len(vector)
-                loaded[key] = _encoded(vector)
+                loaded[key] = vector
         self.loaded += len(loaded)
-        return loaded
+        return dict(zip(loaded, _encoded(list(loaded.values())), strict=True))
 
     def _encode(self, keys: list[Key]) -> list[Encoded]:
         kinds = [kind for kind, _ in keys]
@@ -208,8 +207,7 @@ class CachedEncoder:
             vectors = self._checked(self.encoder.encode_mixed(texts, kinds), len(keys))
         else:
             vectors = by_kind(self._encode_kind, texts, kinds)
-        # A row of its own each, so that one that is kept does not keep the whole batch.
-        return [_encoded(row.copy()) for row in vectors]
+        return _encoded(vectors)
 
     def _encode_kind(self, texts: list[str], kind: Kind) -> Vectors:
         self.calls += 1
@@ -240,6 +238,16 @@ class CachedEncoder:
             self._known.popitem(last=False)
 
 
+def _row_products(rows: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    products: npt.NDArray[np.float64] = (rows * others).sum(axis=-1)
+    return products
+
+
+# The product of each row with a vector, or with its own, each on its own: a score must not depend on where a row
+# lies, as it does in a product of matrices. NumPy has a function for it from version 2 on.
+row_products: Final[Callable[..., npt.NDArray[np.float64]]] = getattr(np, "vecdot", _row_products)
+
+
 def by_kind(
     encode: Callable[[list[str], Kind], npt.ArrayLike], texts: Sequence[str], kinds: Sequence[Kind]
 ) -> Vectors:
@@ -253,11 +261,17 @@ def by_kind(
     return vectors
 
 
-def _encoded(vector: Vectors) -> Encoded:
-    wide = vector.astype(np.float64)
-    length = math.sqrt(float(wide @ wide))
-    if length == 0:
-        return vector, 0.0
-    if _SHORT < length < _LONG:
-        return vector, 1 / length
-    return (wide / length).astype(np.float32), 1.0
+def _encoded(vectors: Vectors | Sequence[Vectors]) -> list[Encoded]:
+    """Return what the cache keeps of ``vectors``: each on its own, so that one does not keep the whole batch."""
+    if not len(vectors):
+        return []
+    wide = np.asarray(vectors, np.float64)
+    encoded: list[Encoded] = []
+    for vector, row, length in zip(vectors, wide, np.sqrt(row_products(wide, wide)).tolist(), strict=True):
+        if _SHORT < length < _LONG:
+            encoded.append((vector.copy(), 1 / length))
+        elif length == 0:
+            encoded.append((vector.copy(), 0.0))
+        else:
+            encoded.append(((row / length).astype(np.float32), 1.0))
+    return encoded

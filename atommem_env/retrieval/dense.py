@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from atommem_env.retrieval.base import DECIMALS
-from atommem_env.retrieval.cached import CachedEncoder, Encoded, Key, Kind, Vectors
+from atommem_env.retrieval.cached import CachedEncoder, Encoded, Key, Kind, Vectors, row_products
 from atommem_env.retrieval.encoders import make_encoder
 
 _FLOAT32_STEP: Final = float(np.finfo(np.float32).eps)
@@ -77,16 +77,6 @@ class _Rows:
         self.matrix, self.scales = matrix, scales
 
 
-def _row_products(rows: npt.NDArray[np.float64], vector: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    products: npt.NDArray[np.float64] = (rows * vector).sum(axis=1)
-    return products
-
-
-# The product of each row with a vector, each row on its own: a score must not depend on where the row lies, as
-# it does in a product of a matrix. NumPy has a function for it from version 2 on.
-_products: Final[Callable[..., npt.NDArray[np.float64]]] = getattr(np, "vecdot", _row_products)
-
-
 class DenseRetriever:
     """Ranks all entries by the cosine between their vectors and the query's, exactly.
 
@@ -95,8 +85,8 @@ class DenseRetriever:
     cosine, from -1 to 1 (0 for a vector of zeros), equal scores go by ascending id.
 
     A write costs the same however many entries there are, a search one product of the matrix of entries with
-    the query. The best are found in float32 and then compared in float64, so that an entry's score does not
-    depend on the row it lies in. :meth:`fork` costs nothing but what is noted; the matrix is copied when
+    the query. The best of many are found in float32 and then compared in float64, so that an entry's score does
+    not depend on the row it lies in. :meth:`fork` costs nothing but what is noted; the matrix is copied when
     either side changes a row.
 
     ``copy.deepcopy`` returns the object itself, and pickling keeps the encoder only: as an argument of an
@@ -105,6 +95,9 @@ class DenseRetriever:
     Args:
         encoder: what encodes, as :func:`atommem_env.retrieval.encoders.make_encoder` takes it.
     """
+
+    FEW_ENTRIES: ClassVar[int] = 32
+    """Up to so many, it takes less time to compare all in float64 than to find out which to compare."""
 
     def __init__(self, encoder: object = None) -> None:
         self.encoder: CachedEncoder = make_encoder(encoder)
@@ -177,7 +170,7 @@ class DenseRetriever:
         rows = self._rows
         ids, count = rows.ids, len(rows.ids)
         matrix, scales = rows.matrix[:count], rows.scales[:count]
-        if count > k:
+        if count > max(k, self.FEW_ENTRIES):
             scores = (matrix @ wanted) * scales
             ordered = scores.copy()
             ordered.partition(count - k)
@@ -186,7 +179,7 @@ class DenseRetriever:
             places = (scores >= ordered[count - k] - margin).nonzero()[0]
             matrix, scales = matrix.take(places, axis=0), scales.take(places)
             ids = [ids[place] for place in places.tolist()]
-        exact = _products(matrix.astype(np.float64), wanted.astype(np.float64)) * scales
+        exact = row_products(matrix.astype(np.float64), wanted.astype(np.float64)) * scales
         exact *= wanted_scale
         # Rounded, so that entries that fit equally well are not told apart by the machine's arithmetic.
         ranked = sorted(zip((-exact).round(DECIMALS).tolist(), ids, strict=True))

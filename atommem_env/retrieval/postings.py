@@ -1,20 +1,19 @@
-"""BM25's tables for a store of many entries: posting lists and columns that grow, wear out and are renewed."""
+"""BM25's tables for all but the latest entries: posting lists and columns that grow, wear out, are renewed."""
 
 from __future__ import annotations
 
 import math
-import sys
 from array import array
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, ClassVar, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from atommem_env.retrieval.base import TIE_MARGIN
-from atommem_env.retrieval.rows import Rows
-from atommem_env.retrieval.vocabulary import Search, Vocabulary
+from atommem_env.retrieval.rows import SMALLEST, Rows
+from atommem_env.retrieval.vocabulary import Gains, Search
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -23,27 +22,24 @@ Column: TypeAlias = npt.NDArray[Any]
 _SHIFT: Final = 32
 _TIMES: Final = (1 << _SHIFT) - 1
 _BYTE: Final = 255
-_SMALLEST: Final = sys.float_info.min  # a hit gains more than nothing
 
 
 class Postings:
-    """What an index over many entries holds.
+    """What an index holds of the entries that are not its latest.
 
-    Every entry has a slot, a number that only counts up. A term has its postings in one of two forms, both of
-    which a write only appends to:
+    Entries come many at a time, which costs each of them less than to come alone. Every entry has a slot, a
+    number that only counts up. A term has its postings in one of two forms, both of which are only appended to:
 
     - a *list*: for every entry that holds the term, ``slot << 32 | times``, ascending;
     - a *column*, once ``1 / SHARE`` of the slots hold it: for every slot, how often it holds the term.
 
     A removed entry's slot stays behind as one of infinite length, to which no term gives anything, and its
     postings are counted as blank. Once more slots are dead than alive, everything is written anew without
-    them; that costs in proportion to what was removed since the last time. An entry that changes gets a new
-    slot.
+    them; that costs in proportion to what was removed since the last time.
 
     Copies share lists and columns; each is copied when one side first writes to it.
 
     Attributes:
-        vocabulary: what numbers the words.
         lists, columns: the postings of every term.
         blank: of every term, how many items of its list or column stand for no entry that holds it.
         slots: of every entry, its slot.
@@ -82,12 +78,10 @@ class Postings:
         "shortest",
         "slots",
         "total",
-        "vocabulary",
         "words",
     )
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self.vocabulary = vocabulary
+    def __init__(self) -> None:
         self.lists: dict[int, array[int]] = {}
         self.columns: dict[int, array[int]] = {}
         self.blank: dict[int, int] = {}
@@ -101,17 +95,6 @@ class Postings:
         self.shortest = math.inf
         self.next_sweep = 0
 
-    @classmethod
-    def of(cls, rows: Rows) -> Postings:
-        """Return tables of the entries in ``rows``."""
-        tables = cls(rows.vocabulary)
-        start = 0
-        for id, length in zip(rows.ids, rows.lengths, strict=True):
-            tables._append(id, rows.words[start : start + length])
-            start += length
-        tables._sweep()
-        return tables
-
     def __len__(self) -> int:
         return len(self.slots)
 
@@ -120,7 +103,7 @@ class Postings:
 
     def copy(self) -> Postings:
         """Return an independent copy that shares the posting lists and columns, and owns none."""
-        copy = Postings(self.vocabulary)
+        copy = Postings()
         for name in ("lists", "columns", "blank", "slots", "words"):
             setattr(copy, name, getattr(self, name).copy())
         for name in ("ids", "lengths"):
@@ -130,42 +113,56 @@ class Postings:
         copy.owned = set()
         return copy
 
-    def add(self, id: int, text: str) -> None:
-        """Take in entry ``id``, which is not there yet."""
-        self._append(id, self.vocabulary.encode(text))
+    def extend(self, rows: Rows) -> None:
+        """Take in the entries of ``rows``, none of which is there yet."""
+        size, first = len(rows), len(self.ids)
+        self.slots.update(zip(rows.ids, range(first, first + size), strict=True))
+        self.ids.extend(rows.ids)
+        lengths = np.frombuffer(rows.lengths, np.int64)
+        self.lengths.frombytes(lengths.astype(np.float64).tobytes())
+        start = 0
+        for length in rows.lengths:
+            self.words.append(rows.words[start : start + length])
+            start += length
+        if rows.filled:
+            self._post(rows, lengths, first)
+            self.filled += rows.filled
+            self.total += rows.total
+            self.shortest = min(self.shortest, *filter(None, rows.lengths))
         if len(self.ids) > self.next_sweep:
             self._sweep()
 
-    def _append(self, id: int, words: array[int]) -> None:
-        counts = Counter(words)
-        length = len(words)
+    def _post(self, rows: Rows, lengths: Ints, first: int) -> None:
+        """Append the postings of ``rows``, whose slots count up from ``first``."""
+        size = len(rows)
+        pairs = np.frombuffer(rows.words, np.int32).astype(np.int64) << _SHIFT
+        pairs |= np.arange(first, first + size).repeat(lengths)
+        pairs.sort()
+        starts = _starts(pairs)
+        times = np.diff(starts, append=len(pairs))
+        pairs = pairs[starts]
+        codes = ((pairs & _TIMES) << _SHIFT) | times
+        pairs >>= _SHIFT
+        starts = _starts(pairs)
+        terms = pairs[starts].tolist()
         if self.owned is not None:
-            self._own(counts)
-        slot = len(self.ids)
-        self.slots[id] = slot
-        self.ids.append(id)
-        self.lengths.append(length)
-        self.words.append(words)
+            self._own(terms)
+        data = codes.tobytes()
+        bounds = [*starts.tolist(), len(codes)]
         lists = self.lists
-        known, frequent = lists.get, self.columns.get
-        code = slot << _SHIFT
-        once = code + 1
-        for term, times in counts.items():
+        known = lists.get
+        for term, start, end in zip(terms, bounds, bounds[1:], strict=False):
             postings = known(term)
             if postings is not None:
-                postings.append(once if times == 1 else code + times)
-                continue
-            column = frequent(term)
-            if column is None:
-                lists[term] = array("q", (code + times,))
+                postings.frombytes(data[8 * start : 8 * end])
+            elif term in self.columns:
+                here = np.zeros(size, np.int64)
+                here[(codes[start:end] >> _SHIFT) - first] = times[start:end]
+                column = self._stretch(term, first, here.max())
+                column.frombytes(here.astype(_dtype(column)).tobytes())
+                self.blank[term] = self.blank.get(term, 0) + size - (end - start)
             else:
-                if slot > len(column) or times > _BYTE:
-                    column = self._stretch(term, slot, times)
-                column.append(times)
-        if length:
-            self.filled += 1
-            self.total += length
-            self.shortest = min(self.shortest, length)
+                lists[term] = array("q", data[8 * start : 8 * end])
 
     def remove(self, id: int) -> None:
         """Forget entry ``id``."""
@@ -239,7 +236,7 @@ class Postings:
             column = _numbers(old)
             column = column[alive[: len(column)]]
             held = int(np.count_nonzero(column))
-            if held * 2 * self.SHARE >= len(self.slots):
+            if held and held * 2 * self.SHARE >= len(self.slots):
                 columns[term] = _array(column)
                 blank[term] = len(column) - held
             elif held:
@@ -268,37 +265,39 @@ class Postings:
 
     # --- search ---------------------------------------------------------------------------------------
 
-    def scores(self, search: Search) -> dict[int, float]:
-        """Return the scores of the hits that may be among the best, by id."""
-        delta, top = search.delta, search.top
-        base = 0.0
-        lists: list[tuple[float, array[int]]] = []
-        columns: list[tuple[float, Column]] = []
-        for term, times in search.terms.items():
-            postings = self.lists.get(term)
-            column = self.columns.get(term) if postings is None else None
-            either = column if postings is None else postings
-            held = 0 if either is None else len(either) - self.blank.get(term, 0)
-            if held:
-                idf = times * math.log((self.filled + 1) / held)
-                base += idf * delta
-                if postings is not None:
-                    lists.append((idf * top, postings))
-                elif column is not None:
-                    columns.append((idf * top, _numbers(column)))
+    def find(self, terms: Sequence[int]) -> tuple[list[int], Gains]:
+        """Return how many entries hold each of ``terms``, which differ, and what tells the gains from them."""
+        held: list[int] = []
+        lists: list[tuple[int, array[int]]] = []
+        columns: list[tuple[int, array[int]]] = []
+        for place, term in enumerate(terms):
+            form, postings = lists, self.lists.get(term)
+            if postings is None:
+                form, postings = columns, self.columns.get(term)
+            if postings is None:
+                held.append(0)
+            else:
+                held.append(len(postings) - self.blank.get(term, 0))
+                form.append((place, postings))
+        return held, partial(self._gains, lists, columns)
+
+    def _gains(
+        self, listed: list[tuple[int, array[int]]], frequent: list[tuple[int, array[int]]], search: Search
+    ) -> dict[int, float]:
+        weights = search.weights
+        lists = [(weights[place], postings) for place, postings in listed]
+        columns = [(weights[place], _numbers(column)) for place, column in frequent]
         if not columns and sum(len(postings) for _, postings in lists) <= self.FEW:
-            return self._score_few(base, lists, search)
+            return self._score_few(lists, search)
         lengths = np.frombuffer(self.lengths)
-        gains = self._gains(lists, lengths, search) if lists else np.zeros(len(lengths))
+        gains = self._add_up(lists, lengths, search) if lists else np.zeros(len(lengths))
         score = self._score_all if len(lengths) <= self.ALL else self._score_best
         hits, gains = score(gains, lengths, columns, search)
         ids = self.ids
-        return {ids[slot]: base + gain for slot, gain in zip(hits.tolist(), gains.tolist(), strict=True)}
+        return {ids[slot]: gain for slot, gain in zip(hits.tolist(), gains.tolist(), strict=True)}
 
-    def _score_few(
-        self, base: float, lists: list[tuple[float, array[int]]], search: Search
-    ) -> dict[int, float]:
-        """Return the score of every hit, by id."""
+    def _score_few(self, lists: list[tuple[float, array[int]]], search: Search) -> dict[int, float]:
+        """Return what every hit gains, by id."""
         flat, slope = search.flat, search.slope
         lengths = self.lengths
         gains: dict[int, float] = {}
@@ -309,7 +308,7 @@ class Postings:
                 times = code & _TIMES
                 gains[slot] = so_far(slot, 0.0) + weight * times / (times + flat + slope * lengths[slot])
         ids = self.ids
-        return {ids[slot]: base + gain for slot, gain in gains.items() if gain}
+        return {ids[slot]: gain for slot, gain in gains.items() if gain}
 
     def _score_all(
         self, gains: Floats, lengths: Floats, columns: list[tuple[float, Column]], search: Search
@@ -327,7 +326,7 @@ class Postings:
             norms = times + norms
             times /= norms
             gains += np.array([weight for weight, _ in columns]) @ times
-        hits = (gains >= max(_SMALLEST, self._floor(gains, search.k) - TIE_MARGIN)).nonzero()[0]
+        hits = (gains >= max(SMALLEST, self._floor(gains, search.k) - TIE_MARGIN)).nonzero()[0]
         return hits, gains[hits]
 
     def _score_best(
@@ -363,7 +362,7 @@ class Postings:
             gains[:here] += gain
             done += 1
             floor = self._floor(gains, k)
-        hits = np.flatnonzero(gains >= max(_SMALLEST, floor - left[done] - TIE_MARGIN))
+        hits = np.flatnonzero(gains >= max(SMALLEST, floor - left[done] - TIE_MARGIN))
         gains = gains[hits]
         if done < len(bounded):
             norms = slope * lengths[hits]
@@ -379,13 +378,12 @@ class Postings:
                     hits, gains, norms = hits[kept], gains[kept], norms[kept]
         return hits, gains
 
-    def _gains(self, lists: list[tuple[float, array[int]]], lengths: Floats, search: Search) -> Floats:
+    def _add_up(self, lists: list[tuple[float, array[int]]], lengths: Floats, search: Search) -> Floats:
         """Return what every slot gains from ``lists``."""
-        codes = np.concatenate([np.frombuffer(postings, np.int64) for _, postings in lists])
+        codes = np.frombuffer(b"".join([postings for _, postings in lists]), np.int64)
         slots = codes >> _SHIFT
-        codes &= _TIMES
-        times = codes.astype(np.float64)
-        gains = np.repeat([weight for weight, _ in lists], [len(postings) for _, postings in lists])
+        times = (codes & _TIMES).astype(np.float64)
+        gains = np.array([weight for weight, _ in lists]).repeat([len(postings) for _, postings in lists])
         gains *= times
         norms = lengths[slots]
         norms *= search.slope
@@ -400,7 +398,11 @@ class Postings:
         width = len(gains) // self.ROWS
         if width >= self.GROUPS * k:  # then the k best groups' maxima are about the k best
             gains = gains[: width * self.ROWS].reshape(self.ROWS, width).max(axis=0)
-        return float(np.partition(gains, -k)[-k]) if len(gains) >= k else 0.0
+        if len(gains) < k:
+            return 0.0
+        gains = gains.copy()
+        gains.partition(-k)
+        return gains.item(-k)
 
 
 def _array(numbers: npt.NDArray[Any]) -> array[Any]:
@@ -411,6 +413,17 @@ def _array(numbers: npt.NDArray[Any]) -> array[Any]:
     return grown
 
 
+def _dtype(column: array[int]) -> type[np.integer[Any]]:
+    return np.uint8 if column.typecode == "B" else np.int64
+
+
 def _numbers(column: array[int]) -> npt.NDArray[Any]:
     """Return a view of a column."""
-    return np.frombuffer(column, np.uint8 if column.typecode == "B" else np.int64)
+    return np.frombuffer(column, _dtype(column))
+
+
+def _starts(numbers: Ints) -> Ints:
+    """Return where each number begins in ``numbers``, which are ascending."""
+    new = np.ones(len(numbers), np.bool_)
+    np.not_equal(numbers[1:], numbers[:-1], out=new[1:])
+    return new.nonzero()[0]

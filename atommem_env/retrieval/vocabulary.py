@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 from array import array
-from collections import Counter
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias
 
 from atommem_env.text import tokens
 
@@ -60,19 +60,20 @@ _current = Vocabulary()
 class Search(NamedTuple):
     """What a search asks of an index's tables.
 
-    BM25+ gives an entry, for every token of the query that the index knows, idf * (delta + gain), where gain
-    is 0 if the entry lacks the token and top * f / (f + flat + slope * length) if it holds it f times. The
-    sum of idf * delta is the same for all entries.
+    An entry gains, for every token of the query, weight * times / (times + flat + slope * length), where times is
+    how often the entry holds the token and length its number of tokens.
 
     Attributes:
-        terms: how often the query holds each of its tokens.
+        weights: what each token of the query weighs; 0 when no entry holds it.
         k: how many hits are wanted; at least 1.
-        delta, top, flat, slope: as above.
+        flat, slope: as above; both above 0.
     """
 
-    terms: Counter[int]
+    weights: list[float]
     k: int
-    delta: float
-    top: float
     flat: float
     slope: float
+
+
+Gains: TypeAlias = Callable[[Search], dict[int, float]]
+"""Tells what the entries gain that may be among the best hits, by id."""

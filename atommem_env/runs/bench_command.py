@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -14,6 +14,9 @@ from atommem_env.runs.commands import Debug, Quiet, command
 from atommem_env.runs.console import output, say
 from atommem_env.runs.errors import RunError
 
+if TYPE_CHECKING:
+    from atommem_env.bench.suite import Result
+
 
 @command("bench")
 def bench_command(
@@ -23,7 +26,7 @@ def bench_command(
     part: Annotated[
         list[str] | None,
         typer.Option(
-            help="mix, reads, resets, steps, throughput or memory. Repeatable.",
+            help="mix, reads, resets, steps, throughput, memory or rollouts. Repeatable.",
             metavar="PART",
             show_default="all",
         ),
@@ -41,11 +44,22 @@ def bench_command(
         str,
         typer.Option(help="The environments' data: generated, or HotpotQA's official file.", metavar="PATH"),
     ] = "generated",
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="What the part rollouts encodes with, for example the folder of a sentence-transformers model; "
+            "without it the part is left out.",
+            metavar="MODEL",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The seed of the texts.", metavar="S")] = 0,
     plot: Annotated[bool, typer.Option("--plot", help="Draw the two plots into --out, too.")] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write bench.json and bench.md into this folder.", metavar="FOLDER"),
+        typer.Option(
+            help="Write benchmarks.md and benchmarks.json into this folder, after each part.",
+            metavar="FOLDER",
+        ),
     ] = None,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -60,7 +74,7 @@ def bench_command(
 
       atommem bench --part mix --part reads --store ours-bm25 --store rank-bm25
 
-      atommem bench --out bench --plot
+      atommem bench --out docs --plot
     """
     from atommem_env.bench import FULL, QUICK, report, run_suite
     from atommem_env.bench.suite import PARTS
@@ -70,9 +84,30 @@ def bench_command(
         raise RunError("--plot: say with --out FOLDER where the plots go")
     if plot:
         require_matplotlib()
-    result = run_suite(QUICK if quick else FULL, store, part or PARTS, source, seed, not quiet)
+    if "rollouts" in (part or ()) and encoder is None:
+        raise RunError("--part rollouts: say with --encoder MODEL what the rollouts encode with")
+    found: list[Result] = []
+
+    def keep(result: Result) -> None:
+        found[:] = [result]
+        if out is not None:
+            report.write(result, out, plot)
+
+    scale = QUICK if quick else FULL
+    try:
+        run_suite(scale, store, part or PARTS, source, seed, not quiet, encoder=encoder, keep=keep)
+    finally:
+        for result in found:
+            _print_result(result, quiet, all_stores=store is None)
+    if out is not None:
+        say(f"The results are in {out}", quiet)
+
+
+def _print_result(result: Result, quiet: bool, all_stores: bool) -> None:
+    from atommem_env.bench.report import about_line
+
     console = output()
-    console.print(escape(report.about_line(result.about)), style="dim")
+    console.print(escape(about_line(result.about)), style="dim")
     for made in result.tables:
         sheet = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=made.title, title_justify="left")
         for number, column in enumerate(made.columns):
@@ -83,10 +118,5 @@ def bench_command(
         if made.note and not quiet:
             console.print(escape(made.note), style="dim")
     missing = sorted(set(" ".join(result.about["missing"].values()).split()))
-    if missing and store is None:
+    if missing and all_stores:
         say(f"Left out, since not installed: pip install {' '.join(missing)}", quiet)
-    if out is not None:
-        report.write(result, out)
-        if plot:
-            report.plot(result.data, out)
-        say(f"The results are in {out}", quiet)

@@ -10,9 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 import atommem_env.bench
-from atommem_env.bench import Settings, report, run_suite
+from atommem_env.bench import Settings, environments, report, run_suite
+from atommem_env.bench.rollouts import ROLLOUTS, measure_rollouts
 from atommem_env.bench.suite import PARTS
 from atommem_env.bench.timing import Rounds, number, spread
+from atommem_env.retrieval import FunctionEncoder
 from atommem_env.runs.commands import app
 
 LITTLE = Settings(
@@ -37,18 +39,46 @@ STORES = ["ours-bm25", "rank-bm25", "ours-dense", "matrix"]
 def test_the_command_measures_prints_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(atommem_env.bench, "QUICK", LITTLE)
     options = [option for name in STORES for option in ("--store", name)]
+    options += ["--encoder", "atommem_env.bench.environments:given_embeddings"]
     found = CliRunner().invoke(app, ["bench", "--quick", "--out", str(tmp_path / "out"), *options])
     assert found.exit_code == 0, found.output
     assert "Operations per second in the mix" in found.output
-    written = json.loads((tmp_path / "out" / "bench.json").read_text())
+    written = json.loads((tmp_path / "out" / "benchmarks.json").read_text())
     assert [table["name"] for table in written["tables"]] == list(PARTS)
     assert written["about"]["stores"] == ["ours-bm25", "rank-bm25", "ours-dense", "matrix"]
     for table in written["tables"]:
         assert table["rows"]
         assert {len(row) for row in table["rows"]} == {len(table["columns"])}
-    text = (tmp_path / "out" / "bench.md").read_text()
+    text = (tmp_path / "out" / "benchmarks.md").read_text()
     assert "| rank_bm25, rebuilt when dirty |" in text
     assert "A rollout is 28 steps" in text
+
+
+def test_an_interrupted_command_keeps_what_it_has_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(atommem_env.bench, "QUICK", LITTLE)
+    monkeypatch.setattr(atommem_env.bench.memories, "bytes_per_entry", interrupted)
+    parts = ["--part", "resets", "--part", "memory"]
+    found = CliRunner().invoke(app, ["bench", "--quick", "--out", str(tmp_path), "--store", "matrix", *parts])
+    assert found.exit_code == 130
+    assert "A reset, by documents" in found.output
+    written = json.loads((tmp_path / "benchmarks.json").read_text())
+    assert [table["name"] for table in written["tables"]] == ["resets"]
+    assert "## A reset, by documents" in (tmp_path / "benchmarks.md").read_text()
+
+
+def test_a_group_is_encoded_once_in_one_call_a_step() -> None:
+    pool = environments.pool("generated", 20)
+    found = measure_rollouts(pool, FunctionEncoder(environments.given_embeddings))
+    together, alone = found["together"], found["alone"]
+    assert together.calls == together.batches == together.steps / ROLLOUTS > 1
+    assert together.texts == together.asked
+    assert alone.calls == alone.batches == alone.steps == together.steps
+    assert alone.texts >= ROLLOUTS * together.texts
 
 
 def test_the_bar_gets_as_many_ticks_as_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,8 +105,8 @@ def test_plots_are_drawn_from_a_result(tmp_path: Path) -> None:
         "throughput": {"2": {"without_resets": {"memory": [900.0], "sync": [500.0]}}},
     }
     drawn = report.plot(data, tmp_path)
-    assert sorted(path.name for path in drawn) == ["bench_reads.png", "bench_throughput.png"]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+    assert {name: path.name for name, path in drawn.items()} == report.PLOTS
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn.values())
 
 
 def test_what_cannot_be_measured_is_refused() -> None:
@@ -84,6 +114,9 @@ def test_what_cannot_be_measured_is_refused() -> None:
         run_suite(LITTLE, None, ["speed"])
     found = CliRunner().invoke(app, ["bench", "--plot"])
     assert found.exit_code == 2
+    found = CliRunner().invoke(app, ["bench", "--part", "rollouts"])
+    assert found.exit_code == 2
+    assert "--encoder MODEL" in found.output
 
 
 def test_ratios_are_taken_round_by_round() -> None:

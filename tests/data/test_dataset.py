@@ -73,7 +73,7 @@ def test_rows_beyond_one_batch_are_found() -> None:
         assert len(data.token_starts(at)[1]) == PieceTokenizer().count(data.document(at).text)
     rows = np.array([count, 3, 3])
     assert data.documents(rows) == [data.document(at) for at in rows.tolist()]
-    assert [len(text) for _, text in data.token_starts_many(rows)] == [5, 2, 2]
+    assert data.token_counts(rows) == [(5, 5), (2, 2), (2, 2)]
 
 
 def test_what_is_not_there_is_an_index_error() -> None:
@@ -85,7 +85,7 @@ def test_what_is_not_there_is_an_index_error() -> None:
     with pytest.raises(IndexError, match="paragraph 2"):
         data.documents([0, 2])
     with pytest.raises(IndexError, match="paragraph -1"):
-        data.token_starts_many([-1, 0])
+        data.token_counts([-1, 0])
     assert data.documents([]) == []
 
 

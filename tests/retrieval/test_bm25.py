@@ -115,12 +115,13 @@ class Histories(RuleBasedStateMachine):
     def search(self, store: tuple[BM25, dict[int, str]], query: str, k: int, many: bool) -> None:
         index, entries = store
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Postings, "FEW", 0 if many else 10**9)
+            for tables in (Rows, Postings):
+                patch.setattr(tables, "FEW", 0 if many else 10**9)
             check(index, entries, query, k)
 
 
 class TestHistories(Histories.TestCase):  # type: ignore[misc, valid-type]
-    """Of few entries: rows, and posting lists from the fifth entry on."""
+    """Of few entries: rows, and from the fifth entry or 31st word on posting lists that take three at a time."""
 
     settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
 
@@ -128,6 +129,8 @@ class TestHistories(Histories.TestCase):  # type: ignore[misc, valid-type]
     def bounds(self) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(BM25, "FEW_ENTRIES", 4)
+            patch.setattr(BM25, "BATCH", 2)
+            patch.setattr(BM25, "BATCH_WORDS", 30)
             patch.setattr(Postings, "SPARE", 3)
             yield
 
@@ -140,7 +143,8 @@ class TestLongHistories(Histories.TestCase):  # type: ignore[misc, valid-type]
     @pytest.fixture(autouse=True)
     def bounds(self) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(BM25, "FEW_ENTRIES", -1)
+            patch.setattr(BM25, "FEW_ENTRIES", 0)
+            patch.setattr(BM25, "BATCH", 1)
             patch.setattr(Postings, "SPARE", 0)
             patch.setattr(Postings, "SHARE", 3)
             patch.setattr(Postings, "GROUPS", 1)
@@ -157,7 +161,7 @@ def make_text(draw: random.Random, length: int) -> str:
 def test_a_long_history_over_many_entries_gives_the_reference_scores() -> None:
     draw = random.Random(4)
     index, entries = BM25(), {}
-    for id in range(1, 301):
+    for id in range(1, 751):  # the latest entries are settled once all together, and then in three batches
         entries[id] = make_text(draw, draw.randint(0, 80))
         index.add(id, entries[id])
         if id % 3 == 0:
@@ -171,6 +175,8 @@ def test_a_long_history_over_many_entries_gives_the_reference_scores() -> None:
         if id % 20 == 0:
             for k in (1, 6, 500):
                 check(index, entries, make_text(draw, 10), k)
+    assert index._settled is not None
+    assert len(index._latest) > 0
 
 
 def test_scores_do_not_depend_on_the_history() -> None:
@@ -248,23 +254,31 @@ def test_a_fork_and_its_origin_do_not_see_each_other_s_writes() -> None:
     assert [id for id, _ in grandchild.search("stone", 9)] == [1, 3]
 
 
-def test_a_write_after_a_fork_copies_no_posting_list_but_those_it_changes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def settled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every entry goes to the posting lists as it is written."""
     monkeypatch.setattr(BM25, "FEW_ENTRIES", 0)
+    monkeypatch.setattr(BM25, "BATCH", 0)
+
+
+def settled(index: BM25) -> Postings:
+    assert index._settled is not None
+    return index._settled
+
+
+@pytest.mark.usefixtures("settled_at_once")
+def test_a_write_after_a_fork_copies_no_posting_list_but_those_it_changes() -> None:
     index = BM25()
     for id in range(1, 50):
         index.add(id, f"common word{id}")
 
     def postings() -> dict[int, object]:
-        tables = index._tables
-        assert isinstance(tables, Postings)
-        return {**tables.lists, **tables.columns}
+        return {**settled(index).lists, **settled(index).columns}
 
     before = postings()
     (common,) = Vocabulary.current().encode("common")
     copied = index.fork()
-    assert copied._tables is index._tables
+    assert copied._settled is index._settled
     index.add(100, "common news")
     after = postings()
     assert after[common] is not before[common]
@@ -274,21 +288,37 @@ def test_a_write_after_a_fork_copies_no_posting_list_but_those_it_changes(
     assert postings()[common] is own
 
 
+def test_an_entry_written_after_a_fork_copies_the_latest_entries_alone() -> None:
+    index = BM25()
+    for id in range(BM25.FEW_ENTRIES + 2):
+        index.add(id, f"common word{id}")
+    copied = index.fork()
+    copied.add(1000, "common news")
+    assert copied._settled is index._settled
+    copied.remove(0)
+    assert copied._settled is not index._settled
+    assert [id for id, _ in index.search("word0 news", 2)] == [0]
+    assert [id for id, _ in copied.search("word0 news", 2)] == [1000]
+
+
 @pytest.mark.parametrize("few", [0, 100])
 def test_what_is_kept_does_not_grow_with_the_history(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
     monkeypatch.setattr(BM25, "FEW_ENTRIES", few)
+    monkeypatch.setattr(BM25, "BATCH", 0)
     monkeypatch.setattr(Postings, "SPARE", 64)
     index = BM25()
     for id in range(1, 1001):
         index.add(id, f"word{id} common")
         if id > 5:
             index.remove(id - 5)
-    tables = index._tables
-    assert len(tables) == 5
-    if isinstance(tables, Rows):
-        assert len(tables.ids) == len(tables.lengths) == 5
-        assert len(tables.words) == 10
+    if few:
+        assert index._settled is None
+        latest = index._latest
+        assert len(latest.ids) == len(latest.lengths) == 5
+        assert len(latest.words) == 10
     else:
+        tables = settled(index)
+        assert len(tables) == 5
         most = 2 * 5 + Postings.SPARE
         assert len(tables.ids) == len(tables.lengths) == len(tables.words) <= most
         assert len(tables.lists) + len(tables.columns) <= most + 1
@@ -308,8 +338,7 @@ def test_a_large_index_gives_the_reference_scores_whatever_its_queries_hold(
         changed = draw.randrange(1, 2501)
         entries[changed] = make_text(draw, 30)
         index.replace(changed, entries[changed])
-    tables = index._tables
-    assert isinstance(tables, Postings)
+    tables = settled(index)
     assert tables.columns
     # frequent words alone, one of them often, rare words alone, both
     for query in ("every", "every entry entry w1 w2", "w500 w501 w502", "w500 every w1 w30 entry"):
@@ -323,10 +352,8 @@ def test_a_large_index_gives_the_reference_scores_whatever_its_queries_hold(
         check(index, entries, query, 6)
 
 
-def test_a_word_that_becomes_frequent_after_entries_with_it_were_removed_keeps_its_weight(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(BM25, "FEW_ENTRIES", 0)
+@pytest.mark.usefixtures("settled_at_once")
+def test_a_word_that_becomes_frequent_after_entries_with_it_were_removed_keeps_its_weight() -> None:
     index, entries = BM25(), {}
     for id in range(1, 121):
         entries[id] = f"stone w{id % 7}" if id % 12 == 0 or id > 60 else f"w{id} w{id % 7}"
@@ -336,13 +363,11 @@ def test_a_word_that_becomes_frequent_after_entries_with_it_were_removed_keeps_i
             del entries[id - 12]
         if id % 12 == 0:
             check(index, entries, "stone w1 w2", 3)
-    tables = index._tables
-    assert isinstance(tables, Postings)
-    assert Vocabulary.current().encode("stone")[0] in tables.columns
+    assert Vocabulary.current().encode("stone")[0] in settled(index).columns
 
 
-def test_a_word_that_an_entry_repeats_more_often_than_a_byte_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BM25, "FEW_ENTRIES", 0)
+@pytest.mark.usefixtures("settled_at_once")
+def test_a_word_that_an_entry_repeats_more_often_than_a_byte_counts() -> None:
     index, entries = BM25(), {}
     for id, text in enumerate(
         ["stone", "stone " * 255, "stone " * 256 + "bridge", "stone " * 300, "stone x"], 1
@@ -363,7 +388,7 @@ def test_an_index_outlives_the_vocabulary_that_new_ones_get(monkeypatch: pytest.
     old.add(1, "stone bridge over water")
     new = BM25()
     new.add(1, "water under wooden bridges")
-    assert old._tables.vocabulary is not new._tables.vocabulary
+    assert old._latest.vocabulary is not new._latest.vocabulary
     old.fork().add(2, "stone")
     old.add(2, "wooden stone")
     assert [id for id, _ in old.search("wooden", 3)] == [2]

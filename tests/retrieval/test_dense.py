@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from atommem_env import Create, MemoryEnv, Read
 from atommem_env.data.sources import open_dataset
 from atommem_env.data.world import WorldConfig
 from atommem_env.envs.hotpotqa import HOTPOTQA
-from atommem_env.retrieval import dense
+from atommem_env.retrieval import cached
 from atommem_env.retrieval.dense import DenseRetriever
 from atommem_env.retrieval.encoders import CachedEncoder, FunctionEncoder, make_encoder
 from atommem_env.text import digest
@@ -110,6 +110,16 @@ class Histories(RuleBasedStateMachine):
 
 Histories.TestCase.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
 TestDenseHistories = Histories.TestCase
+
+
+class TestDenseHistoriesInFloat32First(Histories.TestCase):  # type: ignore[misc,valid-type]
+    """The same where even few entries are looked through in float32 first."""
+
+    @pytest.fixture(autouse=True)
+    def few(self) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(DenseRetriever, "FEW_ENTRIES", 0)
+            yield
 
 
 def test_many_entries_are_ranked_as_a_brute_force_search_ranks_them() -> None:
@@ -234,7 +244,7 @@ def test_a_query_without_a_direction_finds_entries_in_the_order_of_their_ids() -
 def test_rows_are_multiplied_alike_with_and_without_numpy_s_function() -> None:
     draw = np.random.default_rng(0)
     rows, vector = draw.normal(size=(7, 33)), draw.normal(size=33)
-    assert dense._row_products(rows, vector) == pytest.approx(dense._products(rows, vector), abs=1e-12)
+    assert cached._row_products(rows, vector) == pytest.approx(cached.row_products(rows, vector), abs=1e-12)
 
 
 def rollouts_of_one_task(given: object) -> tuple[CachedEncoder, set[tuple[str, str]]]:
