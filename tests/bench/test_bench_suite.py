@@ -14,8 +14,8 @@ from atommem_env.bench import Settings, environments, report, run_suite
 from atommem_env.bench.rollouts import ROLLOUTS, measure_rollouts
 from atommem_env.bench.suite import PARTS
 from atommem_env.bench.timing import Rounds, number, spread
+from atommem_env.cli import application
 from atommem_env.retrieval import FunctionEncoder
-from atommem_env.runs.commands import app
 
 LITTLE = Settings(
     rollouts=(1, 2),
@@ -40,7 +40,7 @@ def test_the_command_measures_prints_and_writes(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(atommem_env.bench, "QUICK", LITTLE)
     options = [option for name in STORES for option in ("--store", name)]
     options += ["--encoder", "atommem_env.bench.environments:given_embeddings"]
-    found = CliRunner().invoke(app, ["bench", "--quick", "--out", str(tmp_path / "out"), *options])
+    found = CliRunner().invoke(application(), ["bench", "--quick", "--out", str(tmp_path / "out"), *options])
     assert found.exit_code == 0, found.output
     assert "Operations per second in the mix" in found.output
     written = json.loads((tmp_path / "out" / "benchmarks.json").read_text())
@@ -63,7 +63,7 @@ def test_an_interrupted_command_keeps_what_it_has_measured(
     monkeypatch.setattr(atommem_env.bench, "QUICK", LITTLE)
     monkeypatch.setattr(atommem_env.bench.memories, "bytes_per_entry", interrupted)
     parts = ["--part", "resets", "--part", "memory"]
-    found = CliRunner().invoke(app, ["bench", "--quick", "--out", str(tmp_path), "--store", "matrix", *parts])
+    found = CliRunner().invoke(application(), ["bench", "--quick", "--out", str(tmp_path), "--store", "matrix", *parts])
     assert found.exit_code == 130
     assert "A reset, by documents" in found.output
     written = json.loads((tmp_path / "benchmarks.json").read_text())
@@ -112,9 +112,9 @@ def test_plots_are_drawn_from_a_result(tmp_path: Path) -> None:
 def test_what_cannot_be_measured_is_refused() -> None:
     with pytest.raises(ValueError, match=r"parts \['speed'\]: expected some of mix"):
         run_suite(LITTLE, None, ["speed"])
-    found = CliRunner().invoke(app, ["bench", "--plot"])
+    found = CliRunner().invoke(application(), ["bench", "--plot"])
     assert found.exit_code == 2
-    found = CliRunner().invoke(app, ["bench", "--part", "rollouts"])
+    found = CliRunner().invoke(application(), ["bench", "--part", "rollouts"])
     assert found.exit_code == 2
     assert "--encoder MODEL" in found.output
 
