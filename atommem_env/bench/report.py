@@ -16,7 +16,7 @@ from atommem_env.runs.plots.style import require_matplotlib
 
 _INTRODUCTION: Final = """\
 What stores and environments cost, beside what pip can install instead. `atommem bench --out docs --plot` writes this
-page anew, table by table, in ten to twelve minutes; `benchmarks.json` beside it has the values of every round.
+page anew, table by table, in some ten minutes; `benchmarks.json` beside it has the values of every round.
 
 Contestants take turns in one process, on the same texts. Figures are medians over rounds; a ratio is taken round by
 round and given as its median (least-largest)."""

@@ -61,11 +61,11 @@ class Settings:
     entries: int = 10_000
     rounds: int = 5
     scripts: int = 24
-    limit: float = 6.0
+    limit: float = 4.0
 
 
 FULL: Final = Settings()
-"""Some fifteen minutes with every alternative."""
+"""Ten to twelve minutes with every alternative, on two cores."""
 
 QUICK: Final = Settings(
     rollouts=(1, 32),

@@ -67,9 +67,9 @@ class _Rows:
             self.places[last] = place
 
     def _grow(self, count: int, width: int) -> None:
-        """Make room for ``count`` rows, and for as many again as there were."""
+        """Make room for ``count`` rows and half as many, and for as many again as there were."""
         used = len(self.ids)
-        count = max(_FIRST_ROWS, 2 * len(self.matrix), count)
+        count = max(_FIRST_ROWS, 2 * len(self.matrix), count + count // 2)
         matrix, scales = np.empty((count, width), np.float32), np.empty(count)
         if used:
             matrix[:used] = self.matrix[:used]
