@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from atommem_env.llm.endpoint import Endpoint, EndpointError, find_address, find_key, require_openai
+from atommem_env.endpoint import Endpoint, EndpointError, find_address, find_key, require_openai
 from atommem_env.retrieval.cached import Kind, Vectors
 
 _MENDS: Final = {
@@ -24,7 +24,7 @@ class EndpointEncoder:
     """Encodes with ``POST {base_url}/embeddings``, as OpenAI, vLLM, TEI, Ollama and others serve it.
 
     A call sends its texts in batches, one after the other. A batch that fails in passing is sent again after a
-    pause; anything else is an error at once (:class:`atommem_env.llm.endpoint.Endpoint` says which).
+    pause; anything else is an error at once (:class:`atommem_env.endpoint.Endpoint` says which).
 
     An instruction is put before each text of its kind as it stands: for Qwen3-Embedding, for instance,
     ``query_instruction="Instruct: Given a question, find the passages that answer it\\nQuery:"``, and none

@@ -63,7 +63,9 @@ def test_an_interrupted_command_keeps_what_it_has_measured(
     monkeypatch.setattr(atommem_env.bench, "QUICK", LITTLE)
     monkeypatch.setattr(atommem_env.bench.memories, "bytes_per_entry", interrupted)
     parts = ["--part", "resets", "--part", "memory"]
-    found = CliRunner().invoke(application(), ["bench", "--quick", "--out", str(tmp_path), "--store", "matrix", *parts])
+    found = CliRunner().invoke(
+        application(), ["bench", "--quick", "--out", str(tmp_path), "--store", "matrix", *parts]
+    )
     assert found.exit_code == 130
     assert "A reset, by documents" in found.output
     written = json.loads((tmp_path / "benchmarks.json").read_text())

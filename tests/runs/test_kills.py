@@ -89,10 +89,6 @@ def disturbed_as_undisturbed(folder: Path, episodes: int, jobs: int, kills: int,
     check(folder / "killed", folder / "whole")
 
 
-def test_a_few_kills_leave_no_mark(tmp_path: Path) -> None:
-    disturbed_as_undisturbed(tmp_path, episodes=14, jobs=1, kills=3, seed=1)
-
-
 @pytest.mark.heavy
 @pytest.mark.parametrize("seed", [2, 3])
 def test_many_kills_under_load_leave_no_mark(tmp_path: Path, seed: int) -> None:
