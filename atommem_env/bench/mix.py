@@ -28,7 +28,8 @@ DESCRIPTION: Final = (
     f"average), a query {QUERY_WORDS[0]} to {QUERY_WORDS[1]} (10 on average), drawn from a vocabulary of "
     f"{VOCABULARY:,} with probability in proportion to 1 / (rank + {ZIPF_SHIFT}). No text comes twice, in a run or "
     f"between runs, so that no cache of texts helps. Embeddings are given: random unit vectors of {WIDTH} float32, "
-    "one per text. Each of these is one operation; making texts, embeddings and empty stores is not timed."
+    "one per text, which atommem_env takes through its encoder and the cache in front of it, at a cost that counts. "
+    "Each of these is one operation; making texts, embeddings and empty stores is not timed."
 )
 """The mix, in full."""
 

@@ -46,7 +46,7 @@ class BM25:
 
     FEW_ENTRIES: ClassVar[int] = 384
     """An index that has never had more entries than this holds no posting lists."""
-    BATCH: ClassVar[int] = 64
+    BATCH: ClassVar[int] = 24
     """One that has posting lists enters its latest entries there once they are more than this."""
     BATCH_WORDS: ClassVar[int] = 64 * FEW_ENTRIES
     """Both happen as well once the latest entries have more words than this."""
