@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,10 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["ATOMMEM_CACHE"] = str(base / "cache")
     os.environ.pop("ATOMMEM_DATA", None)
     os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interrupts() -> None:
+    """Let processes that tests start be interrupted: one started in the background would ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from atommem_env.llm import Chat, ChatError, ChatSettings, chat, endpoint
+from atommem_env import endpoint
+from atommem_env.llm import Chat, ChatError, ChatSettings, chat
 from atommem_env.llm.chat import split_reasoning
 from fake_server import Answer, FakeServer, failed, prompt_of, said, serving
 
