@@ -117,14 +117,15 @@ class DocumentStitcher:
 
 
 def overlap(left: str, right: str) -> int:
-    """Return the length of the longest suffix of ``left`` that is a prefix of ``right``.
+    """Return the length of the longest suffix of ``left`` that is a prefix of ``right``, and not all of it.
 
-    Matches of fewer than 16 characters are taken for chance, and count as none.
+    All of it never is: a chunk always holds new text. Matches of fewer than 16 characters are taken for
+    chance, and count as none.
     """
+    if len(right) <= _MIN_OVERLAP:
+        return 0
     probe = right[:_MIN_OVERLAP]
-    if len(probe) < _MIN_OVERLAP:
-        return len(right) if right and left.endswith(right) else 0
-    start = left.find(probe, max(0, len(left) - len(right)))
+    start = left.find(probe, max(0, len(left) - len(right) + 1))
     while start >= 0:
         if right.startswith(left[start:]):
             return len(left) - start
