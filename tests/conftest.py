@@ -1,12 +1,15 @@
-"""What tests share: the folder of real samples, and small datasets of our own."""
+"""What tests share: the folder of real samples, a chat endpoint, and a cache folder of their own."""
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from fake_server import FakeServer, serving
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -18,6 +21,13 @@ def samples() -> Path:
     if not folder.is_dir():
         pytest.skip("the benchmark samples are not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chat_server() -> Iterator[FakeServer]:
+    """A scripted chat endpoint; each test begins it anew with ``chat_server.begin(...)``."""
+    with serving() as made:
+        yield made
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -24,17 +24,13 @@ class ScriptedEngine:
     """
 
     name = "scripted"
+    answer: Callable[[str, Sequence[str]], str]
+    compress: Callable[[Sequence[str], str, str, int], str]
 
     def __init__(self, **abilities: Callable[..., Any] | Iterable[Any]) -> None:
         self.calls: dict[str, list[tuple[Any, ...]]] = {}
         for name, ability in {"answer": lambda *_: "so", "compress": lambda *_: "", **abilities}.items():
             setattr(self, name, self._noted(name, ability if callable(ability) else _in_turn(ability)))
-
-    def answer(self, question: str, passages: Sequence[str]) -> str:
-        raise NotImplementedError
-
-    def compress(self, questions: Sequence[str], memory: str, chunk: str, budget_tokens: int) -> str:
-        raise NotImplementedError
 
     def _noted(self, name: str, ability: Callable[..., Any]) -> Callable[..., Any]:
         calls = self.calls.setdefault(name, [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from atommem_env.judge import Agreement, judge
 from atommem_env.llm import ChatSettings
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.run import Run
-from fake_server import FakeServer, failed, prompt_of, serving
+from fake_server import FakeServer, failed, prompt_of
 from small_data import dataset
 
 pytest.importorskip("openai")
@@ -45,15 +44,9 @@ def lenient(prompt: str) -> str:
     return json.dumps({"reason": "it names it" if right else "it names something else", "correct": right})
 
 
-@pytest.fixture(scope="module")
-def _server() -> Iterator[FakeServer]:
-    with serving() as made:
-        yield made
-
-
 @pytest.fixture
-def server(_server: FakeServer) -> FakeServer:
-    return _server.begin(lenient)
+def server(chat_server: FakeServer) -> FakeServer:
+    return chat_server.begin(lenient)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pickle
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from email.utils import formatdate
 from typing import Any
 
@@ -31,15 +30,9 @@ def _own_state(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chat, "_quirks", {})
 
 
-@pytest.fixture(scope="module")
-def _server() -> Iterator[FakeServer]:
-    with serving() as made:
-        yield made
-
-
 @pytest.fixture
-def server(_server: FakeServer) -> FakeServer:
-    return _server.begin()
+def server(chat_server: FakeServer) -> FakeServer:
+    return chat_server.begin()
 
 
 def settings(server: FakeServer, **changes: Any) -> ChatSettings:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import atommem_env
 from atommem_env.baselines import make_policy
 from atommem_env.llm import ChatError, ChatSettings
 from atommem_env.policies import Trace
-from fake_server import FakeServer, failed, said, serving
+from fake_server import FakeServer, failed, said
 from small_data import dataset
 
 pytest.importorskip("openai")
@@ -39,15 +38,9 @@ def model(prompt: str) -> str:
     return f"<answer>{answer}</answer>" if "<answer>" in prompt and "<read_memory>" in prompt else answer
 
 
-@pytest.fixture(scope="module")
-def _server() -> Iterator[FakeServer]:
-    with serving() as made:
-        yield made
-
-
 @pytest.fixture
-def server(_server: FakeServer) -> FakeServer:
-    return _server.begin(model)
+def server(chat_server: FakeServer) -> FakeServer:
+    return chat_server.begin(model)
 
 
 def settings(server: FakeServer, **changes: Any) -> ChatSettings:

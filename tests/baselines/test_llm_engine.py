@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +22,16 @@ from atommem_env.baselines.llm_engine import CompletionsEngine, LLMEngine, cut
 from atommem_env.llm import ChatSettings
 from atommem_env.llm.prompts import Prompts
 from atommem_env.text import PieceTokenizer
-from fake_server import FakeServer, prompt_of, said, serving
+from fake_server import FakeServer, prompt_of, said
 
 pytest.importorskip("openai")
 
 NONSENSE = "I would rather not."
 
 
-@pytest.fixture(scope="module")
-def _server() -> Iterator[FakeServer]:
-    with serving() as made:
-        yield made
-
-
 @pytest.fixture
-def server(_server: FakeServer) -> FakeServer:
-    return _server.begin()
+def server(chat_server: FakeServer) -> FakeServer:
+    return chat_server.begin()
 
 
 @pytest.fixture
