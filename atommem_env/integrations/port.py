@@ -186,7 +186,7 @@ class TextEpisode:
         options = None if task_index is None else {"task_index": task_index}
         prompt, info = self.env.reset(seed=seed, options=options)
         self._trajectory = Trajectory([], Trace.begin(prompt, info))
-        self._messages = self.env.render_prompt()
+        self._messages = self.env.messages
         return self.messages
 
     def step(self, text: str) -> list[Message]:
@@ -206,7 +206,7 @@ class TextEpisode:
             trajectory.trace.metrics = info["metrics"]
             self._messages = []
         elif self.prompt_mode == "reset":
-            self._messages = self.env.render_prompt()
+            self._messages = self.env.messages
         else:
             self._messages += [{"role": "assistant", "content": text}, {"role": "user", "content": shown}]
         return self.messages

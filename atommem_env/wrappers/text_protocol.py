@@ -66,6 +66,7 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         self.action_space = TextSpace()
         self._rules = {**rules_of(env), "history": prompt_mode == "append"}
         self._observation: Mapping[str, Any] | None = None
+        self._messages: list[dict[str, str]] = []
         self._malformed: list[Malformed] = []
         self._num_malformed = 0
 
@@ -76,7 +77,13 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         self._observation, info = self.env.reset(seed=seed, options=options)
         self._malformed = []
         self._num_malformed = 0
-        return self._text(self.render_prompt()), self._extended(info)
+        self._messages = self.render_prompt()
+        return self._text(self._messages), self._extended(info)
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The last complete prompt that was shown: in the mode ``"append"`` the episode's first."""
+        return [dict(message) for message in self._messages]
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Run the operations of the text ``action``.
@@ -117,8 +124,27 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         self._observation = observation
         self._malformed = parsed.malformed
         self._num_malformed += len(parsed.malformed)
-        text = self._text(self.render_prompt()) if self.prompt_mode == "reset" else self.render_delta()
+        if self.prompt_mode == "append":
+            text = self.render_delta()
+        else:
+            self._messages = self.render_prompt()
+            text = self._text(self._messages)
         return text, float(reward), terminated, truncated, self._extended(info)
+
+    def get_state(self) -> Any:
+        """Return a copy of the episode in progress: the environment's ``get_state()``, and what was last shown."""
+        return (
+            self.env.get_wrapper_attr("get_state")(),
+            self._observation,
+            self._messages,
+            self._malformed,
+            self._num_malformed,
+        )
+
+    def set_state(self, state: Any) -> None:
+        """Go back to ``state``, which may be used again."""
+        inner, self._observation, self._messages, self._malformed, self._num_malformed = state
+        self.env.get_wrapper_attr("set_state")(inner)
 
     def render_prompt(self, observation: Mapping[str, Any] | None = None) -> list[dict[str, str]]:
         """Return the messages of a complete prompt for ``observation`` (``None``: the last one).
