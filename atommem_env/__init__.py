@@ -3,6 +3,9 @@
 Importing this package registers the environments (``AtomMem-HotpotQA-v0`` and its siblings).
 """
 
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
 from atommem_env import scoring
 from atommem_env._version import __version__
 from atommem_env.data.dataset import QADataset
@@ -37,5 +40,16 @@ __all__ = [
     "rollout",
     "scoring",
 ]
+
+if find_spec("verifiers") and not TYPE_CHECKING:  # it looks for its plugins in a package's __all__
+    from atommem_env.integrations import verifiers as _verifiers
+
+    __all__ += _verifiers.PLUGINS
+
+    def __getattr__(name: str) -> Any:
+        if name in _verifiers.PLUGINS:
+            return getattr(_verifiers, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 register_envs()
