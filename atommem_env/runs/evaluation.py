@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from atommem_env._version import __version__
 from atommem_env.runs.engines import EngineLike, describe_engine, is_remote, settled
@@ -28,6 +28,10 @@ from atommem_env.runs.recipes import (
 )
 from atommem_env.runs.run import Run
 from atommem_env.text import digest
+
+RAY: Final = "ray"
+PLACES: Final = ("local", RAY)
+"""Where the episodes of a run may be carried out."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ def execute(
     progress: bool = True,
     say: Callable[[str], None] | None = None,
     traces: bool = True,
+    on: str = "local",
 ) -> Run:
     """Carry out the episodes of ``plan`` that are not in the folder ``out`` yet, and return the run.
 
@@ -123,12 +128,20 @@ def execute(
         progress: whether to show a progress bar (on a terminal only).
         say: told in a sentence what there is to do, once the folder is held.
         traces: whether to keep the episodes' traces in the folder.
+        on: where, see :func:`evaluate`.
 
     Raises:
+        ImportError: when what ``on`` needs is missing.
         RunError: when the folder holds another run, or another process uses it.
         EpisodeError: when a policy or an environment raises; the episodes that ended are in the folder.
     """
-    jobs = _jobs(plan, jobs)
+    if on not in PLACES:
+        raise RunError(f"on={on!r}: expected {' or '.join(map(repr, PLACES))}")
+    if on == RAY:
+        from atommem_env.integrations.ray import load_ray
+
+        load_ray()  # before anything is written
+    jobs = _jobs(plan, jobs, on)
     with contextlib.ExitStack() as stack:
         book: RunFolder | Notebook
         book = (
@@ -141,8 +154,9 @@ def execute(
         if say is not None:
             say(_start(plan.total, done, out))
         advance = stack.enter_context(progress_bar(plan.total, done, progress))
-        work = Work(plan.envs, plan.policies, book.keeps_traces)
-        for outcome in stack.enter_context(contextlib.closing(_outcomes(plan, work, keys, jobs))):
+        data_hashes = {env["name"]: env["data_hash"] for env in plan.settings["envs"]}
+        work = Work(plan.envs, plan.policies, book.keeps_traces, data_hashes)
+        for outcome in stack.enter_context(contextlib.closing(_outcomes(plan, work, keys, jobs, on))):
             book.append(*outcome)
             advance()
         book.finish()
@@ -171,6 +185,7 @@ def evaluate(
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
     traces: bool = True,
+    on: str = "local",
     policy_arguments: Mapping[str, Mapping[str, Any]] | None = None,
     **env_arguments: Any,
 ) -> Run:
@@ -191,7 +206,9 @@ def evaluate(
         episodes: the number of tasks.
         jobs: how many episodes to run at once: in processes, one for each core with 0, and then a script's call
             must stand under ``if __name__ == "__main__":``; with a chat endpoint in threads. ``None``: one, and
-            with a chat endpoint as many as its ``concurrency``. The result does not depend on it.
+            with a chat endpoint as many as its ``concurrency``. On Ray: the number of its actors, each of which
+            runs one episode at a time; ``None`` or 0: one for each of the cluster's CPUs. The result does not
+            depend on it.
         seed: the seed of named policies, and of ``engine="llm"``.
         engine: the engine of named policies: ``"rules"``, ``"llm"`` (the model of ``$ATOMMEM_MODEL``), or
             ``ChatSettings(model=..., base_url=...)``.
@@ -199,6 +216,8 @@ def evaluate(
             ``None``: the episodes are kept in memory only.
         progress: whether to show a progress bar (on a terminal only).
         traces: whether to keep the episodes' traces in ``out``.
+        on: where the episodes run: ``"local"``, this machine, or ``"ray"``, the Ray cluster that this process is
+            connected to, else that of ``$RAY_ADDRESS``, else one that is started here for the run.
         policy_arguments: for policies by name, what they are made with: ``{"rag": {...}}``.
         **env_arguments: the arguments of the environments: ``source``, ``split``, ``num_docs`` and so on.
 
@@ -209,6 +228,7 @@ def evaluate(
         ValueError: when an argument is out of range or names something that does not exist, or when ``out``
             holds another run or is in use by another process.
         EpisodeError: when a policy or an environment raises; the episodes that ended are in ``out``.
+        ImportError: when what ``on`` needs is missing.
     """
     plan = make_plan(
         env,
@@ -219,19 +239,28 @@ def evaluate(
         policy_arguments=policy_arguments,
         env_arguments=env_arguments,
     )
-    return execute(plan, jobs, out, progress, traces=traces)
+    return execute(plan, jobs, out, progress, traces=traces, on=on)
 
 
-def _jobs(plan: Plan, jobs: int | None) -> int:
+def _jobs(plan: Plan, jobs: int | None, on: str) -> int:
+    if on == RAY:
+        return _whole("jobs", 0 if jobs is None else jobs, 0)
     if jobs is not None:
         return _whole("jobs", jobs, 0) or os.cpu_count() or 1
     return max([int(getattr(policy.engine, "concurrency", 1)) for policy in plan.policies])
 
 
-def _outcomes(plan: Plan, work: Work, keys: Sequence[Key], jobs: int) -> Generator[Outcome, None, None]:
+def _outcomes(
+    plan: Plan, work: Work, keys: Sequence[Key], jobs: int, on: str
+) -> Generator[Outcome, None, None]:
     """Yield the outcomes of ``keys``: all policies on a task, then the next task."""
     order = {recipe.name: number for number, recipe in enumerate(plan.envs)}
     todo = sorted(keys, key=lambda key: (order[key[0]], key[2]))
+    if on == RAY:
+        from atommem_env.integrations.ray import run_on_ray
+
+        yield from run_on_ray(work, todo, jobs)
+        return
     if jobs > 1 and len(todo) > 1:
         yield from (run_in_threads if plan.waits else run_in_processes)(work, todo, jobs)
         return

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 
 from atommem_env.policies import Policy, Trace, rollout
-from atommem_env.runs.errors import EpisodeError
+from atommem_env.runs.errors import EpisodeError, RunError
 from atommem_env.runs.keys import Key
-from atommem_env.runs.recipes import EnvRecipe, PolicyRecipe
+from atommem_env.runs.recipes import EnvRecipe, PolicyRecipe, data_hash
 from atommem_env.runs.traces import store_trace
 
 
@@ -39,11 +39,13 @@ class Work:
         envs: the environments.
         policies: the policies.
         traces: whether traces are wanted.
+        data_hashes: the hash of the data by the environment's name, where it is known; other data is refused.
     """
 
     envs: tuple[EnvRecipe, ...]
     policies: tuple[PolicyRecipe, ...]
     traces: bool = True
+    data_hashes: Mapping[str, str | None] = field(default_factory=dict)
 
 
 class Runner:
@@ -56,6 +58,7 @@ class Runner:
 
     def __init__(self, work: Work, check: Callable[[], None] | None = None) -> None:
         self._traces = work.traces
+        self._data_hashes = work.data_hashes
         self._envs = {recipe.name: recipe for recipe in work.envs}
         self._policies = {recipe.name: recipe for recipe in work.policies}
         self._check = check
@@ -115,8 +118,18 @@ class Runner:
         if self._env is None or self._made != name:
             self.close()
             env = self._envs[name].make()
+            self._check_data(name, env)
             self._made, self._env = name, env if self._check is None else _Checked(env, self._check)
         return self._env
+
+    def _check_data(self, name: str, env: gym.Env[Any, Any]) -> None:
+        expected = self._data_hashes.get(name)
+        found = data_hash(env)
+        if expected is not None and found != expected:
+            raise RunError(
+                f"{name}: the data here has the hash {found}, the run's data {expected}: its source must name the "
+                "same data for every worker"
+            )
 
 
 class _Checked(gym.Wrapper[Any, Any, Any, Any]):

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from atommem_env.runs.errors import RunError
@@ -36,7 +36,7 @@ def run_in_processes(work: Work, keys: Sequence[Key], jobs: int) -> Iterator[Out
     from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
     from concurrent.futures.process import BrokenProcessPool
 
-    payload = _pickled(work)
+    payload = pickled(work)
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     workers = min(jobs, len(keys))
@@ -67,13 +67,18 @@ def run_in_processes(work: Work, keys: Sequence[Key], jobs: int) -> Iterator[Out
         receiver.close()
 
 
-def _pickled(work: Work) -> bytes:
+def pickled(work: Work, dumps: Callable[[Work], bytes] = pickle.dumps) -> bytes:
+    """Return ``work`` as workers are sent it.
+
+    Raises:
+        RunError: when something of it cannot be pickled.
+    """
     try:
-        return pickle.dumps(work)
+        return dumps(work)
     except Exception as error:  # an object's own methods may raise anything
         raise RunError(
-            "jobs > 1 gives each worker its own copies of environments and policies, and one cannot be pickled "
-            f"({error}): pass names, 'module:Class' or classes of a module, or use jobs=1"
+            "each worker has its own copies of environments and policies, and one cannot be pickled "
+            f"({error}): pass names, 'module:Class' or classes of a module, or use jobs=1 and on='local'"
         ) from error
 
 
@@ -133,7 +138,7 @@ class _Threads:
     """
 
     def __init__(self, work: Work, keys: Sequence[Key], jobs: int) -> None:
-        payload = _pickled(work)
+        payload = pickled(work)
         self.outcomes: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
         self._waiting = iter(keys)
         self._lock = threading.Lock()

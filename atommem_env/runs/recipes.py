@@ -99,7 +99,7 @@ class EnvRecipe:
             **({} if self.policies is None else {"policies": list(self.policies)}),
             **({} if self.episodes is None else {"episodes": self.episodes}),
             "source": getattr(dataset, "source", None),
-            "data_hash": getattr(dataset, "hash", None),
+            "data_hash": data_hash(env),
             "num_tasks": getattr(env.unwrapped, "num_tasks", None),
         }
 
@@ -150,6 +150,11 @@ class PolicyRecipe:
             "policy": plain(self.policy),
             "arguments": {name: plain(value) for name, value in self.arguments.items()},
         }
+
+
+def data_hash(env: gym.Env[Any, Any]) -> str | None:
+    """Return the hash of an environment's data; ``None`` for an environment that tells none."""
+    return getattr(getattr(env.unwrapped, "dataset", None), "hash", None)
 
 
 def env_recipes(

@@ -26,7 +26,7 @@ from atommem_env.runs.commands import (
 from atommem_env.runs.console import output, print_lines, say
 from atommem_env.runs.engines import LLM, EngineLike, replies_folder
 from atommem_env.runs.errors import EpisodeError, RunError
-from atommem_env.runs.evaluation import Plan, execute, make_plan
+from atommem_env.runs.evaluation import PLACES, RAY, Plan, execute, make_plan
 from atommem_env.runs.folder import read_episodes
 from atommem_env.runs.paper import RECIPES, make_recipe
 from atommem_env.runs.recipes import EnvRecipe
@@ -70,7 +70,11 @@ def run_command(
     arg: Arguments = None,
     policy_arg: PolicyArguments = None,
     engine: Annotated[
-        str, typer.Option(help="What does the policies' language work: rules or llm.", metavar="NAME")
+        str,
+        typer.Option(
+            help="What does the policies' language work: rules or llm; ray is short for rules with --on ray.",
+            metavar="NAME",
+        ),
     ] = "rules",
     model: Annotated[
         str | None,
@@ -145,9 +149,17 @@ def run_command(
             help="Episodes at once, in processes (0: one per core), with engine llm in threads. The result is "
             "the same.",
             metavar="J",
-            show_default="1; with engine llm --concurrency",
+            show_default="1; with engine llm --concurrency; on ray one per CPU",
         ),
     ] = None,
+    on: Annotated[
+        str,
+        typer.Option(
+            help="Where the episodes run: local, or ray: the actors of the cluster of $RAY_ADDRESS, else of a Ray "
+            "that is started here for the run. The result is the same.",
+            metavar="PLACE",
+        ),
+    ] = PLACES[0],
     traces: Annotated[
         bool, typer.Option("--traces/--no-traces", help="Keep what the policies did, for view and replay.")
     ] = True,
@@ -178,6 +190,8 @@ def run_command(
 
       atommem run --recipe paper-table1 --source data --jobs 0 --out runs/table1
     """
+    if engine == RAY:
+        engine, on = "rules", RAY
     options = {
         "model": model,
         "base_url": base_url,
@@ -216,7 +230,7 @@ def run_command(
     for note in plan.notes:
         say(f"Note: {note}", quiet)
     folder = out if out is not None else Path("runs") / plan.name
-    run = _execute(plan, jobs, folder, quiet, traces)
+    run = _execute(plan, jobs, folder, quiet, traces, on)
     console = output()
     print_lines(terminal_lines([run], width=console.width), console)
     say(f"\nThe run is in {folder}", quiet)
@@ -234,9 +248,9 @@ def _engine(name: str, seed: int, options: dict[str, Any]) -> EngineLike:
     return ChatSettings.from_environment(**{"seed": seed, "cache": replies_folder(), **options})
 
 
-def _execute(plan: Plan, jobs: int | None, folder: Path, quiet: bool, traces: bool) -> Run:
+def _execute(plan: Plan, jobs: int | None, folder: Path, quiet: bool, traces: bool, on: str) -> Run:
     try:
-        return execute(plan, jobs, folder, not quiet, functools.partial(say, quiet=quiet), traces)
+        return execute(plan, jobs, folder, not quiet, functools.partial(say, quiet=quiet), traces, on)
     except KeyboardInterrupt:
         say(
             f"\nStopped: {_count(folder)} of {plan.total} episodes are in {folder}. The same command goes on."
