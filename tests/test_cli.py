@@ -192,10 +192,12 @@ def test_a_killed_run_goes_on(data: Path) -> None:
     words = ["run", *SMALL, "--policy", "slow_policies:Slow", "--episodes", "6"]
     process = start(*words, "--jobs", "2", "--out", "r")
     wait_for_episodes("r", 1)
+    os.killpg(process.pid, signal.SIGSTOP)  # however busy the machine is, it does not end meanwhile
     locked = atommem(*words, "--out", "r")
     assert locked.exit_code == 2
     assert f"in use by process {process.pid}" in locked.stderr
     process.kill()
+    os.killpg(process.pid, signal.SIGCONT)
     process.communicate(timeout=60)  # the pipes close once the workers have gone, too
     assert (data / "r" / ".lock").exists()
     result = atommem(*words, "--out", "r")

@@ -4,9 +4,12 @@
 - ``messages``: a row per episode, with the conversation: a complete prompt, then what is new at each step.
 - ``turns``: a row per step, with its ``prompt``, which needs no history (the paper's context reset), and its
   ``completion``.
+- ``tools``: a row per episode, with the conversation of an agent that calls tools, and the ``tools`` themselves.
 
 The rows of one episode share its ``trajectory_id`` and ``return``. A completion is the action written in a text
-protocol, which reads the same operations out of it again.
+protocol, which reads the same operations out of it again. With ``tools`` the calls and what they return are those of
+:class:`atommem_env.integrations.trl_tools.MemoryTools`, so that a model trained on them can drive it; an action with
+more than one Read or Answer cannot be said there.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from atommem_env.policies import Trace
 from atommem_env.protocols import Protocol, get_protocol
+from atommem_env.protocols.tool_calls import ToolProtocol, calls_of
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.files import replacing, write_whole
 from atommem_env.runs.run import Run
@@ -33,11 +37,12 @@ if TYPE_CHECKING:
 SCORES: Final = ("em", "f1", "cover_em", "reward")
 """What episodes are chosen by: a mean over the questions, or the sum of the rewards."""
 
-ROWS: Final = ("episodes", "messages", "turns")
+ROWS: Final = ("episodes", "messages", "turns", "tools")
 """What a row can be."""
 
 _BATCH: Final = 64
 _CLOSE: Final = 1e-9
+_FAREWELL: Final = "Done."  # a message without a call, which is how an agent with tools stops
 
 Row = dict[str, Any]
 Message = dict[str, str]
@@ -68,6 +73,7 @@ def export(
     score: str = "em",
     min_score: float = 0.0,
     protocol: str | Protocol = "atommem",
+    template: str | None = None,
 ) -> Exported:
     """Write episodes of ``run`` to ``path``: as Parquet where its name ends so, else as JSON Lines.
 
@@ -81,8 +87,9 @@ def export(
         policies: the policies' names; none: all.
         score: one of :data:`SCORES`.
         min_score: the least score of an episode, in [0, 1].
-        protocol: how completions are written, see :func:`atommem_env.protocols.get_protocol`; a run whose
-            policies wrote text keeps that.
+        protocol: how the completions of messages and turns are written, see
+            :func:`atommem_env.protocols.get_protocol`; a run whose policies wrote text keeps that.
+        template: the complete prompt of messages and turns in other words, as a file's path or as text.
 
     Raises:
         RunError: when no episode has the score, there are no traces, or an argument is none of these.
@@ -92,7 +99,7 @@ def export(
         raise RunError(f"rows {rows!r}: expected one of {', '.join(ROWS)}")
     if score not in SCORES:
         raise RunError(f"score {score!r}: expected one of {', '.join(SCORES)}")
-    made = get_protocol(protocol)
+    made = get_protocol(protocol, template)
     done = Exported()
     chosen = [
         episode
@@ -183,6 +190,36 @@ def _turn_rows(replayed: Replayed, trace: Trace, protocol: Protocol) -> Iterator
         }
 
 
+def _tool_rows(replayed: Replayed, trace: Trace, protocol: Protocol) -> Iterator[Row]:
+    from atommem_env.integrations.trl_tools import MemoryTools
+
+    steps = [_calls(action) for action in trace.actions]
+    tools = MemoryTools(replayed.env)
+    messages: list[Row] = [{"role": "user", "content": tools.reset(trace.task_index)}]
+    for calls in steps:
+        written = [{"name": name, "arguments": _json(arguments)} for name, arguments in calls]
+        told = [{"type": "function", "function": call} for call in written]
+        messages.append({"role": "assistant", "content": "", "tool_calls": told})
+        messages += [
+            {"role": "tool", "name": name, "content": getattr(tools, name)(**arguments)}
+            for name, arguments in calls
+        ]
+    messages.append({"role": "assistant", "content": _FAREWELL})
+    definitions = ToolProtocol().tools(**rules_of(replayed.env))
+    yield {**_head(replayed, trace), "messages": messages, "tools": _json(definitions)}
+
+
+def _calls(action: list[dict[str, Any]] | str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the calls of tools that make up an action.
+
+    Raises:
+        ValueError: when they cannot say it.
+    """
+    if isinstance(action, str):
+        raise ValueError("what a text agent wrote is no call of tools")
+    return calls_of(action)
+
+
 def _turns(trace: Trace, protocol: Protocol) -> Iterator[tuple[Any, str]]:
     """Yield each observation with the text of the action.
 
@@ -200,6 +237,7 @@ _RENDERED: Final[dict[str, Callable[[Replayed, Trace, Protocol], Iterator[Row]]]
     "episodes": _episode_rows,
     "messages": _message_rows,
     "turns": _turn_rows,
+    "tools": _tool_rows,
 }
 
 
@@ -236,10 +274,15 @@ def _schema(kind: str) -> pa.Schema:
     text, number, whole = pa.string(), pa.float64(), pa.int64()
     chat = pa.list_(pa.struct([("role", text), ("content", text)]))
     steps = pa.list_(pa.struct([("observation", text), ("action", text), ("reward", number)]))
+    call = pa.struct([("type", text), ("function", pa.struct([("name", text), ("arguments", text)]))])
+    calls = pa.list_(
+        pa.struct([("role", text), ("content", text), ("tool_calls", pa.list_(call)), ("name", text)])
+    )
     own = {
         "episodes": [("metrics", text), ("steps", steps)],
         "messages": [("messages", chat)],
         "turns": [("step", whole), ("reward", number), ("prompt", chat), ("completion", chat)],
+        "tools": [("messages", calls), ("tools", text)],
     }
     head = [("trajectory_id", text), ("env", text), ("policy", text), ("engine", text), ("task_id", text)]
     head += [("task_index", whole), ("source", text)]

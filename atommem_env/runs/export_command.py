@@ -13,7 +13,13 @@ from atommem_env.runs.errors import RunError
 from atommem_env.runs.export import SCORES, export
 from atommem_env.runs.run import Run
 
-FORMATS: Final = {"jsonl": "episodes", "parquet": "episodes", "messages": "messages", "turns": "turns"}
+FORMATS: Final = {
+    "jsonl": "episodes",
+    "parquet": "episodes",
+    "messages": "messages",
+    "turns": "turns",
+    "tools": "tools",
+}
 """The formats, with what a row of each is."""
 
 _MOST: Final = 3
@@ -25,8 +31,8 @@ def export_command(
     out: Annotated[
         Path,
         typer.Option(
-            help="The file. Messages and turns go into a Parquet file where its name ends in .parquet, else into "
-            "JSON Lines.",
+            help="The file. Messages, turns and tools go into a Parquet file where its name ends in .parquet, else "
+            "into JSON Lines.",
             metavar="FILE",
             show_default=False,
         ),
@@ -35,7 +41,8 @@ def export_command(
         str,
         typer.Option(
             help="jsonl or parquet: a row per episode with observations, actions and rewards; messages: a row per "
-            "episode with its conversation; turns: a row per step with a complete prompt and its completion.",
+            "episode with its conversation; turns: a row per step with a complete prompt and its completion; tools: "
+            "a row per episode with the conversation of an agent that calls tools.",
             metavar="FORMAT",
         ),
     ] = "turns",
@@ -48,10 +55,19 @@ def export_command(
     protocol: Annotated[
         str,
         typer.Option(
-            help="How a completion is written: atommem, released, json, or your own as module:name.",
+            help="How the completions of messages and turns are written: atommem, released, json, or your own as "
+            "module:name.",
             metavar="NAME",
         ),
     ] = "atommem",
+    template: Annotated[
+        str | None,
+        typer.Option(
+            help="The complete prompt of messages and turns in other words: a text file with placeholders such as "
+            "$turn. Train with the words that the agent will be shown.",
+            metavar="FILE",
+        ),
+    ] = None,
     env: OnlyEnvs = None,
     policy: OnlyPolicies = None,
     quiet: Quiet = False,
@@ -60,8 +76,8 @@ def export_command(
     """Write episodes of a run to a file: as records, or as samples for supervised fine-tuning.
 
     The rows of one episode share their trajectory_id and return. With [bold]turns[/bold] each prompt is complete, as
-    the paper's agent sees it; with [bold]messages[/bold] a step's user turn says only what is new. A trainer takes
-    both as they are.
+    the paper's agent sees it; with [bold]messages[/bold] a step's user turn says only what is new; with
+    [bold]tools[/bold] the operations are calls, with their arguments as JSON texts. A trainer takes them as they are.
 
     [dim]Examples:[/dim]
 
@@ -84,6 +100,7 @@ def export_command(
         score=score,
         min_score=min_score,
         protocol=protocol,
+        template=template,
     )
     for reason in done.left_out[:_MOST]:
         say(f"Left out: {reason}", quiet)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from atommem_env import Answer, Create, Read, TextProtocol, Update
+from atommem_env.integrations.trl_tools import MemoryTools
 from atommem_env.operations import parse
 from atommem_env.protocols import get_protocol
 from atommem_env.runs import Run, RunError, evaluate
@@ -128,6 +129,54 @@ def test_a_conversation_alternates_and_says_the_instructions_once(run: Run, tmp_
         assert sizes[0] > sizes[-1]
 
 
+@pytest.mark.parametrize("policy", ["notes", "oracle"])
+def test_calls_of_tools_do_what_was_done(run: Run, tmp_path: Path, policy: str) -> None:
+    done = export(run, tmp_path / "x.jsonl", "tools", envs=[WORLD], policies=[policy])
+    assert (done.episodes, done.rows, done.left_out) == (3, 3, [])
+    for row in lines(tmp_path / "x.jsonl"):
+        tools = MemoryTools(WORLD, **TINY)
+        first, *others, last = row["messages"]
+        assert first == {"role": "user", "content": tools.reset(row["task_index"])}
+        assert last == {"role": "assistant", "content": "Done."}
+        returned = []
+        for message in others:
+            if message["role"] == "assistant":
+                assert not returned
+                calls = [call["function"] for call in message["tool_calls"]]
+                assert [call["name"] in ("read", "answer", "next") for call in calls] == [False] * (
+                    len(calls) - 1
+                ) + [True]
+                returned = [
+                    (c["name"], getattr(tools, c["name"])(**json.loads(c["arguments"]))) for c in calls
+                ]
+            else:
+                assert (message["name"], message["content"]) == returned.pop(0)
+        assert tools.trajectory.over
+        assert tools.get_reward() == row["return"]
+        assert tools.trajectory.metrics["em"] == row["em"]
+        names = [tool["function"]["name"] for tool in json.loads(row["tools"])]
+        assert sorted(names) == ["answer", "create", "delete", "next", "read", "update"]
+
+
+class Hasty(Notes):
+    """Searches twice in one action."""
+
+    name = "hasty"
+
+    def act(self, observation: dict[str, Any], info: dict[str, Any]) -> list[Any]:
+        return [Read("a"), Read("b"), *super().act(observation, info)]
+
+
+def test_what_calls_of_tools_cannot_say_is_left_out(tmp_path: Path) -> None:
+    run = evaluate(WORLD, [Hasty(), Spoilt()], 1, out=tmp_path / "r", **TINY)
+    done = export(run, tmp_path / "x.jsonl", "tools")
+    assert done.rows == 0
+    assert "hasty/0: an action has read and read, each of which" in done.left_out[0]
+    assert "spoilt/0: {'op': 'create'} is no well-formed operation" in done.left_out[1]
+    text = evaluate(TextProtocol(gym.make(WORLD, **TINY)), Tagged(), 1, out=tmp_path / "t")
+    assert "is no call of tools" in export(text, tmp_path / "x.jsonl", "tools").left_out[0]
+
+
 @pytest.mark.parametrize("rows", ROWS)
 def test_parquet_holds_what_json_lines_hold(run: Run, tmp_path: Path, rows: str) -> None:
     for name in ("x.jsonl", "x.parquet"):
@@ -139,6 +188,9 @@ def test_parquet_holds_what_json_lines_hold(run: Run, tmp_path: Path, rows: str)
             row["metrics"] = json.loads(row["metrics"])
             for step in row["steps"]:
                 step.update({name: json.loads(step[name]) for name in ("observation", "action")})
+    if rows == "tools":
+        for row in table:
+            row["messages"] = [{k: v for k, v in m.items() if v is not None} for m in row["messages"]]
     assert table == plain
 
 
@@ -181,7 +233,7 @@ def test_no_file_is_left_when_an_episode_cannot_be_made_again(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"rows": "tokens"}, "rows 'tokens': expected one of episodes, messages, turns"),
+        ({"rows": "tokens"}, "rows 'tokens': expected one of episodes, messages, turns, tools"),
         ({"score": "bleu"}, "score 'bleu': expected one of em"),
         ({"envs": ["X"]}, "environment 'X' is not in this run"),
         ({"policies": ["X"]}, "policy 'X' is not in this run"),
