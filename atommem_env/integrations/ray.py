@@ -77,7 +77,7 @@ def _connected(ray: ModuleType, jobs: int) -> Iterator[None]:
         return
     try:
         if os.environ.get("RAY_ADDRESS"):
-            ray.init(logging_level="ERROR")
+            ray.init(log_to_driver=False, logging_level="ERROR")
         else:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             ray.init(

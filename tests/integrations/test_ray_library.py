@@ -238,7 +238,7 @@ def test_classes_of_a_script_are_sent_along(cluster: Any, tmp_path: Path) -> Non
     )
     variables = {**os.environ, "RAY_ADDRESS": cluster.address}
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=variables)
-    assert done.stdout == "3\n", done.stderr
+    assert done.stdout.splitlines()[-1:] == ["3"], done.stderr  # Ray may say something of its own before
     assert all(node["Alive"] for node in ray.nodes()[:2])
 
 
