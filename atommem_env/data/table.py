@@ -1,8 +1,9 @@
 """The converted form of a dataset on disk: memory-mapped Arrow tables, read without copying.
 
 A folder holds ``paragraphs.arrow`` (title, text, and the default tokenizer's token offsets of both),
-``questions.arrow`` (MessagePack records), ``title_hash.npy``, ``text_hash.npy`` and ``meta.json``. Tables are
-Arrow IPC files of record batches with a fixed number of rows, so that a row's batch is known from its number.
+``questions.arrow`` (MessagePack records), ``title_hash.i8``, ``text_hash.i8`` (int64 numbers, nothing else) and
+``meta.json``. Tables are Arrow IPC files of record batches with a fixed number of rows, so that a row's batch is
+known from its number.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ Starts = npt.NDArray[np.int32]
 
 PARAGRAPHS: Final = "paragraphs.arrow"
 QUESTIONS: Final = "questions.arrow"
-TITLE_HASH: Final = "title_hash.npy"
-TEXT_HASH: Final = "text_hash.npy"
+TITLE_HASH: Final = "title_hash.i8"
+TEXT_HASH: Final = "text_hash.i8"
 META: Final = "meta.json"
 
 
@@ -166,7 +167,7 @@ class TableWriter:
         self._paragraphs.close()
         self._questions.close()
         for name, keys in ((TITLE_HASH, self._title_keys), (TEXT_HASH, self._text_keys)):
-            np.save(self._folder / name, np.frombuffer(keys, dtype=np.int64))
+            (self._folder / name).write_bytes(keys.tobytes())
         return {
             name: (self._folder / name).stat().st_size
             for name in (PARAGRAPHS, QUESTIONS, TITLE_HASH, TEXT_HASH)
@@ -212,6 +213,18 @@ def _batches(path: Path) -> Iterable[Any]:
     return [reader.get_batch(number) for number in range(reader.num_record_batches)]
 
 
+def _hashes(path: Path) -> npt.NDArray[np.int64]:
+    """Map a file of int64 numbers.
+
+    Not an ``.npy`` file: ``numpy.load`` reads its header with Python's own parser, which on CPython 3.11 raises
+    SystemError now and then while another thread parses, too, and a run over a served model opens its
+    environments in threads.
+    """
+    if not path.stat().st_size:
+        return np.empty(0, np.int64)
+    return np.asarray(np.memmap(path, np.int64, mode="r"))
+
+
 class ParagraphTable:
     """The paragraphs of a converted dataset: views on the mapped file, sliced at each access."""
 
@@ -221,8 +234,8 @@ class ParagraphTable:
             (*_binary_views(batch.column(0)), *_binary_views(batch.column(1))) for batch in batches
         ]
         self._starts = [(*_list_views(batch.column(2)), *_list_views(batch.column(3))) for batch in batches]
-        self.title_hash: npt.NDArray[np.int64] = np.asarray(np.load(folder / TITLE_HASH, mmap_mode="r"))
-        self.text_hash: npt.NDArray[np.int64] = np.asarray(np.load(folder / TEXT_HASH, mmap_mode="r"))
+        self.title_hash: npt.NDArray[np.int64] = _hashes(folder / TITLE_HASH)
+        self.text_hash: npt.NDArray[np.int64] = _hashes(folder / TEXT_HASH)
         self.num_rows = len(self.title_hash)
 
     def document(self, row: int) -> Document:

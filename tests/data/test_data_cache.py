@@ -73,7 +73,7 @@ def test_a_damaged_folder_is_made_again(folder: Path, damage: str) -> None:
     if damage == "truncate":
         os.truncate(converted / "paragraphs.arrow", 10)
     elif damage == "remove":
-        (converted / "text_hash.npy").unlink()
+        (converted / "text_hash.i8").unlink()
     else:
         (converted / "meta.json").write_text("{")
     assert QADataset.from_records([RECORD]).document(0) == ("A", "b")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import multiprocessing
 import pickle
@@ -218,6 +219,18 @@ def test_the_hash_is_the_same_whatever_the_hash_seed() -> None:
     }
     assert seen == {f"{seen.copy().pop().strip()}\n"}
     assert len(seen.pop()) == 33
+
+
+def test_opening_asks_nothing_of_pythons_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On CPython 3.11 two threads that parse at once may raise SystemError, and a run's threads open datasets."""
+    first = QADataset.from_records([row()])
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise SystemError("AST constructor recursion depth mismatch")
+
+    monkeypatch.setattr(ast, "parse", fail)
+    again = QADataset.from_records([row()])
+    assert again.title_hash.tolist() == first.title_hash.tolist()
 
 
 def test_it_copies_as_itself() -> None:

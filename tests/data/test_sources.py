@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
+import huggingface_hub.constants
 import pytest
 
 from atommem_env.data import sources
