@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from atommem_env.baselines.engine import EngineSpec, counted, get_engine
 from atommem_env.documents import DocumentStitcher, StitchedDocument
@@ -17,7 +16,6 @@ READING = 0
 Observation = dict[str, Any]
 Info = dict[str, Any]
 Operations = list[Operation]
-Record = TypeVar("Record")
 
 
 class Workflow(ABC):
@@ -107,45 +105,6 @@ class LookThenAnswer(Workflow):
 def shown_entries(observation: Observation) -> list[str]:
     """Return the contents of the entries shown, best first."""
     return [entry["content"] for entry in observation["retrieved"]]
-
-
-class Ledger(Generic[Record]):
-    """What a policy notes about each entry that exists: a record of its own for every id, never the content.
-
-    With each action, :meth:`expect` takes the records of its Creates; at the next observation, :meth:`follow`
-    files them under the ids that the environment gave, and drops those of entries that are gone. A refused
-    Create leaves no record, so ``records`` holds the ids that are alive and no other.
-
-    Attributes:
-        records: the records by id, in the order of creation.
-        next_id: the id that the next Create gets; every Create consumes one, refused or not.
-    """
-
-    def __init__(self) -> None:
-        self.records: dict[int, Record] = {}
-        self.next_id = 1
-        self._expected: list[Record] = []
-
-    def expect(self, records: Iterable[Record]) -> None:
-        """Note the records of the Creates of the action about to be submitted, one for each, in order."""
-        self._expected = list(records)
-
-    def follow(self, observation: Observation) -> list[tuple[Record, dict[str, Any]]]:
-        """Take in what came of the last action; return the expected records, each with its Create's result."""
-        expected = iter(self._expected)
-        self._expected = []
-        created = []
-        for result in observation["results"]:
-            self.records.pop(result["evicted"], None)
-            if result["op"] == "delete" and result["ok"]:
-                self.records.pop(result["id"], None)
-            elif result["op"] == "create":
-                self.next_id = (result["id"] or self.next_id) + 1
-                for record in itertools.islice(expected, 1):
-                    created.append((record, result))
-                    if result["ok"]:
-                        self.records[result["id"]] = record
-        return created
 
 
 class ScratchpadBudget:

@@ -15,12 +15,13 @@ from atommem_env.baselines.facts import (
     nationality,
 )
 from atommem_env.baselines.links import NOW
-from atommem_env.baselines.passages import Passage, content_stems, lookup, mentions, stem
+from atommem_env.baselines.passages import Passage, lookup, mentions
 from atommem_env.baselines.places import ADJECTIVES, COUNTRIES, places_named
 from atommem_env.baselines.questions import Question
 from atommem_env.baselines.relations import related_names, relations_asked
 from atommem_env.baselines.spans import dates, names, numbers
 from atommem_env.text import tokens
+from atommem_env.words import content_stems, stem
 
 Value = tuple[float, ...]
 Measure = Callable[[Passage], "Value | None"]

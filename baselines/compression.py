@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from atommem_env.baselines.passages import STOP_WORDS
 from atommem_env.documents import split_documents
 from atommem_env.text import Tokenizer, sentences, tokens
+from atommem_env.words import STOP_WORDS
 
 _BLANK = "\n\n"
 

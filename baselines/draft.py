@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
-from atommem_env.baselines.common import Info, Ledger, LookThenAnswer, Observation, Operations
+from atommem_env.baselines.common import Info, LookThenAnswer, Observation, Operations
 from atommem_env.baselines.engine import EngineSpec
-from atommem_env.baselines.passages import content_stems
 from atommem_env.checks import between
+from atommem_env.ledger import Ledger
 from atommem_env.operations import MAX_K, Create, Delete, Operation, Read, Update
+from atommem_env.words import content_stems
 
 
 @dataclass(slots=True)

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from atommem_env.baselines.engine import Edit
-from atommem_env.baselines.passages import STOP_WORDS, read_passages, word_set
+from atommem_env.baselines.passages import read_passages
 from atommem_env.baselines.spans import names
 from atommem_env.documents import split_documents
 from atommem_env.text import sentences, tokens
+from atommem_env.words import STOP_WORDS, word_set
 
 SAME: Final = 0.8
 """The Jaccard similarity of two facts' words from which on they say the same."""

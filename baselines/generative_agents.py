@@ -42,7 +42,6 @@ from typing import Any, Final, NamedTuple
 from atommem_env.baselines.common import (
     DocumentReader,
     Info,
-    Ledger,
     Observation,
     Operations,
     Workflow,
@@ -50,6 +49,7 @@ from atommem_env.baselines.common import (
 )
 from atommem_env.baselines.engine import EngineSpec
 from atommem_env.checks import at_least, one_of
+from atommem_env.ledger import Ledger
 from atommem_env.operations import MAX_K, Create, Operation, Read
 
 FOCAL_QUESTIONS: Final = 3

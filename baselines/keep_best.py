@@ -26,17 +26,17 @@ from typing import Final
 from atommem_env.baselines.common import (
     DocumentReader,
     Info,
-    Ledger,
     LookThenAnswer,
     Observation,
     Operations,
     document_text,
 )
 from atommem_env.baselines.engine import EngineSpec
-from atommem_env.baselines.passages import STOP_WORDS
 from atommem_env.checks import bound, one_of
+from atommem_env.ledger import Ledger
 from atommem_env.operations import Create, Delete
 from atommem_env.text import PieceTokenizer, sentences, tokens
+from atommem_env.words import STOP_WORDS
 
 UNITS: Final = ("document", "sentence")
 

@@ -33,7 +33,6 @@ from typing import Final
 from atommem_env.baselines.common import (
     DocumentReader,
     Info,
-    Ledger,
     Observation,
     Operations,
     ScratchpadBudget,
@@ -44,6 +43,7 @@ from atommem_env.baselines.common import (
 )
 from atommem_env.baselines.engine import EngineSpec
 from atommem_env.checks import at_least, one_of
+from atommem_env.ledger import Ledger
 from atommem_env.operations import MAX_K, SCRATCHPAD, Create, Delete, Operation, Read, Update
 from atommem_env.text import digest
 

@@ -12,9 +12,10 @@ from typing import Final
 
 from atommem_env.baselines.engine import Evolution, NeighbourEdit, NoteDescription
 from atommem_env.baselines.notes import Note, read_note
-from atommem_env.baselines.passages import STOP_WORDS, Passage, mentions, read_passages
+from atommem_env.baselines.passages import Passage, mentions, read_passages
 from atommem_env.baselines.spans import names
 from atommem_env.text import tokens
+from atommem_env.words import STOP_WORDS
 
 _KEYWORDS: Final = 5
 _TAGS: Final = 3

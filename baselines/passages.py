@@ -6,49 +6,14 @@ import functools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from atommem_env.documents import split_documents
 from atommem_env.text import sentence_spans, tokens
+from atommem_env.words import STOP_WORDS, bare_title, content_stems
 
-
-def word_set(words: str) -> frozenset[str]:
-    """Return the words of a text written with spaces between them."""
-    return frozenset(words.split())
-
-
-STOP_WORDS: Final = word_set(
-    """
-    a about after all also although an and any are as at be because been before being besides between
-    both but by can could did do does during each either for from had has have he her here him his how
-    however if in into is it its itself may me more most much my no nor not of off on one only or other
-    our out over own same she should since so some such than that the their them then there these they
-    this those through to too under until up upon us very was we were what when where which while who
-    whom whose why will with within would you your s
-    """
-)
-"""Words that say nothing about what a question asks for."""
-
-_QUALIFIER = re.compile(r"\s*\(([^()]*)\)\s*$")
-_STEM = 5
 # How many characters of a passage and of one sentence are read: a bound on what a degenerate text can cost.
 _READ = 20_000
 _SENTENCE = 2_000
-
-
-def stem(word: str) -> str:
-    """Return the first letters of a long word, so that *directed*, *director* and *directs* are one.
-
-    A short word loses its plural ending.
-    """
-    if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
-        word = word[:-1]
-    return word[:_STEM] if len(word) > _STEM and not word.isdigit() else word
-
-
-def content_stems(text: str) -> list[str]:
-    """Return the stems of the words of ``text`` that are no stop words, in order, repeats kept."""
-    return [stem(word) for word in tokens(text) if word not in STOP_WORDS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +63,6 @@ class Passage:
     def opening(self) -> str:
         """The first sentence, which in an encyclopedia says what the title is."""
         return self.sentences[0].text if self.sentences else ""
-
-
-def bare_title(title: str) -> str:
-    """Return ``title`` without a final parenthesis."""
-    return _QUALIFIER.sub("", title) or title
 
 
 def read_passages(texts: Iterable[str]) -> list[Passage]:

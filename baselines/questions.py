@@ -7,9 +7,10 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from atommem_env.baselines.passages import STOP_WORDS, Passage, content_stems, mentions, word_set
+from atommem_env.baselines.passages import Passage, mentions
 from atommem_env.baselines.spans import names
 from atommem_env.text import tokens
+from atommem_env.words import STOP_WORDS, content_stems, word_set
 
 AnswerType: TypeAlias = Literal["yes/no", "option", "person", "place", "date", "year", "number", "thing"]
 

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from atommem_env.baselines.passages import Passage, Sentence, content_stems, find_words, mentions, stem
+from atommem_env.baselines.passages import Passage, Sentence, find_words, mentions
 from atommem_env.baselines.places import ADJECTIVES, COUNTRIES
 from atommem_env.baselines.questions import Question
 from atommem_env.baselines.spans import Span, candidates, names
 from atommem_env.text import tokens
+from atommem_env.words import content_stems, stem
 
 
 class Weights(NamedTuple):

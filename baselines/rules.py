@@ -15,20 +15,13 @@ from atommem_env.baselines.comparisons import choose, judge, shared_class
 from atommem_env.baselines.compression import compress
 from atommem_env.baselines.engine import CoreEdit, Edit, Evolution, Insight, NoteDescription, State
 from atommem_env.baselines.facts import Attribute, attribute_asked
-from atommem_env.baselines.passages import (
-    Mention,
-    Passage,
-    content_stems,
-    lookup,
-    mentions,
-    read_passages,
-    stem,
-)
+from atommem_env.baselines.passages import Mention, Passage, lookup, mentions, read_passages
 from atommem_env.baselines.questions import Question, find_options, read_question
 from atommem_env.baselines.reading import best_span, by_relevance
 from atommem_env.baselines.relations import related_names, relations_asked
 from atommem_env.baselines.spans import dates
 from atommem_env.text import PieceTokenizer, Tokenizer, tokens
+from atommem_env.words import content_stems, stem
 
 _MOST_PASSAGES = 24
 _LEFT_OVER = 4

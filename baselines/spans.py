@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from atommem_env.baselines.passages import STOP_WORDS, word_set
+from atommem_env.words import STOP_WORDS, word_set
 
 Kind: TypeAlias = Literal["name", "quote", "date", "number"]
 

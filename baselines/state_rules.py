@@ -12,10 +12,11 @@ from typing import Final
 from atommem_env.baselines.common import blocks
 from atommem_env.baselines.compression import Line, compress, lines_of, read_blocks, write_lines
 from atommem_env.baselines.engine import CoreEdit, State
-from atommem_env.baselines.passages import content_stems, read_passages
+from atommem_env.baselines.passages import read_passages
 from atommem_env.baselines.spans import names
 from atommem_env.documents import split_documents
 from atommem_env.text import Tokenizer, tokens
+from atommem_env.words import content_stems
 
 STATE_TOKENS: Final = 768
 """The most tokens of a MEM1 state: what is left of 1024 new tokens for the query or the answer."""

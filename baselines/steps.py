@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from atommem_env.baselines.links import LINKS, NOW, TYPE_NOUNS, Kind, Link
-from atommem_env.baselines.passages import content_stems
+from atommem_env.words import content_stems
 
 _MOST_STEPS: Final = 4
 _FILLER = frozenset(content_stems("gave give name called known long first"))

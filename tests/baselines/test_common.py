@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from atommem_env.baselines.common import Ledger, ScratchpadBudget, blocks
+from atommem_env.baselines.common import ScratchpadBudget, blocks
+from atommem_env.ledger import Ledger
 from atommem_env.text import PieceTokenizer
 
 
