@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
+
+from atommem_env.text import sentences
 
 SEPARATOR = "\n\n"
 _HEADER = re.compile(r"(?:\A|(?<=\n\n))Document (\d+):\n")
@@ -114,6 +117,23 @@ class DocumentStitcher:
         if opening and (chunk.startswith(opening) or SEPARATOR + opening in chunk):
             return chunk  # the overlap reaches back to the document's own header
         return rest + chunk[overlap(rest, chunk) :]
+
+
+def in_parts(text: str, fits: Callable[[str], bool]) -> list[str]:
+    """Return ``text`` itself when it fits, else whole sentences of it, as many to a part as fit.
+
+    A sentence that does not fit alone is a part of its own.
+    """
+    if fits(text):
+        return [text]
+    parts: list[str] = []
+    for sentence in sentences(text):
+        longer = f"{parts[-1]} {sentence}" if parts else sentence
+        if parts and fits(longer):
+            parts[-1] = longer
+        else:
+            parts.append(sentence)
+    return parts
 
 
 def overlap(left: str, right: str) -> int:

@@ -15,6 +15,8 @@ How it fits the environment, which shows a chunk of many documents at a time and
   first look at a question, a second one repeats the query and asks for each linked title. What it finds
   besides the linked notes is not used. The titles are part of the entry and searched with it, which the
   published system's links are not; a policy that kept them itself would hold text outside memory.
+- Where an entry is limited, a document over three quarters of the limit is several notes, each of whole
+  sentences under its title; the last quarter is for what a note adds.
 - Links are made to entries at hand, and followed while their entry is alive. A note that the environment
   refuses (a full memory, a note too long) is lost, an Update of it in the same action is refused with it, and a
   link to it is never followed.
@@ -72,7 +74,8 @@ class AMem(LookThenWrite):
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""
         super().reset(observation, info)
-        self._reader = DocumentReader()
+        limit = self._rules.get("entry_tokens")
+        self._reader = DocumentReader(limit and limit * 3 // 4)
 
     # --- reading ------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from atommem_env.baselines.engine import EngineSpec, counted, get_engine
-from atommem_env.documents import DocumentStitcher, StitchedDocument
+from atommem_env.documents import DocumentStitcher, StitchedDocument, in_parts
 from atommem_env.operations import SCRATCHPAD, Answer, Operation, Read
 from atommem_env.text import PieceTokenizer, sentence_spans
 
@@ -162,14 +162,37 @@ def is_last_chunk(observation: Observation) -> bool:
 
 
 class DocumentReader:
-    """Turns the chunks of an episode into whole documents, each handed out once, when it is complete."""
+    """Turns the chunks of an episode into whole documents, each handed out once, when it is complete.
 
-    def __init__(self) -> None:
+    Args:
+        limit: the most tokens of an entry, if that is known: a document over it is handed out in parts of whole
+            sentences, each under its title.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
         self._stitcher = DocumentStitcher()
+        self._limit = limit
 
     def read(self, observation: Observation) -> list[StitchedDocument]:
         """Return the documents that the chunk shown completes."""
-        return self._stitcher.feed(observation["chunk"], is_last_chunk(observation))
+        documents = self._stitcher.feed(observation["chunk"], is_last_chunk(observation))
+        return [
+            document._replace(text=part)
+            for document in documents
+            for part in entry_texts(document.title, document.text, self._limit)
+        ]
+
+
+def entry_texts(title: str, text: str, limit: int | None) -> list[str]:
+    """Return the texts that a document is stored as: its own, or parts of it where an entry is limited to less.
+
+    Args:
+        title: its title, which is stored with each.
+        text: its text.
+        limit: the most tokens of an entry, as the environment's built-in tokenizer counts them; ``None``: no limit.
+    """
+    count = PieceTokenizer().count
+    return in_parts(text, lambda part: limit is None or count(document_text(title, part)) <= limit)
 
 
 def document_text(title: str, text: str) -> str:

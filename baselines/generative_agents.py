@@ -150,7 +150,7 @@ class GenerativeAgents(Workflow):
         self._begin()
 
     def _begin(self) -> None:
-        self._reader = DocumentReader()
+        self._reader = DocumentReader(self._rules.get("entry_tokens"))
         self._memory: Ledger[Remembered] = Ledger()
         self._step = -1
         self._left = self.reflect_after
@@ -220,7 +220,8 @@ class GenerativeAgents(Workflow):
 
     def _retrieve(self, hits: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the best of ``hits`` by retrieval score, best first, and touch them."""
-        notes = [self._memory.records[hit["id"]] for hit in hits]
+        unknown = Remembered(1, self._step)  # an entry that another hand wrote
+        notes = [self._memory.records.get(hit["id"], unknown) for hit in hits]
         last = [note.last for note in notes]
         recency = recency_by_age(last, self._step) if self.variant == "paper" else recency_by_rank(last)
         scores = combined(

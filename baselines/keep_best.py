@@ -137,7 +137,7 @@ class KeepBest(LookThenAnswer):
         self._too_long = (self._rules.get("entry_tokens") or math.inf) + 1
 
     def _begin(self, questions: Sequence[str]) -> None:
-        self._reader = DocumentReader()
+        self._reader = DocumentReader(self._rules.get("entry_tokens"))
         self._relevance = Relevance(questions)
         self._entries: Ledger[Profile] = Ledger()
         self._too_long = math.inf

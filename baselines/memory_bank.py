@@ -120,7 +120,7 @@ class MemoryBank(Workflow):
     def _begin(self, task_id: str) -> None:
         state = digest("memory bank", self.seed, task_id)
         self._generator = random.Random(int.from_bytes(state, "little"))
-        self._reader = DocumentReader()
+        self._reader = DocumentReader(self._rules.get("entry_tokens"))
         self._memory: Ledger[Strength] = Ledger()
         self._step = -1
         self._searched = False
@@ -160,9 +160,10 @@ class MemoryBank(Workflow):
     def _recall(self, observation: Observation) -> None:
         """Strengthen what the last action's search has found."""
         for entry in observation["retrieved"]:
-            record = self._memory.records[entry["id"]]
-            record.strength += 1
-            record.last = self._step
+            record = self._memory.records.get(entry["id"])
+            if record is not None:  # else another hand wrote it
+                record.strength += 1
+                record.last = self._step
 
     def _forget(self) -> list[Operation]:
         """Return the Deletes of the entries that do not survive the chunk border."""

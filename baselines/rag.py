@@ -1,9 +1,10 @@
 """RAG: the paper's vanilla baseline, which stores every document verbatim and never edits.
 
 Reading: ``Create(title and text)`` for each document, as soon as it is complete; a document that a chunk's
-border cuts is put together from both chunks. Answering: ``Read(question)`` with the environment's ``top_k``
-(6), then the engine's answer from the entries shown. Source: AtomMem, arXiv 2601.08323, section 4 ("Vanilla
-RAG"; each document is stored unchunked).
+border cuts is put together from both chunks. Where the environment limits entries to less than a document, it is
+stored in parts of whole sentences, as in every workflow that stores documents. Answering: ``Read(question)``
+with the environment's ``top_k`` (6), then the engine's answer from the entries shown. Source: AtomMem, arXiv
+2601.08323, section 4 ("Vanilla RAG"; each document is stored unchunked).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class RAG(LookThenAnswer):
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""
         super().reset(observation, info)
-        self._reader = DocumentReader()
+        self._reader = DocumentReader(self._rules.get("entry_tokens"))
 
     def read_chunk(self, observation: Observation) -> Operations:
         """Store the documents that the chunk completes."""

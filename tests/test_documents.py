@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atommem_env.data.records import Document
-from atommem_env.documents import DocumentStitcher, overlap, split_documents
+from atommem_env.documents import DocumentStitcher, in_parts, overlap, split_documents
 from atommem_env.tasks import cut_chunks, join_documents
 from atommem_env.text import PieceTokenizer
 
@@ -79,3 +79,16 @@ def test_overlap_is_a_suffix_and_a_prefix(left: str, right: str) -> None:
     assert length == 0 or left.endswith(right[:length])
     assert length < len(right)
     assert overlap(left + right, right + "x") == (len(right) if len(right) >= 16 else 0)
+
+
+def test_a_text_that_fits_stays_whole_and_another_is_cut_between_sentences() -> None:
+    text = "One is short.  Two is short. Three is a little longer. Four."
+    assert in_parts(text, lambda part: len(part) <= 100) == [text]
+    parts = in_parts(text, lambda part: len(part) <= 27)
+    assert parts == ["One is short. Two is short.", "Three is a little longer.", "Four."]
+    assert in_parts(text, lambda part: False) == [
+        "One is short.",
+        "Two is short.",
+        "Three is a little longer.",
+        "Four.",
+    ]

@@ -105,6 +105,22 @@ class QADataset:
         """
         return _from_records(custom.read_records(records), custom.read_documents(documents), name, split)
 
+    def part(self, rows: Iterable[int], name: str) -> QADataset:
+        """Return a dataset of some of the questions, with their own paragraphs and no others.
+
+        Args:
+            rows: the questions' positions.
+            name: what the part is called; its source is this one's, then the name in brackets.
+
+        Raises:
+            IndexError: when there is no such question.
+            ValueError: when there are none.
+        """
+        records = [self._record(self.question(row)) for row in rows]
+        if not records:
+            raise ValueError(f"rows=(): expected the positions of questions of {self.source}")
+        return _from_records(records, [], self.name, self.split, f"{self._origin}[{name}]")
+
     def question(self, index: int) -> Question:
         """Return question ``index`` (from 0).
 
@@ -220,13 +236,15 @@ class QADataset:
         )
 
 
-def _from_records(records: list[Record], documents: list[Document], name: str, split: str) -> QADataset:
+def _from_records(
+    records: list[Record], documents: list[Document], name: str, split: str, origin: str | None = None
+) -> QADataset:
     if not isinstance(name, str) or not name.strip():
         raise ValueError(f"name={name!r}: expected a name for the dataset, such as 'custom'")
     content = digest(msgspec.msgpack.encode((records, documents)))
     key = cache_key(name, (custom.__name__,), "records", content)
     folder, meta = convert(name, key, lambda: records, lambda: documents)
-    return QADataset(folder, meta, split=resolve_split(split), origin=f"records:{name}")
+    return QADataset(folder, meta, split=resolve_split(split), origin=origin or f"records:{name}")
 
 
 def _from_payload(payload: bytes, name: str, split: str) -> QADataset:

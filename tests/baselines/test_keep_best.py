@@ -81,9 +81,19 @@ def test_what_is_as_long_as_a_refused_text_is_not_tried() -> None:
     assert policy.act(observe(1, created(None, "too_long")), INFO) == [Create("Rain\nRain is wet.")]
 
 
-def test_what_is_over_the_environments_limit_is_not_tried() -> None:
+def test_a_document_over_the_environments_limit_is_kept_in_parts() -> None:
     trace = play(make_policy("keep-best"), entry_tokens=26)
-    assert 0 < trace.metrics["memory_size"] < 10
+    assert trace.metrics["memory_size"] > 10
+    assert trace.metrics["refused"]["too_long"] == 0
+
+
+def test_a_sentence_over_the_environments_limit_is_not_tried() -> None:
+    trace = play(make_policy("keep-best", unit="sentence"), entry_tokens=18)
+    assert (
+        0
+        < trace.metrics["memory_size"]
+        < play(make_policy("keep-best", unit="sentence")).metrics["memory_size"]
+    )
     assert trace.metrics["refused"]["too_long"] == 0
 
 
