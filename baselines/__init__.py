@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from atommem_env.checks import one_of
+
 if TYPE_CHECKING:
     from atommem_env.baselines.engine import EngineSpec
     from atommem_env.policies import Policy
@@ -27,11 +29,26 @@ POLICIES: Final[dict[str, str]] = {
     "memory-bank": "atommem_env.baselines.memory_bank:MemoryBank",
     "memgpt": "atommem_env.baselines.memgpt:MemGPT",
     "atommem": "atommem_env.baselines.atommem:AtomMem",
+    "learned": "atommem_env.baselines.learned:Learned",
 }
 """The policies by name, as entry points."""
 
+FULL_STORES: Final = (None, "keep-best")
+"""What a policy can do when the store is full: nothing of its own, or make room by keep-best's rule."""
 
-def make_policy(name: str, engine: EngineSpec = "rules", seed: int = 0, **kwargs: Any) -> Policy:
+
+SECOND_LOOKS: Final = (None, "bridge")
+"""What a policy can do before it answers: nothing of its own, or look once more for what its entries mention."""
+
+
+def make_policy(
+    name: str,
+    engine: EngineSpec = "rules",
+    seed: int = 0,
+    full_store: str | None = None,
+    second_look: str | None = None,
+    **kwargs: Any,
+) -> Policy:
     """Return a new policy.
 
     Args:
@@ -40,6 +57,10 @@ def make_policy(name: str, engine: EngineSpec = "rules", seed: int = 0, **kwargs
             :data:`~atommem_env.baselines.engine.ENGINES`, an engine, or ``ChatSettings``); passed to policies
             that take one.
         seed: the seed of the policy's own generator; passed to policies that take one.
+        full_store: what a Create does when the store is full: ``None``: what the environment says
+            (``overflow``); ``"keep-best"``: see :mod:`atommem_env.baselines.full_store`.
+        second_look: what it does before an answer: ``None``: nothing of its own; ``"bridge"``: see
+            :mod:`atommem_env.baselines.second_look`.
         **kwargs: the policy's own arguments.
 
     Raises:
@@ -51,6 +72,16 @@ def make_policy(name: str, engine: EngineSpec = "rules", seed: int = 0, **kwargs
         raise ValueError(
             f"policy {name!r} is unknown; choose from {sorted(POLICIES)}, or give 'module:Class'"
         )
+    if full_store is not None:
+        from atommem_env.baselines.full_store import KeepBestRule
+
+        one_of("full_store", full_store, FULL_STORES)
+        return KeepBestRule(make_policy(name, engine, seed, second_look=second_look, **kwargs))
+    if second_look is not None:
+        from atommem_env.baselines.second_look import SecondLook
+
+        one_of("second_look", second_look, SECOND_LOOKS)
+        return SecondLook(make_policy(name, engine, seed, **kwargs))
     found = resolve(POLICIES.get(name, name))
     if not callable(found):
         if _is_policy(found):

@@ -1,0 +1,56 @@
+"""What policies around other policies share: they say of themselves what the policy within says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from atommem_env.baselines.common import Info, Observation
+from atommem_env.policies import Policy
+
+
+class Around:
+    """A policy that changes what another one does.
+
+    Args:
+        policy: the other.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self._told: Mapping[str, Any] = {}
+
+    @property
+    def name(self) -> str | None:
+        """The policy's name."""
+        return getattr(self.policy, "name", None)
+
+    @property
+    def engine_name(self) -> str | None:
+        """The name of the policy's engine."""
+        return getattr(self.policy, "engine_name", None)
+
+    @property
+    def uses_buffer(self) -> bool:
+        """Whether the policy keeps text outside memory."""
+        return bool(getattr(self.policy, "uses_buffer", False))
+
+    def costs(self) -> dict[str, int]:
+        """Return what the policy says its work has cost."""
+        costs = getattr(self.policy, "costs", None)
+        return costs() if callable(costs) else {}
+
+    def tell_rules(self, rules: Mapping[str, Any]) -> None:
+        """Take what an observation does not say of the environment, and pass it on."""
+        self._told = rules
+        tell = getattr(self.policy, "tell_rules", None)
+        if callable(tell):
+            tell(rules)
+
+    def reset(self, observation: Observation, info: Info) -> None:
+        """Get ready for a new episode."""
+        self.policy.reset(observation, info)
+
+    def act(self, observation: Observation, info: Info) -> Sequence[Any]:
+        """Return the policy's action."""
+        return self.policy.act(observation, info)
