@@ -16,13 +16,14 @@ from atommem_env.policies import Policy, Trace, rollout
 from atommem_env.registration import register_envs
 from atommem_env.runs import evaluate
 from atommem_env.vector import MemoryVectorEnv
-from atommem_env.wrappers import RecordTrace, TextProtocol
+from atommem_env.wrappers import DiscreteOperations, RecordTrace, TextProtocol
 
 __all__ = [
     "SCRATCHPAD",
     "Answer",
     "Create",
     "Delete",
+    "DiscreteOperations",
     "GeneratedDataWarning",
     "MemoryEnv",
     "MemoryVectorEnv",

@@ -1,6 +1,7 @@
 """Wrappers around an environment."""
 
+from atommem_env.wrappers.discrete_operations import DiscreteOperations
 from atommem_env.wrappers.record_trace import RecordTrace
 from atommem_env.wrappers.text_protocol import TextProtocol
 
-__all__ = ["RecordTrace", "TextProtocol"]
+__all__ = ["DiscreteOperations", "RecordTrace", "TextProtocol"]
