@@ -113,6 +113,18 @@ def test_rag_stores_every_document_verbatim() -> None:
     assert gold <= created
 
 
+@pytest.mark.parametrize("name", ["rag", "keep-best", "oracle", "memory-bank", "mem1", "generative-agents"])
+def test_a_document_over_the_limit_of_an_entry_is_stored_in_parts(name: str) -> None:
+    trace = run(name, entry_tokens=30)
+    assert trace.metrics["refused"]["too_long"] == 0
+    assert shares(trace, "written") == [1.0] * 3
+
+
+def test_a_mem_leaves_room_for_what_a_note_adds() -> None:
+    sizes = [run("a-mem", entry_tokens=limit).metrics["operations"]["create"] for limit in (400, 32)]
+    assert sizes[0] == 40 < sizes[1]
+
+
 def test_oracle_stores_the_gold_and_nothing_else() -> None:
     trace = run("oracle")
     created = [

@@ -1,0 +1,95 @@
+"""Learned: a small network chooses, document by document, what the memory holds.
+
+Reading: each document that a chunk completes is compared with the questions and with the entries, and a network
+scores the possible choices: skip it, create it, put it in an entry's place, delete an entry; the best is taken
+(:mod:`atommem_env.discrete.decisions`). Answering: the same look and the same answer as in the other workflows.
+
+The network was trained by reinforcement learning in ``DiscreteOperations``, after a supervised start, and runs here
+in NumPy. The checkpoint that comes with the package has seen the generated world only;
+``checkpoint="path.npz"`` takes another.
+
+Source: the claim that a policy over atomic operations can be learned is AtomMem's (arXiv 2601.08323); this network
+is none of the paper's.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from atommem_env.baselines.common import Info, Observation, Operations, Workflow
+from atommem_env.baselines.engine import EngineSpec
+from atommem_env.checks import bound
+from atommem_env.discrete.decisions import Decisions
+from atommem_env.discrete.network import Network
+
+CHECKPOINT: Final = Path(__file__).parent / "checkpoints" / "world.npz"
+"""The checkpoint that comes with the package, trained on the generated world alone."""
+
+_SLOTS: Final = 20
+
+
+class Learned(Workflow):
+    """Chooses with a network.
+
+    It notes numbers about each entry, never what the entry says (:mod:`atommem_env.discrete.notes`).
+
+    Args:
+        engine: what answers: a name, an engine, or the settings of a chat endpoint.
+        checkpoint: the network's file; ``None``: the package's own.
+        slots: the most entries to keep; ``None``: the environment's capacity, or 20 where it has none.
+
+    Raises:
+        ValueError: when the checkpoint is none of this version, or ``slots`` is less than 1.
+    """
+
+    name = "learned"
+
+    def __init__(
+        self,
+        engine: EngineSpec = "rules",
+        checkpoint: str | os.PathLike[str] | None = None,
+        slots: int | None = None,
+    ) -> None:
+        super().__init__(engine)
+        self.network = Network.load(CHECKPOINT if checkpoint is None else checkpoint)
+        self._slots = bound("slots", slots)
+        self._decisions: Decisions | None = None
+
+    def reset(self, observation: Observation, info: Info) -> None:
+        """Get ready for a new episode."""
+        super().reset(observation, info)
+        slots = min((limit for limit in (self._slots, observation["capacity"]) if limit), default=_SLOTS)
+        about = self.network.about
+        self._decisions = Decisions(
+            slots,
+            self.engine.answer,
+            max_questions=max(len(observation["questions"]), 1),
+            unit=about.get("unit", "document"),
+            queries=self.network.queries,
+            reading_queries=about.get("reading_queries", False),
+            compress=self.engine.compress if about.get("scratchpad", False) else None,
+        )
+        self._decisions.begin(observation, self._rules)
+        self._taken = True
+
+    def read_chunk(self, observation: Observation) -> Operations:
+        """Return the operations of the choices over a chunk."""
+        return self._choose(observation)
+
+    def answer_question(self, observation: Observation) -> Operations:
+        """Look with the question, then answer from the entries shown."""
+        return self._choose(observation)
+
+    def _choose(self, observation: Observation) -> Operations:
+        decisions = self._decisions
+        if decisions is None:
+            raise RuntimeError("act was called before reset")
+        if not self._taken:
+            decisions.observe(observation)
+        self._taken = False
+        operations = None
+        while operations is None:
+            operations = decisions.choose(self.network.choose(decisions.view(), decisions.action_masks()))
+        return operations

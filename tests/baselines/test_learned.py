@@ -1,0 +1,175 @@
+"""The learned policy: its checkpoint, and that it chooses as the network does in ``DiscreteOperations``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from atommem_env import DiscreteOperations, rollout
+from atommem_env.baselines import make_policy
+from atommem_env.baselines.learned import CHECKPOINT, Learned
+from atommem_env.discrete.decisions import STATE_FEATURES
+from atommem_env.discrete.network import INPUTS, Network
+from atommem_env.operations import to_dict
+from small_data import dataset
+
+DATA = dataset()
+SMALL: dict[str, Any] = {
+    "source": DATA, "num_docs": 40, "num_questions": 3, "chunk_tokens": 300, "capacity": 5,
+}  # fmt: skip
+
+
+def make(**kwargs: Any) -> gym.Env[Any, Any]:
+    return gym.make("AtomMem-Custom-v0", **{**SMALL, **kwargs})
+
+
+def weights(seed: int = 0) -> dict[str, Any]:
+    generator = np.random.default_rng(seed)
+    shapes = {"text.0": (8, INPUTS), "text.1": (8, 8), "text.2": (1, 8), "bias": (5, len(STATE_FEATURES))}
+    return {
+        name: value
+        for layer, shape in shapes.items()
+        for name, value in (
+            (f"{layer}.weight", generator.normal(size=shape)),
+            (f"{layer}.bias", generator.normal(size=shape[0])),
+        )
+    }
+
+
+# --- the checkpoint that comes with the package -----------------------------------------------------
+
+
+def test_the_shipped_checkpoint_is_small_and_tells_what_it_was_trained_on() -> None:
+    assert CHECKPOINT.stat().st_size < 1_000_000
+    about = Network.load(CHECKPOINT).about
+    assert about["trained_on"]
+    assert all(source.startswith("generated:world") for source in about["trained_on"]), "generated data alone"
+    assert {"seed", "decisions", "phase", "version"} <= set(about)
+
+
+def test_it_keeps_more_of_the_generated_worlds_evidence_than_keep_best() -> None:
+    env = gym.make(
+        "AtomMem-World-v0", num_docs=100, num_questions=4, capacity=10, revisions=0.5, split="test"
+    )
+    read = {
+        name: np.mean(
+            [
+                question["evidence"]["read"]
+                for index in range(6)
+                for question in rollout(
+                    env, make_policy(name), options={"task_index": index}
+                ).metrics["questions"]
+            ]
+        )
+        for name in ("learned", "keep-best")
+    }  # fmt: skip
+    assert read["learned"] > read["keep-best"]
+
+
+def test_it_needs_no_torch() -> None:
+    code = (
+        "import sys; from atommem_env.baselines import make_policy; make_policy('learned'); "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'stable_baselines3')))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- the same choices in the environment as it is ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"num_questions": 1}, {"entry_tokens": 20}, {"operations": ("create", "read", "update", "answer")}],
+    ids=["as it is", "one question", "small entries", "no delete"],
+)
+@pytest.mark.parametrize("checkpoint", ["shipped", "drawn"])
+def test_it_does_what_the_network_chooses_in_the_wrapper(
+    checkpoint: str, arguments: dict[str, Any], tmp_path: Path
+) -> None:
+    path = CHECKPOINT
+    if checkpoint == "drawn":
+        path = tmp_path / "drawn.npz"
+        Network(weights()).save(path)
+    env = DiscreteOperations(make(**arguments))
+    network, policy = Network.load(path), Learned(checkpoint=path)
+    for index in range(3):
+        chosen: list[Any] = []
+        view, _ = env.reset(options={"task_index": index})
+        over = False
+        while not over:
+            view, _, over, _, info = env.step(network.choose(view, env.action_masks()))
+            chosen += [info["operations"]] if "operations" in info else []
+        trace = rollout(make(**arguments), policy, options={"task_index": index})
+        assert [[to_dict(operation) for operation in action] for action in trace.actions] == chosen
+        assert trace.metrics == info["metrics"]
+
+
+def test_one_policy_plays_episode_after_episode_as_a_new_one_does() -> None:
+    policy = make_policy("learned")
+    for index in (0, 1, 0):
+        old = rollout(make(), policy, options={"task_index": index})
+        assert old.actions == rollout(make(), make_policy("learned"), options={"task_index": index}).actions
+
+
+@pytest.mark.parametrize(
+    ("capacity", "slots", "most"), [(None, None, 20), (None, 7, 7), (5, 7, 5), (5, 3, 3)]
+)
+def test_it_keeps_at_most_so_many_entries(capacity: int | None, slots: int | None, most: int) -> None:
+    trace = rollout(make(capacity=capacity, num_questions=6), Learned(slots=slots), options={"task_index": 0})
+    assert trace.metrics["memory_peak"] <= most
+    assert sum(trace.metrics["refused"].values()) == 0
+
+
+# --- bad checkpoints --------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_survives_being_written_and_read(tmp_path: Path) -> None:
+    network = Network(weights(), {"seed": 7, "queries": ["question"]})
+    network.save(tmp_path / "a.npz")
+    again = Network.load(tmp_path / "a.npz")
+    assert again.about["seed"] == 7
+    view, masks = sample()
+    np.testing.assert_array_equal(again.scores(view), network.scores(view))
+    assert again.choose(view, masks) == network.choose(view, masks)
+
+
+def sample() -> tuple[Any, Any]:
+    env = DiscreteOperations(make())
+    view, _ = env.reset(seed=0)
+    return view, env.action_masks()
+
+
+def test_no_checkpoint_is_an_error_that_names_the_path(tmp_path: Path) -> None:
+    (tmp_path / "text.npz").write_text("not a checkpoint")
+    for name in ("none.npz", "text.npz"):
+        with pytest.raises(ValueError, match=rf"{name}.*expected an npz file of this package"):
+            Learned(checkpoint=tmp_path / name)
+
+
+def test_a_checkpoint_of_other_features_says_that_it_must_be_trained_again(tmp_path: Path) -> None:
+    about = np.frombuffer(json.dumps({"features": ["score"]}).encode(), np.uint8)
+    np.savez(tmp_path / "old.npz", about=about, **weights())
+    with pytest.raises(ValueError, match="other features than this version's: train it again"):
+        Learned(checkpoint=tmp_path / "old.npz")
+
+
+def test_weights_that_are_missing_or_do_not_fit_are_named() -> None:
+    some = weights()
+    del some["text.1.bias"]
+    with pytest.raises(ValueError, match=r"without text\.1\.bias"):
+        Network(some)
+    with pytest.raises(ValueError, match=f"takes 3 features of a text.*this version gives {INPUTS}"):
+        Network({**weights(), "text.0.weight": np.zeros((8, 3))})
+
+
+@pytest.mark.parametrize("slots", [0, -1])
+def test_slots_are_at_least_one(slots: int) -> None:
+    with pytest.raises(ValueError, match="slots"):
+        Learned(slots=slots)
