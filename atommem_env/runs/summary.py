@@ -122,19 +122,24 @@ def by_environment(rows: Sequence[Row]) -> list[list[Row]]:
     return list(groups.values())
 
 
-def bootstrap(values: Sequence[float]) -> Interval:
-    """Return the mean of ``values``, one per episode, with its 95 % interval."""
+def bootstrap(values: Sequence[float], resamples: int = RESAMPLES) -> Interval:
+    """Return the mean of ``values``, one per episode, with its 95 % interval.
+
+    Args:
+        values: at least one.
+        resamples: how often they are drawn anew, a multiple of 100.
+    """
     array = np.asarray(values, dtype=np.float64)
-    means = np.concatenate([array[block].mean(axis=1) for block in _resamples(len(array))])
+    means = np.concatenate([array[block].mean(axis=1) for block in _resamples(len(array), resamples)])
     low, high = np.percentile(means, [2.5, 97.5])
     return Interval(float(array.mean()), float(low), float(high))
 
 
 @functools.lru_cache(maxsize=4)
-def _resamples(size: int) -> tuple[npt.NDArray[np.int32], ...]:
+def _resamples(size: int, count: int) -> tuple[npt.NDArray[np.int32], ...]:
     generator = np.random.Generator(np.random.PCG64(_SEED))
     return tuple(
-        generator.integers(size, size=(_BLOCK, size), dtype=np.int32) for _ in range(RESAMPLES // _BLOCK)
+        generator.integers(size, size=(_BLOCK, size), dtype=np.int32) for _ in range(count // _BLOCK)
     )
 
 
