@@ -10,6 +10,8 @@ from typing import Any, Final
 import gymnasium as gym
 
 from atommem_env._version import __version__
+from atommem_env.checks import one_of
+from atommem_env.credit import SCORES
 from atommem_env.env import MemoryEnv
 from atommem_env.evidence import STAGES
 from atommem_env.runs.errors import RunError
@@ -18,6 +20,7 @@ from atommem_env.runs.run import Run
 from atommem_env.runs.summary import Row, summarise
 from atommem_env.runs.table import footnotes
 from atommem_env.runs.traces import Replayed, replay_run
+from atommem_env.runs.view_credit import add_values
 from atommem_env.runs.view_data import episode_data, task_data
 from atommem_env.runs.view_page import blob, page
 
@@ -50,6 +53,7 @@ def view_page(
     policies: Sequence[str] = (),
     task_index: int | None = None,
     advance: Callable[[], None] = lambda: None,
+    credit: str | None = None,
 ) -> str:
     """Return the page of a run: one HTML document, which needs no other file and no network.
 
@@ -62,18 +66,23 @@ def view_page(
         policies: the names of the policies to show; none: all.
         task_index: the task to show; ``None``: all.
         advance: called for each episode that was made again.
+        credit: the score whose change each write is shown with, one of :data:`atommem_env.credit.SCORES`; the
+            policies are run again for it. ``None``: writes are shown without a value.
 
     Raises:
         RunError: when the run is in memory only, has no such environment, policy or episode, or its traces are
             damaged.
+        ValueError: when there is no such score.
     """
+    if credit is not None:
+        one_of("credit", credit, SCORES)
     folder = run.folder
     if folder is None:
         raise RunError("this run is in memory only: a page is made of a run in a folder (out=)")
     run = replace(run, episodes=run.select(envs, policies, task_index))
     if not run.episodes:
         raise RunError(f"{folder} holds no such episode: leave out a filter, or go on with `atommem run`")
-    packed = _Packed(run)
+    packed = _Packed(run, credit)
     packed.pack(run, advance)
     name = folder.resolve().name
     return page(f"{name}: atommem", {"name": name, **_table_data(run, packed)}, packed.blobs.items())
@@ -82,12 +91,18 @@ def view_page(
 class _Packed:
     """The episodes of a run and their tasks, packed for the page.
 
+    Args:
+        run: the run.
+        credit: the score whose change each write is packed with; ``None``: no value.
+
     Attributes:
         blobs: the packed tasks and episodes, by name.
         reasons: for each episode that is not packed, why.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, credit: str | None) -> None:
+        self._settings = run.settings
+        self._credit = credit
         self.blobs: dict[str, bytes] = {}
         self.reasons: dict[Key, str] = dict.fromkeys(map(episode_key, run.episodes), _NO_TRACE)
         self._names = {key: f"e{number}" for number, key in enumerate(self.reasons)}
@@ -135,6 +150,8 @@ class _Packed:
             if name not in self.blobs:
                 self.blobs[name] = blob(task_data(env.task))
             data = episode_data(trace, env.task, threshold, evidence=not _uses_buffer(replayed.episode))
+            if self._credit is not None:
+                add_values(data, self._settings, replayed.env, trace, key[1], self._credit)
             self.blobs[self._names[key]] = blob(data)
             del self.reasons[key]
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from atommem_env.credit import SCORES
 from atommem_env.runs.commands import Debug, OnlyEnvs, OnlyPolicies, Quiet, command
 from atommem_env.runs.console import say
 from atommem_env.runs.errors import RunError
@@ -33,6 +34,15 @@ def view_command(
     task_index: Annotated[
         int | None, typer.Option(help="Only this task.", metavar="I", show_default="all")
     ] = None,
+    credit: Annotated[
+        str | None,
+        typer.Option(
+            help="Show by how much this score changes when a write is refused, beside each write: "
+            f"{', '.join(SCORES)}. The policies run again for it, many times.",
+            metavar="SCORE",
+            show_default="no values",
+        ),
+    ] = None,
     serve: Annotated[
         bool, typer.Option("--serve", help=f"Serve the page at http://{HOST}:PORT/ until Ctrl-C.")
     ] = False,
@@ -53,12 +63,14 @@ def view_command(
 
       atommem view runs/mine --policy rag --policy memagent --out rag-memagent.html
 
+      atommem view runs/mine --policy rag --task-index 3 --credit em
+
       atommem view runs/mine --serve --port 8000
     """
     loaded = Run.load(run)
     wanted = loaded.select(env or (), policy or (), task_index)
     with progress_bar(len(wanted), 0, not quiet) as advance:
-        page = view_page(loaded, env or (), policy or (), task_index, advance).encode()
+        page = view_page(loaded, env or (), policy or (), task_index, advance, credit).encode()
     path = run / "view.html" if out is None else out
     if path.is_dir():
         raise RunError(f"--out {path} is a folder: name a file in it, such as {path / 'view.html'}")

@@ -96,7 +96,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
         chunk_overlap=10,
     )
     file = base / "page.html"
-    file.write_text(view_page(Run.load(base / "run")), encoding="utf-8")
+    file.write_text(view_page(Run.load(base / "run"), credit="kept"), encoding="utf-8")
     assert len(run.episodes) == 9
     return file.as_uri()
 
@@ -205,6 +205,17 @@ def test_the_funnel_says_where_evidence_was_lost_and_leads_there(page: Any) -> N
     lost.click()
     wait_for_step(page, 2)
     assert "lost e1" in page.inner_text(".op.delete")
+
+
+def test_writes_say_what_they_are_worth(page: Any) -> None:
+    visit(page, f"#/episode/{ENV}/script/0/1", ".step h2")
+    assert page.inner_text(".op.create .worth") == "evidence kept ±0"  # it is deleted at the next step
+    assert not page.query_selector(".op.refused .worth")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    wait_for_step(page, 3)
+    assert page.inner_text(".op.create .worth") == "evidence kept +100"
+    assert [worth.inner_text() for worth in page.query_selector_all(".line .worth")] == ["+100"]
 
 
 def test_gold_is_marked_on_request(page: Any) -> None:

@@ -16,8 +16,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from atommem_env.baselines import make_policy
 from atommem_env.cli import application
+from atommem_env.credit import entry_values
 from atommem_env.runs import Run, RunError, evaluate
+from atommem_env.runs.recipes import recorded_env
 from atommem_env.runs.trace_file import TRACES_FILE
 from atommem_env.runs.view import view_page
 from atommem_env.runs.view_command import HOST, page_server
@@ -164,6 +167,52 @@ def test_generated_data_and_engines_are_named(tmp_path: Path) -> None:
     assert any("stand-in for an LLM" in note for note in data["notes"])
 
 
+class Restless:
+    """Creates something else each time that it is made."""
+
+    made = 0
+
+    def __init__(self) -> None:
+        Restless.made += 1
+        self.text = f"thought {Restless.made}"
+
+    def reset(self, observation: dict[str, Any], info: dict[str, Any]) -> None:
+        pass
+
+    def act(self, observation: dict[str, Any], info: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"op": "answer" if observation["phase"] else "create", "content": self.text}]
+
+
+def test_writes_have_values_when_a_score_is_named(folder: Path) -> None:
+    run = Run.load(folder)
+    page = Page(view_page(run, policies=["rag", "full-context"], task_index=0, credit="read"))
+    rows = {row["policy"]: page.blob(row["blob"]) for row in page.data["episodes"]}
+    env = recorded_env(run.settings).make()
+    _, values = entry_values(env, make_policy("rag"), {"task_index": 0}, "read")
+    assert any(value.value for value in values)
+    assert rows["rag"]["credit"] == {"score": "read"}
+    assert [
+        (step, position, operation["value"])
+        for step, data in enumerate(rows["rag"]["steps"])
+        for position, operation in enumerate(data["action"])
+        if "value" in operation
+    ] == [(value.step, value.position, round(value.value, 4)) for value in values]
+    assert "keeps text outside memory" in rows["full-context"]["credit"]["why"]
+    assert "credit" not in Page(view_page(run, policies=["rag"])).blob("e0")
+
+
+def test_an_episode_whose_policy_cannot_be_asked_again_says_why_it_has_no_values(tmp_path: Path) -> None:
+    for name, policy in (("object", Restless()), ("restless", f"{__name__}:Restless")):
+        evaluate(
+            ENV, policy, 1, source=str(nasty_file(tmp_path)), out=tmp_path / name, progress=False, **SMALL
+        )
+        page = Page(view_page(Run.load(tmp_path / name), credit="em"))
+        (row,) = page.data["episodes"]
+        why = page.blob(row["blob"])["credit"]["why"]
+        assert ("given as a Python object" if name == "object" else "does something else") in why
+        assert len(page.blob(row["blob"])["steps"]) == row["steps"]
+
+
 def test_filters_choose_episodes(folder: Path) -> None:
     data = Page(view_page(Run.load(folder), policies=["rag"], task_index=1)).data
     assert [(row["policy"], data["tasks"][row["task"]]["index"]) for row in data["episodes"]] == [("rag", 1)]
@@ -224,6 +273,12 @@ def test_the_command_refuses_a_folder_as_its_file(folder: Path, tmp_path: Path) 
     result = invoke(str(folder), "--out", str(tmp_path))
     assert result.exit_code == 2
     assert "is a folder" in result.output
+
+
+def test_the_command_refuses_an_unknown_score(folder: Path) -> None:
+    result = invoke(str(folder), "--credit", "exact")
+    assert result.exit_code == 2
+    assert "expected 'em' or 'f1'" in " ".join(result.output.split())
 
 
 def test_the_command_refuses_what_is_no_run(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ const count = (number, one, many) =>
   `${number.toLocaleString("en")} ${number === 1 ? one : many || one + "s"}`;
 const percent = (value) =>
   value === null || value === undefined ? "–" : (100 * value).toFixed(value === 1 ? 0 : 1);
+const signed = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${percent(Math.abs(value))}`;
 const decimal = (value) => (value === null ? "–" : value.toFixed(2));
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 const entryName = (id) => (id === 0 ? "scratchpad" : `#${id}`);

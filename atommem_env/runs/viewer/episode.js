@@ -151,6 +151,22 @@ function toggleGold() {
   route();
 }
 
+const CREDITS = {em: "EM", f1: "F1", cover_em: "cover EM", kept: "evidence kept", read: "evidence read"};
+
+/** What a write is worth: by how much the episode's score would be lower had it been refused. */
+function worth(trace, value) {
+  const score = CREDITS[trace.credit.score];
+  const change = value ? `${percent(Math.abs(value))} ${value > 0 ? "lower" : "higher"}` : "the same";
+  return h(
+    "span",
+    {
+      class: `tag worth ${value > 0 ? "gain" : value < 0 ? "bad" : ""}`,
+      title: `${score} would be ${change} had this write been refused, and all questions answered again`,
+    },
+    `${score} ${value ? signed(value) : "±0"}`,
+  );
+}
+
 const GLYPHS = {create: "+", read: "?", update: "~", delete: "−", answer: "="};
 
 function stepLine(trace, number, now, to) {
@@ -161,6 +177,8 @@ function stepLine(trace, number, now, to) {
     if (operation.refused) refused++;
     else kinds[operation.op] = (kinds[operation.op] || 0) + 1;
   }
+  const values = step.action.map((operation) => operation.value || 0);
+  const sums = [sum(values.filter((value) => value > 0)), sum(values.filter((value) => value < 0))];
   const happened = trace.uses.get(number) || [];
   const dots = ["written", "lost", "read"].map((kind) => {
     const units = happened.filter((event) => event.kind === kind).map((event) => `e${event.unit + 1}`);
@@ -177,6 +195,15 @@ function stepLine(trace, number, now, to) {
     h("span", {class: "number"}, number),
     h("span", {class: "where"}, placeName(trace, number)),
     h("span", {class: "dots"}, dots),
+    sums
+      .filter(Boolean)
+      .map((value) =>
+        h(
+          "span",
+          {class: value > 0 ? "worth gain" : "worth loss", title: "the sum of what its writes are worth"},
+          signed(value),
+        ),
+      ),
     h(
       "span",
       {class: "kinds"},
@@ -295,7 +322,13 @@ function acted(trace, number) {
   const held = trace.held(number);
   const makes = action.map((operation, at) => () => card(trace, number, operation, at, held));
   const note = action.length ? count(action.length, "operation") : "no operation";
-  return section("Action", note, listed("cards", makes, FIRST_CARDS));
+  const {score, why} = trace.credit || {};
+  return section(
+    "Action",
+    note,
+    why && h("p", {class: "none"}, `no values of ${CREDITS[score]}: ${why}`),
+    listed("cards", makes, FIRST_CARDS),
+  );
 }
 
 /** A box of what the first `first` functions of `makes` make, and a button for the rest. */
@@ -330,6 +363,7 @@ function card(trace, step, operation, at, held) {
       !refused && id !== undefined && op !== "delete" && badges(trace, step, held.get(id)),
       lost.map((event) => h("span", {class: "tag bad"}, `lost e${event.unit + 1}`)),
       evicted !== undefined && h("span", {class: "tag warn"}, `pushed out ${entryName(evicted)}`),
+      operation.value !== undefined && worth(trace, operation.value),
       refused && h("span", {class: "tag bad", title: REASONS[refused]}, `refused: ${refused}`),
     ),
     refused && h("p", {class: "reason"}, REASONS[refused]),

@@ -87,6 +87,7 @@ class Trace {
     this.steps = data.steps;
     this.events = data.events;
     this.holds = data.holds;
+    this.credit = data.credit; // which score the values of writes are of, or why there are none
     this.uses = new Map(); // step -> what happened to evidence there
     let queries = [],
       retrieved = [];
