@@ -115,8 +115,8 @@ class Run:
 
         Args:
             out: the folder they go to.
-            kinds: ``"scores"``, ``"funnel"``, ``"operations"``, ``"memory"``, ``"calls"``, ``"documents"``;
-                without, all for which the run has data.
+            kinds: ``"scores"``, ``"funnel"``, ``"operations"``, ``"memory"``, ``"calls"``, ``"documents"``,
+                ``"operation-frequencies"``; without, all for which the run has data.
             formats: ``"png"``, ``"svg"`` or both.
 
         Raises:

@@ -83,8 +83,8 @@ def with_funnel(row: Row, *shares: float, **changes: Any) -> Row:
 
 def test_every_picture_is_drawn_and_the_same_run_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
     made = plot([run], tmp_path / "all", formats=("svg",))
-    assert [path.name for path in made.files] == [f"{kind}.svg" for kind in KINDS]
-    assert made.left_out == {}
+    assert list(made.left_out) == ["operation-frequencies"]  # which needs a run without the limit
+    assert [path.stem for path in made.files] == [kind for kind in KINDS if kind not in made.left_out]
     assert {ElementTree.parse(path).getroot().tag for path in made.files} == {
         "{http://www.w3.org/2000/svg}svg"
     }

@@ -1,4 +1,4 @@
-"""Pictures of runs: scores, the evidence funnel, operations, and what a score costs.
+"""Pictures of runs, such as scores and the evidence funnel, and of trainings, such as learning curves.
 
 Matplotlib (the extra ``plot``) is imported when something is drawn, not before.
 """
@@ -6,18 +6,19 @@ Matplotlib (the extra ``plot``) is imported when something is drawn, not before.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from atommem_env.resolve import resolve
 from atommem_env.runs.errors import ReplayError, RunError
-from atommem_env.runs.summary import Row, summarise
+from atommem_env.runs.summary import summarise
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from atommem_env.runs.run import Run
+    from atommem_env.runs.training import Training
 
 KINDS: Final = {
     "scores": "atommem_env.runs.plots.scores:draw",
@@ -26,8 +27,18 @@ KINDS: Final = {
     "memory": "atommem_env.runs.plots.costs:draw_memory",
     "calls": "atommem_env.runs.plots.costs:draw_calls",
     "documents": "atommem_env.runs.plots.documents:draw",
+    "operation-frequencies": "atommem_env.runs.plots.frequencies:draw",
 }
-"""The pictures, and what draws each from rows and their runs; it raises RunError when they lack what it shows."""
+"""The pictures of runs, and what draws each from rows and their runs.
+
+It raises RunError when they lack what it shows.
+"""
+
+TRAINING_KINDS: Final = {
+    "training-operations": "atommem_env.runs.plots.training:draw_operations",
+    "learning-curves": "atommem_env.runs.plots.training:draw_curves",
+}
+"""The pictures of trainings, and what draws each from them, likewise."""
 
 FORMATS: Final = ("png", "svg")
 
@@ -63,21 +74,53 @@ def plot(
             picture shows that was asked for by name.
         ImportError: when Matplotlib is not installed; names the pip command.
     """
-    from atommem_env.runs.plots.style import look, require_matplotlib, save
-
-    _refuse_unknown("kind", kinds, list(KINDS))
-    _refuse_unknown("format", formats, FORMATS)
-    require_matplotlib()
     rows = summarise(runs)
     if not rows:
         raise RunError("there is nothing to plot: no episode has ended yet; go on with `atommem run`")
+    return _plot(KINDS, (rows, runs), out, kinds, formats)
+
+
+def plot_trainings(
+    trainings: Sequence[Training],
+    out: str | os.PathLike[str],
+    kinds: Sequence[str] = (),
+    formats: Sequence[str] = ("png",),
+) -> Plots:
+    """Draw pictures of ``trainings`` into a folder: the same trainings, the same bytes.
+
+    Args:
+        trainings: the trainings; those of one label and several seeds are drawn as one.
+        out: the folder, which is made if need be.
+        kinds: some of :data:`TRAINING_KINDS`; without, all for which the trainings have data.
+        formats: some of :data:`FORMATS`.
+
+    Raises:
+        RunError: when a kind or format is unknown, or when the trainings lack what a picture shows that was asked
+            for by name.
+        ImportError: when Matplotlib is not installed; names the pip command.
+    """
+    return _plot(TRAINING_KINDS, (trainings,), out, kinds, formats)
+
+
+def _plot(
+    known: Mapping[str, str],
+    data: tuple[Any, ...],
+    out: str | os.PathLike[str],
+    kinds: Sequence[str],
+    formats: Sequence[str],
+) -> Plots:
+    from atommem_env.runs.plots.style import look, require_matplotlib, save
+
+    _refuse_unknown("kind", kinds, list(known))
+    _refuse_unknown("format", formats, FORMATS)
+    require_matplotlib()
     folder = Path(out)
     made = Plots([], {})
-    for kind in dict.fromkeys(kinds or KINDS):
-        draw = cast("Callable[[Sequence[Row], Sequence[Run]], Figure]", resolve(KINDS[kind]))
+    for kind in dict.fromkeys(kinds or known):
+        draw = cast("Callable[..., Figure]", resolve(known[kind]))
         with look():
             try:
-                figure = draw(rows, runs)
+                figure = draw(*data)
             except (RunError, ReplayError) as error:
                 if kinds:
                     raise RunError(f"{kind}: {error}") from error

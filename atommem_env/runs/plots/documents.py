@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.notes import data_notes
 from atommem_env.runs.plots.labels import Point, beside_ends
+from atommem_env.runs.plots.places import Place, label_of, place_of
 from atommem_env.runs.plots.style import SCORES_NOTE, engines_differ, head, look_of, name_of, panels
 from atommem_env.runs.run import Run
 from atommem_env.runs.summary import Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-class _Place(NamedTuple):
-    """Where a row belongs: everything that its environment and run are, but for the number of documents."""
-
-    id: str
-    source: str
-    settings: tuple[tuple[str, str], ...]
 
 
 _Lines = dict[str, dict[int, Row]]
@@ -35,10 +27,10 @@ def draw(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
     Raises:
         RunError: when no policy has scores for more than one number of documents.
     """
-    places: dict[_Place, _Lines] = {}
+    places: dict[Place, _Lines] = {}
     engines = engines_differ(rows)
     for row in rows:
-        place, num_docs = _place(row, runs[row.run])
+        place, num_docs = place_of(row, runs[row.run], "num_docs")
         if num_docs is not None:
             places.setdefault(place, {}).setdefault(name_of(row, engines), {})[num_docs] = row
     places = {place: lines for place, lines in places.items() if max(map(len, lines.values())) > 1}
@@ -53,27 +45,9 @@ def draw(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
     for axes, (place, lines) in zip(drawn, places.items(), strict=True):
         _draw_panel(figure, axes, lines)
         group = [row for line in lines.values() for row in line.values()]
-        head(axes, _label(place, group[0].generated, list(places)), group)
+        head(axes, label_of(place, list(places)), group)
     drawn[0].set_ylabel("exact match, percent")
     return figure
-
-
-def _place(row: Row, run: Run) -> tuple[_Place, int | None]:
-    env: Mapping[str, Any] = next(env for env in run.settings["envs"] if env["name"] == row.env)
-    settings = {**env["arguments"], "policy_seed": run.settings["seed"]}
-    num_docs = settings.pop("num_docs", None)
-    plain = tuple((name, json.dumps(value, ensure_ascii=False)) for name, value in settings.items())
-    return _Place(env["id"], row.source, plain), num_docs
-
-
-def _label(place: _Place, generated: bool, others: Sequence[_Place]) -> str:
-    """Return a panel's label, with the settings in which panels of its environment differ."""
-    like: list[set[tuple[str, str]]] = [set(other.settings) for other in others if other.id == place.id]
-    differing = like[0].union(*like) - like[0].intersection(*like)
-    name = f"{place.id} (generated)" if generated else place.id
-    return ", ".join(
-        [name, *(f"{key}={value}" for key, value in place.settings if (key, value) in differing)]
-    )
 
 
 def _draw_panel(figure: Figure, axes: Any, lines: _Lines) -> None:

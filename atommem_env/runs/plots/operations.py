@@ -53,10 +53,12 @@ class Profile:
     Attributes:
         chunks: for each episode, what was done at each chunk that was read.
         questions: for each question, what was done at each of its steps.
+        reading_steps: for each episode, how many steps were spent on reading.
     """
 
     chunks: list[list[Counter[str]]] = field(default_factory=list)
     questions: list[list[Counter[str]]] = field(default_factory=list)
+    reading_steps: list[int] = field(default_factory=list)
 
     def add(self, trace: Trace) -> None:
         """Add an episode.
@@ -66,16 +68,19 @@ class Profile:
         """
         chunks: dict[int, Counter[str]] = {}
         questions: dict[int, list[Counter[str]]] = {}
+        reading_steps = 0
         for observation, info in zip(trace.observations[:-1], trace.infos[1:], strict=True):
             if not isinstance(observation, Mapping):
                 raise RunError("the run's observations are texts: there is no picture of its operations")
             done = Counter(kind for kind in map(kind_of_result, info["results"]) if kind)
             if observation["phase"] == 0:
+                reading_steps += 1
                 chunks[observation["cursor"]] = chunks.get(observation["cursor"], Counter()) + done
             else:
                 questions.setdefault(observation["cursor"], []).append(done)
         self.chunks.append(list(chunks.values()))
         self.questions += questions.values()
+        self.reading_steps.append(reading_steps)
 
     def reading(self) -> list[dict[str, float]]:
         """Return the mean for each chunk, by the chunk's place: as many places as the shortest episode has chunks."""
@@ -88,6 +93,13 @@ class Profile:
                 sums[place].update(done)
                 counts[place] += 1
         return [_mean(done, count) for done, count in zip(sums, counts, strict=True)]
+
+    def per_step(self, kind: str) -> list[float]:
+        """Return for each episode how often an operation was made per step while reading."""
+        return [
+            sum(done[kind] for done in chunks) / steps
+            for chunks, steps in zip(self.chunks, self.reading_steps, strict=True)
+        ]
 
     def answering(self) -> list[dict[str, float]]:
         """Return the mean for each question at its first, second, ... step; one that was not taken is nothing."""
@@ -144,7 +156,7 @@ def draw(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
     for column, by_name in enumerate(drawn.columns):
         _draw_head(drawn.heading(column))
         for place, name in enumerate(drawn.names):
-            profile = _profile_of(by_name[name], found) if name in by_name else None
+            profile = profile_of(by_name[name], found) if name in by_name else None
             if profile is not None:
                 means = profile.reading()
                 ends = ["first", *[""] * (len(means) - 2), "last"][: len(means)]
@@ -157,7 +169,8 @@ def draw(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
     return drawn.figure
 
 
-def _profile_of(row: Row, found: Mapping[tuple[int, str, str], Profile]) -> Profile | None:
+def profile_of(row: Row, found: Mapping[tuple[int, str, str], Profile]) -> Profile | None:
+    """Return a row's among those that :func:`profiles` found."""
     names = (row.policy, row.policy.rpartition(" #")[0])  # equal policies of several runs are numbered
     return next((found[row.run, row.env, name] for name in names if (row.run, row.env, name) in found), None)
 

@@ -219,6 +219,7 @@ def panels(
     left: float = 0.6,
     right: float = 0.25,
     names: float = 0.0,
+    across: int = COLUMNS,
 ) -> tuple[Figure, list[Any]]:
     """Return a page of panels of one size, and their axes, row by row.
 
@@ -230,8 +231,9 @@ def panels(
         left: what is left free on the left of each panel, in inches.
         right: the same on its right.
         names: what is left free on the left of each row of panels, in inches.
+        across: how many stand side by side, at most.
     """
-    across = min(COLUMNS, count)
+    across = min(across, count)
     down = -(-count // across)
     step, drop = left + size[0] + right, _HEAD_INCHES + size[1] + _FOOT_INCHES
     width, height = names + step * across, drop * down
