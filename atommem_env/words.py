@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final
 
@@ -29,6 +30,7 @@ STOP_WORDS: Final = word_set(
 """Words that say nothing about what a question asks for."""
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def stem(word: str) -> str:
     """Return the first letters of a long word, so that *directed*, *director* and *directs* are one.
 

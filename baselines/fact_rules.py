@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from atommem_env.baselines.engine import Edit
@@ -74,6 +75,7 @@ def jaccard(left: frozenset[str], right: frozenset[str]) -> float:
     return shared / (len(left) + len(right) - shared) if shared else 0.0
 
 
+@lru_cache(maxsize=4096)  # an entry is read again for every fact that it is near to
 def _read(text: str) -> _Fact:
     words = frozenset(tokens(text))
     return _Fact(text, words, not words.isdisjoint(_DENIAL), _relation(text))
