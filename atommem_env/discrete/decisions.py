@@ -207,7 +207,7 @@ class Decisions:
 
     def _follow(self, results: Sequence[Mapping[str, Any]]) -> None:
         """Take in what came of the operations sent: a refused write leaves what was there."""
-        for (operation, number), result in zip(self._sent, results, strict=True):
+        for (operation, number), result in zip(self._sent, results, strict=False):
             self._drop(result["evicted"])
             if isinstance(operation, Update) and operation.id == SCRATCHPAD:
                 self._budget = self._budget if result["ok"] else max(1, self._budget * 3 // 4)
