@@ -1,8 +1,8 @@
 """Learned policies beside the static workflows, on the same tasks: one table with intervals and paired differences.
 
     python examples/learned_memory/compare.py --out runs/compare                     # the generated world, no download
-    python examples/learned_memory/compare.py --out runs/compare --checkpoint mine=best.npz \
-        --data hotpotqa=hotpot_dev_distractor_v1.json 2wikimultihopqa=2wikimultihopqa_dev.json \
+    python examples/learned_memory/compare.py --out runs/compare --checkpoint mine=best.npz \\
+        --data hotpotqa=hotpot_dev_distractor_v1.json 2wikimultihopqa=2wikimultihopqa_dev.json \\
         musique=musique_ans_v1.0_dev.jsonl
 
 Memory has 20 entries of at most 256 tokens, and 200 documents are read. Every policy reads the same tasks with the
