@@ -25,6 +25,7 @@ import gymnasium as gym
 
 from atommem_env.checks import one_of
 from atommem_env.env import READING, EnvState, MemoryEnv
+from atommem_env.evidence import mean_share
 from atommem_env.policies import Policy, Trace, rollout
 
 SCORES: Final = ("em", "f1", "cover_em", "kept", "read")
@@ -190,14 +191,13 @@ def _score(metrics: Mapping[str, Any], score: EpisodeScore) -> float:
         return float(score(metrics))
     if score in metrics:
         return float(metrics[score])
-    shares = [question["evidence"][score] for question in metrics["questions"]]
-    known = [share for share in shares if share is not None]
-    if not known:
+    share = mean_share(metrics, score)
+    if share is None:
         raise ValueError(
             f"score={score!r} says nothing of this episode: its evidence is not in the data, or the policy keeps text "
             "outside memory; choose one of the answers' scores, such as 'em'"
         )
-    return float(sum(known) / len(known))
+    return share
 
 
 def _copied(policy: Policy) -> Policy:

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from atommem_env.text import tokens
 
@@ -31,6 +31,21 @@ _STOPWORDS = frozenset(
     whom whose why will with would you your""".split()
 )
 _WORDS = re.compile(r"\w+")
+
+
+def mean_share(metrics: Mapping[str, Any], stage: str) -> float | None:
+    """Return the share of the evidence that reached a stage, in [0, 1]: the mean over the questions that have any.
+
+    Args:
+        metrics: an episode's ``info["metrics"]``.
+        stage: one of :data:`STAGES`.
+
+    Returns:
+        ``None`` where nothing is known: no question has evidence, or the policy keeps text outside memory.
+    """
+    shares = [question["evidence"][stage] for question in metrics["questions"]]
+    known = [share for share in shares if share is not None]
+    return sum(known) / len(known) if known else None
 
 
 def content_words(unit: str) -> frozenset[str]:

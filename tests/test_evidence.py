@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atommem_env.evidence import EvidenceTracker, Matcher, content_words, holds
+from atommem_env.evidence import STAGES, EvidenceTracker, Matcher, content_words, holds, mean_share
 from atommem_env.text import tokens
 
 UNIT = "The bridge over the river Aune was opened by Marta Lindqvist in 1931, and rebuilt in 1958."
@@ -140,3 +140,13 @@ def test_the_scratchpad_counts_and_a_copy_is_independent() -> None:
 def test_a_question_without_units_has_null_stages() -> None:
     assert _tracker().shares(1) == {"seen": None, "written": None, "kept": None, "read": None}
     assert _tracker().count(1) == 0
+
+
+@pytest.mark.parametrize(
+    ("shares", "mean"), [([1.0, 0.0, 0.5], 0.5), ([1.0, None], 1.0), ([None, None], None), ([], None)]
+)
+def test_the_mean_share_is_that_of_the_questions_whose_evidence_is_known(
+    shares: list[float | None], mean: float | None
+) -> None:
+    questions = [{"evidence": dict.fromkeys(STAGES, share)} for share in shares]
+    assert all(mean_share({"questions": questions}, stage) == mean for stage in STAGES)

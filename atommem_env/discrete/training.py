@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atommem_env.data.dataset import QADataset
+from atommem_env.evidence import mean_share
 from atommem_env.operations import KINDS
 from atommem_env.wrappers.discrete_operations import DiscreteOperations
 
@@ -63,9 +64,7 @@ class Episode:
 
     def share(self, stage: str) -> float | None:
         """Return the share of the evidence that reached a stage of the funnel; ``None`` where none is known."""
-        shares = [question["evidence"][stage] for question in self.metrics["questions"]]
-        known = [share for share in shares if share is not None]
-        return float(np.mean(known)) if known else None
+        return mean_share(self.metrics, stage)
 
 
 def play(env: DiscreteOperations, choose: Choice, task_index: int) -> Episode:

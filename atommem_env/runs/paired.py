@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from atommem_env.evidence import STAGES
+from atommem_env.evidence import STAGES, mean_share
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.summary import Interval, bootstrap
 from atommem_env.scoring import SCORES
@@ -39,13 +39,9 @@ def by_task(episodes: Iterable[Mapping[str, Any]], measure: str) -> dict[str, fl
     values: dict[str, float] = {}
     for episode in episodes:
         metrics = episode["metrics"]
-        if measure in SCORES:
-            values[episode["task_id"]] = metrics[measure]
-            continue
-        shares = [question["evidence"][measure] for question in metrics["questions"]]
-        known = [share for share in shares if share is not None]
-        if known:
-            values[episode["task_id"]] = sum(known) / len(known)
+        value = metrics[measure] if measure in SCORES else mean_share(metrics, measure)
+        if value is not None:
+            values[episode["task_id"]] = value
     return values
 
 
