@@ -35,14 +35,11 @@ from atommem_env.baselines.engine import EngineSpec
 from atommem_env.checks import bound, one_of
 from atommem_env.ledger import Ledger
 from atommem_env.operations import Create, Delete
+from atommem_env.retrieval.bm25 import DELTA, K1, B
 from atommem_env.text import PieceTokenizer, sentences, tokens
 from atommem_env.words import STOP_WORDS
 
 UNITS: Final = ("document", "sentence")
-
-_K1: Final = 1.5
-_B: Final = 0.75
-_DELTA: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +92,9 @@ class Relevance:
 
     def score(self, profile: Profile) -> float:
         """Return the best BM25+ score of a text that was counted against any question; 0 without a shared word."""
-        spread = _K1 * (1 - _B + _B * profile.length * self._texts / self._total) if self._total else _K1
+        spread = K1 * (1 - B + B * profile.length * self._texts / self._total) if self._total else K1
         worth = [
-            math.log((self._texts + 1) / self._held[place]) * (_DELTA + count * (_K1 + 1) / (count + spread))
+            math.log((self._texts + 1) / self._held[place]) * (DELTA + count * (K1 + 1) / (count + spread))
             if count
             else 0.0
             for place, count in enumerate(profile.counts)

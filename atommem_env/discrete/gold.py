@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from atommem_env.discrete.notes import Array, Note
 from atommem_env.evidence import Matcher
+from atommem_env.retrieval.bm25 import K1, B
 from atommem_env.text import tokens
-
-_K1: Final = 1.5
-_B: Final = 0.75
 
 
 class Gold:
@@ -100,7 +98,7 @@ class Gold:
         """
         counts = np.stack([self._counts[note] for note in notes])
         lengths = np.array([note.length for note in notes])
-        spread = _K1 * (1 - _B + _B * lengths / lengths.mean())
-        gain = counts * (_K1 + 1) / (counts + spread[:, None])
+        spread = K1 * (1 - B + B * lengths / lengths.mean())
+        gain = counts * (K1 + 1) / (counts + spread[:, None])
         rarity = np.log((len(notes) + 1) / np.maximum((counts > 0).sum(0), 1))
         return np.asarray((gain * rarity) @ self._asks.T, np.float32)

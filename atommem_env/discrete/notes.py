@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atommem_env.operations import Read
+from atommem_env.retrieval.bm25 import DELTA, K1, B
 from atommem_env.text import PieceTokenizer, tokens
 from atommem_env.words import STOP_WORDS, bare_title, stem
 
@@ -24,9 +25,6 @@ Array = npt.NDArray[np.float32]
 
 _WORD = re.compile(r"\w+")
 _LONGEST_NAME: Final = 6
-_K1: Final = 1.5
-_B: Final = 0.75
-_DELTA: Final = 1.0
 _RANKS: Final = 64
 _BRIDGES: Final = 4
 _BRIDGE_K: Final = 2
@@ -131,8 +129,8 @@ class Notes:
         """
         counts = np.stack([note.counts for note in notes])
         lengths = np.array([note.length for note in notes], np.float32)
-        spread = _K1 * (1 - _B + _B * lengths * self._texts / max(self._total, 1))
-        gain = np.where(counts > 0, _DELTA + counts * (_K1 + 1) / (counts + spread[:, None]), 0)
+        spread = K1 * (1 - B + B * lengths * self._texts / max(self._total, 1))
+        gain = np.where(counts > 0, DELTA + counts * (K1 + 1) / (counts + spread[:, None]), 0)
         rarity = np.log((self._texts + 1) / np.maximum(self._holding, 1))
         stems = np.stack([note.stems for note in notes])
         weight = np.log((self._texts + 1) / np.maximum(self._holding_stems, 1)) * self._asks_stems
@@ -142,7 +140,7 @@ class Notes:
     def highest(self) -> Array:
         """Return the score that a text would have that holds each of a question's words very often, shape (Q,)."""
         rarity = np.log((self._texts + 1) / np.maximum(self._holding, 1))
-        return np.asarray(self._asks @ rarity * (_K1 + 1 + _DELTA), np.float32)
+        return np.asarray(self._asks @ rarity * (K1 + 1 + DELTA), np.float32)
 
     def rank(self, scores: Array) -> tuple[Array, Array]:
         """Rank scores, of shape (texts, Q), among the best that were ever ranked here.

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from operator import add
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from atommem_env.retrieval.base import best_hits
 from atommem_env.retrieval.postings import Postings
 from atommem_env.retrieval.rows import SMALLEST, Rows
 from atommem_env.retrieval.vocabulary import Search, Vocabulary
+
+K1: Final = 1.5
+B: Final = 0.75
+DELTA: Final = 1.0
+"""The defaults of BM25+, those of ``rank_bm25.BM25Plus``."""
 
 
 class BM25:
@@ -51,7 +56,7 @@ class BM25:
     BATCH_WORDS: ClassVar[int] = 64 * FEW_ENTRIES
     """Both happen as well once the latest entries have more words than this."""
 
-    def __init__(self, k1: float = 1.5, b: float = 0.75, delta: float = 1.0) -> None:
+    def __init__(self, k1: float = K1, b: float = B, delta: float = DELTA) -> None:
         for name, value, fits, wanted in (
             ("k1", k1, 0 < k1 < math.inf, "above 0"),
             ("b", b, 0 <= b <= 1, "from 0 to 1"),
