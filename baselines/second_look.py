@@ -10,7 +10,7 @@ two can be compared with nothing but what they keep between them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from atommem_env.baselines.around import Around
 from atommem_env.baselines.common import READING, Info, Observation
@@ -19,13 +19,16 @@ from atommem_env.ledger import Ledger
 from atommem_env.operations import SCRATCHPAD, Answer, Create, Read, Update, parse
 from atommem_env.policies import Policy
 
+_REFUSED: Final = {"op": "answer", "ok": False, "reason": "wrong_phase", "id": None, "evicted": None}
+
 
 class SecondLook(Around):
     """A policy that looks once more before it answers, for what the entries shown mention.
 
     An answer that is held back for the look is one that the policy is told was refused; it is asked again
     afterwards, which costs its engine a second call. What is noted of an entry is the fingerprint of its title, the
-    first line of its content. Where nothing is mentioned, or no look is left, nothing changes.
+    first line of its content. Where nothing is mentioned, no look is left, or the answer comes with other operations,
+    nothing changes.
 
     Args:
         policy: the policy.
@@ -45,23 +48,23 @@ class SecondLook(Around):
         self._updates: dict[int, int] = {}
         self._reads: list[Read] = []
         self._question = -1
-        self._held_back: Sequence[Any] | None = None
+        self._held_back = False
 
     def act(self, observation: Observation, info: Info) -> Sequence[Any]:
         """Return the policy's action, or the second look in place of its answer."""
         self._follow(observation)
-        if self._held_back is not None:
-            observation = {**observation, "results": tuple(_refused(item) for item in self._held_back)}
-            self._held_back = None
+        if self._held_back:
+            observation = {**observation, "results": (_REFUSED,)}
+            self._held_back = False
         action = self.policy.act(observation, info)
         operations = [parse(item) for item in action]
         reads = [operation for operation in operations if isinstance(operation, Read)]
-        answers = any(isinstance(operation, Answer) for operation in operations)
+        answers = len(operations) == 1 and isinstance(operations[0], Answer)
         if observation["phase"] != READING and answers and self._question != observation["cursor"]:
             self._question = observation["cursor"]
             look = self._look(observation)
-            if look and len(operations) == 1:
-                self._held_back = action
+            if look:
+                self._held_back = True
                 return look
         self._reads = reads or self._reads
         self._titles.expect(_title(item.content) for item in operations if isinstance(item, Create))
@@ -91,7 +94,3 @@ class SecondLook(Around):
 
 def _title(content: str) -> int:
     return title_fingerprint(content.partition("\n")[0])
-
-
-def _refused(item: object) -> dict[str, Any]:
-    return {"op": "answer", "ok": False, "reason": "wrong_phase", "id": None, "evicted": None}
