@@ -257,8 +257,13 @@ def head(axes: Any, label: str, group: Sequence[Row]) -> None:
     """Head a panel with its environment, and with the size and the source of what it shows."""
     inches = axes.get_position().width * axes.figure.get_figwidth()
     axes.set_title(label, pad=27, size=label_size(label, inches + 0.4))
+    write_below_title(axes, subtitle_of(group, inches))
+
+
+def write_below_title(axes: Any, text: str) -> None:
+    """Write small lines between a panel and its title, which has to be padded for them."""
     axes.annotate(
-        subtitle_of(group, inches),
+        text,
         (0, 1),
         xycoords="axes fraction",
         xytext=(0, 6),

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.plots.labels import Point, beside_ends
 from atommem_env.runs.plots.operations import KINDS
-from atommem_env.runs.plots.style import QUIET, panels
+from atommem_env.runs.plots.style import QUIET, panels, write_below_title
 from atommem_env.runs.training import Training
 
 if TYPE_CHECKING:
@@ -203,15 +203,7 @@ def _head(axes: Any, label: str, group: Sequence[Training]) -> None:
 
 def _title(axes: Any, title: str, below: str) -> None:
     axes.set_title(title, pad=17)
-    axes.annotate(
-        below,
-        (0, 1),
-        xycoords="axes fraction",
-        xytext=(0, 6),
-        textcoords="offset points",
-        size=6.5,
-        color=QUIET,
-    )
+    write_below_title(axes, below)
 
 
 def _notes(trainings: Sequence[Training]) -> list[str]:
