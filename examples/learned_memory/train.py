@@ -97,7 +97,7 @@ def arguments(argv=None):
     add("--scratchpad", action="store_true", help="the engine also sums up each chunk in the scratchpad")
     add("--no-storage", action="store_true", help="an ablation: the scratchpad alone, no entries")
     add("--seed", type=int, default=0, help="of all that is drawn")
-    add("--jobs", action="store_true", help="a process for each environment, for more than two cores")
+    add("--processes", action="store_true", help="a process for each environment, for more than two cores")
     add("--held-out-tasks", type=int, default=8, help="of each source and number of questions, each round")
     add("--patience", type=int, default=0, help="stop after so many rounds without a new best; 0: never")
     add("--quick", action="store_true", help="a small training, to see that everything works")
@@ -303,7 +303,7 @@ class Trainer:
         makers = [lambda spec=spec: make_env(args, *spec) for spec in specs]
         self.model = MaskablePPO(
             SlotPolicy,
-            SubprocVecEnv(makers) if args.jobs else DummyVecEnv(makers),
+            SubprocVecEnv(makers) if args.processes else DummyVecEnv(makers),
             n_steps=max(1, args.steps // len(makers)),
             batch_size=args.batch,
             n_epochs=args.epochs,
