@@ -212,6 +212,7 @@ def test_writes_say_what_they_are_worth(page: Any) -> None:
     assert page.inner_text(".op.create .worth") == "evidence kept ±0"  # it is deleted at the next step
     assert not page.query_selector(".op.refused .worth")
     page.keyboard.press("j")
+    wait_for_step(page, 2)
     page.keyboard.press("j")
     wait_for_step(page, 3)
     assert page.inner_text(".op.create .worth") == "evidence kept +100"
