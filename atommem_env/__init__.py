@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from atommem_env import scoring
 from atommem_env._version import __version__
+from atommem_env.core.operations import SCRATCHPAD, Answer, Create, Delete, OperationResult, Read, Update
 from atommem_env.data.dataset import QADataset
 from atommem_env.data.sources import GeneratedDataWarning
 from atommem_env.env import MemoryEnv
-from atommem_env.operations import SCRATCHPAD, Answer, Create, Delete, OperationResult, Read, Update
 from atommem_env.policies import Policy, Trace, rollout
 from atommem_env.registration import register_envs
 from atommem_env.runs import evaluate
-from atommem_env.vector import MemoryVectorEnv
+from atommem_env.vector.vector_env import MemoryVectorEnv
 from atommem_env.wrappers import DiscreteOperations, RecordTrace, TextProtocol
 
 __all__ = [

@@ -23,7 +23,7 @@ from typing import Any, Final, TypeAlias, cast
 
 import gymnasium as gym
 
-from atommem_env.checks import one_of
+from atommem_env.core.checks import one_of
 from atommem_env.env import READING, EnvState, MemoryEnv
 from atommem_env.evidence import mean_share
 from atommem_env.policies import Policy, Trace, rollout

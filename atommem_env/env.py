@@ -13,13 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import gymnasium as gym
 from gymnasium.error import InvalidAction, ResetNeeded
 
-from atommem_env.checks import at_least, bound, one_of
-from atommem_env.data.benchmark import Benchmark
-from atommem_env.data.sources import open_dataset
-from atommem_env.documents import DocumentPiece, split_documents
-from atommem_env.evidence import EvidenceTracker
-from atommem_env.memory import OVERFLOWS, MemoryStore
-from atommem_env.operations import (
+from atommem_env.core.checks import at_least, bound, one_of
+from atommem_env.core.memory import OVERFLOWS, MemoryStore
+from atommem_env.core.operations import (
     KINDS,
     MAX_K,
     REASONS,
@@ -35,12 +31,16 @@ from atommem_env.operations import (
     kind_of,
     parse,
 )
+from atommem_env.core.render import render_text
+from atommem_env.core.spaces import ActionSpace, observation_space
+from atommem_env.data.benchmark import Benchmark
+from atommem_env.data.sources import open_dataset
+from atommem_env.evidence import EvidenceTracker
 from atommem_env.prefetch import Prefetcher
-from atommem_env.render import render_text
 from atommem_env.retrieval import Retriever, make_retriever
 from atommem_env.scoring import SCORES, Score, make_reward
-from atommem_env.spaces import ActionSpace, observation_space
-from atommem_env.tasks import Task, TaskSequence
+from atommem_env.tasks.documents import DocumentPiece, split_documents
+from atommem_env.tasks.pooled import Task, TaskSequence
 from atommem_env.text import PieceTokenizer, Tokenizer, clean, make_tokenizer
 
 if TYPE_CHECKING:

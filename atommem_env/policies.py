@@ -8,8 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import gymnasium as gym
 
+from atommem_env.core.operations import kind_of, parse, to_dict
 from atommem_env.evidence import STAGES
-from atommem_env.operations import kind_of, parse, to_dict
 
 
 @runtime_checkable

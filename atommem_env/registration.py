@@ -17,11 +17,11 @@ ENVS: Final = {
 """Every id, with the place of its class."""
 
 VECTOR_ENVS: Final = {
-    "AtomMem-HotpotQA-v0": "atommem_env.vector:hotpotqa",
-    "AtomMem-2WikiMultihopQA-v0": "atommem_env.vector:wiki2",
-    "AtomMem-MuSiQue-v0": "atommem_env.vector:musique",
-    "AtomMem-World-v0": "atommem_env.vector:world",
-    "AtomMem-Custom-v0": "atommem_env.vector:custom",
+    "AtomMem-HotpotQA-v0": "atommem_env.vector.vector_env:hotpotqa",
+    "AtomMem-2WikiMultihopQA-v0": "atommem_env.vector.vector_env:wiki2",
+    "AtomMem-MuSiQue-v0": "atommem_env.vector.vector_env:musique",
+    "AtomMem-World-v0": "atommem_env.vector.vector_env:world",
+    "AtomMem-Custom-v0": "atommem_env.vector.vector_env:custom",
 }
 """Every id, with the place of what ``gym.make_vec`` calls by default: a ``MemoryVectorEnv`` over its class."""
 

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-from atommem_env.resolve import resolve
+from atommem_env.core.resolve import resolve
 
 Score: TypeAlias = Callable[[str, Sequence[str]], float]
 

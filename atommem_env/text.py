@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from atommem_env.resolve import is_reference, resolve
+from atommem_env.core.resolve import is_reference, resolve
 
 # Han, kana, hangul syllables and bopomofo: scripts (or uses of them) without spaces, where one
 # character is one word.

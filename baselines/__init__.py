@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from atommem_env.checks import one_of
+from atommem_env.core.checks import one_of
 
 if TYPE_CHECKING:
-    from atommem_env.baselines.engine import EngineSpec
+    from atommem_env.baselines.engines.engine import EngineSpec
     from atommem_env.policies import Policy
 
 POLICIES: Final[dict[str, str]] = {
@@ -54,7 +54,7 @@ def make_policy(
     Args:
         name: one of :data:`POLICIES`, or ``"module:Class"`` of a user's own.
         engine: what does the policy's language work (a name of
-            :data:`~atommem_env.baselines.engine.ENGINES`, an engine, or ``ChatSettings``); passed to policies
+            :data:`~atommem_env.baselines.engines.engine.ENGINES`, an engine, or ``ChatSettings``); passed to policies
             that take one.
         seed: the seed of the policy's own generator; passed to policies that take one.
         full_store: what a Create does when the store is full: ``None``: what the environment says
@@ -66,7 +66,7 @@ def make_policy(
     Raises:
         ValueError: when there is no such policy, or it does not take an argument; lists what there is.
     """
-    from atommem_env.resolve import is_reference, resolve
+    from atommem_env.core.resolve import is_reference, resolve
 
     if name not in POLICIES and not is_reference(name):
         raise ValueError(

@@ -40,10 +40,10 @@ from atommem_env.baselines.common import (
     shown_entries,
 )
 from atommem_env.baselines.draft import Draft, LookThenWrite
-from atommem_env.baselines.engine import EngineSpec, NeighbourEdit
+from atommem_env.baselines.engines.engine import EngineSpec, NeighbourEdit
 from atommem_env.baselines.notes import Note, link_to, read_note
-from atommem_env.checks import between
-from atommem_env.operations import MAX_K, Read
+from atommem_env.core.checks import between
+from atommem_env.core.operations import MAX_K, Read
 
 _FOLLOW_K: Final = 3
 """How many entries to show for a linked title: other notes may name it too."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from atommem_env.baselines.common import Info, Observation, Operations, Workflow
-from atommem_env.baselines.engine import EngineSpec
+from atommem_env.baselines.engines.engine import EngineSpec
 from atommem_env.protocols import Malformed, Protocol, get_protocol
 from atommem_env.text import clean
 

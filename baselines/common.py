@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from atommem_env.baselines.engine import EngineSpec, counted, get_engine
-from atommem_env.documents import DocumentStitcher, StitchedDocument, in_parts
-from atommem_env.operations import SCRATCHPAD, Answer, Operation, Read
+from atommem_env.baselines.engines.engine import EngineSpec, counted, get_engine
+from atommem_env.core.operations import SCRATCHPAD, Answer, Operation, Read
+from atommem_env.tasks.documents import DocumentStitcher, StitchedDocument, in_parts
 from atommem_env.text import PieceTokenizer, sentence_spans
 
 READING = 0
@@ -28,7 +28,7 @@ class Workflow(ABC):
 
     Attributes:
         needs: the abilities it asks of an engine besides ``answer`` and ``compress`` (see
-            :class:`~atommem_env.baselines.engine.Abilities`).
+            :class:`~atommem_env.baselines.engines.engine.Abilities`).
 
     Raises:
         ValueError: when the engine lacks one of them.

@@ -14,11 +14,11 @@ from math import sqrt
 from typing import Any
 
 from atommem_env.baselines.common import Info, LookThenAnswer, Observation, Operations
-from atommem_env.baselines.engine import EngineSpec
-from atommem_env.checks import between
-from atommem_env.ledger import Ledger
-from atommem_env.operations import MAX_K, Create, Delete, Operation, Read, Update
-from atommem_env.words import content_stems
+from atommem_env.baselines.engines.engine import EngineSpec
+from atommem_env.core.checks import between
+from atommem_env.core.ledger import Ledger
+from atommem_env.core.operations import MAX_K, Create, Delete, Operation, Read, Update
+from atommem_env.core.words import content_stems
 
 
 @dataclass(slots=True)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Final
 
 from atommem_env.baselines.common import Info, Observation, Operations, Workflow, document_text
-from atommem_env.baselines.engine import EngineSpec
-from atommem_env.checks import at_least, one_of
-from atommem_env.documents import overlap, split_documents
+from atommem_env.baselines.engines.engine import EngineSpec
+from atommem_env.core.checks import at_least, one_of
+from atommem_env.tasks.documents import overlap, split_documents
 from atommem_env.text import PieceTokenizer, Tokenizer
 
 KEEPS: Final = ("last", "ends")

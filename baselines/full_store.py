@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from atommem_env.baselines.around import Around
 from atommem_env.baselines.common import Info, Observation
 from atommem_env.baselines.keep_best import Profile, Relevance
-from atommem_env.ledger import Ledger
-from atommem_env.operations import SCRATCHPAD, Create, Delete, Operation, Update, kind_of, parse
+from atommem_env.core.ledger import Ledger
+from atommem_env.core.operations import SCRATCHPAD, Create, Delete, Operation, Update, kind_of, parse
 from atommem_env.policies import Policy
 
 

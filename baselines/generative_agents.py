@@ -47,10 +47,10 @@ from atommem_env.baselines.common import (
     Workflow,
     document_text,
 )
-from atommem_env.baselines.engine import EngineSpec
-from atommem_env.checks import at_least, one_of
-from atommem_env.ledger import Ledger
-from atommem_env.operations import MAX_K, Create, Operation, Read
+from atommem_env.baselines.engines.engine import EngineSpec
+from atommem_env.core.checks import at_least, one_of
+from atommem_env.core.ledger import Ledger
+from atommem_env.core.operations import MAX_K, Create, Operation, Read
 
 FOCAL_QUESTIONS: Final = 3
 INSIGHTS: Final = 5

@@ -31,13 +31,13 @@ from atommem_env.baselines.common import (
     Operations,
     document_text,
 )
-from atommem_env.baselines.engine import EngineSpec
-from atommem_env.checks import bound, one_of
-from atommem_env.ledger import Ledger
-from atommem_env.operations import Create, Delete
+from atommem_env.baselines.engines.engine import EngineSpec
+from atommem_env.core.checks import bound, one_of
+from atommem_env.core.ledger import Ledger
+from atommem_env.core.operations import Create, Delete
+from atommem_env.core.words import STOP_WORDS
 from atommem_env.retrieval.bm25 import DELTA, K1, B
 from atommem_env.text import PieceTokenizer, sentences, tokens
-from atommem_env.words import STOP_WORDS
 
 UNITS: Final = ("document", "sentence")
 

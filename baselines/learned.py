@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from atommem_env.baselines.common import Info, Observation, Operations, Workflow
-from atommem_env.baselines.engine import EngineSpec
-from atommem_env.checks import bound
+from atommem_env.baselines.engines.engine import EngineSpec
+from atommem_env.core.checks import bound
 from atommem_env.discrete.decisions import Decisions
 from atommem_env.discrete.network import Network
 

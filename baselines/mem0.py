@@ -25,8 +25,8 @@ from typing import Final
 
 from atommem_env.baselines.common import Observation
 from atommem_env.baselines.draft import Draft, LookThenWrite
-from atommem_env.baselines.engine import Edit, EngineSpec
-from atommem_env.checks import one_of
+from atommem_env.baselines.engines.engine import Edit, EngineSpec
+from atommem_env.core.checks import one_of
 
 VARIANTS: Final = {"paper": 10, "code": 5, "additive": 0}
 """The variants, and how many entries each finds for a fact."""

@@ -27,9 +27,9 @@ from atommem_env.baselines.common import (
     document_text,
     shown_entries,
 )
-from atommem_env.baselines.engine import EngineSpec
-from atommem_env.checks import at_least
-from atommem_env.operations import MAX_K, SCRATCHPAD, Answer, Create, Operation, Read, Update
+from atommem_env.baselines.engines.engine import EngineSpec
+from atommem_env.core.checks import at_least
+from atommem_env.core.operations import MAX_K, SCRATCHPAD, Answer, Create, Operation, Read, Update
 
 
 class MEM1(Workflow):

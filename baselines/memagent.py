@@ -11,8 +11,8 @@ with the highest question overlap that fit.
 from __future__ import annotations
 
 from atommem_env.baselines.common import Info, Observation, Operations, ScratchpadBudget, Workflow, blocks
-from atommem_env.baselines.engine import EngineSpec
-from atommem_env.operations import SCRATCHPAD, Update
+from atommem_env.baselines.engines.engine import EngineSpec
+from atommem_env.core.operations import SCRATCHPAD, Update
 
 
 class MemAgent(Workflow):

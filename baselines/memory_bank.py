@@ -41,10 +41,10 @@ from atommem_env.baselines.common import (
     document_text,
     shown_entries,
 )
-from atommem_env.baselines.engine import EngineSpec
-from atommem_env.checks import at_least, one_of
-from atommem_env.ledger import Ledger
-from atommem_env.operations import MAX_K, SCRATCHPAD, Create, Delete, Operation, Read, Update
+from atommem_env.baselines.engines.engine import EngineSpec
+from atommem_env.core.checks import at_least, one_of
+from atommem_env.core.ledger import Ledger
+from atommem_env.core.operations import MAX_K, SCRATCHPAD, Create, Delete, Operation, Read, Update
 from atommem_env.text import digest
 
 VARIANTS: Final = ("paper", "code")

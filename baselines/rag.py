@@ -17,8 +17,8 @@ from atommem_env.baselines.common import (
     Operations,
     document_text,
 )
-from atommem_env.baselines.engine import EngineSpec
-from atommem_env.operations import Create
+from atommem_env.baselines.engines.engine import EngineSpec
+from atommem_env.core.operations import Create
 
 
 class RAG(LookThenAnswer):

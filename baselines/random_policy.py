@@ -13,7 +13,7 @@ import random
 from typing import Final
 
 from atommem_env.baselines.common import READING, Info, Observation, Operations, shown_entries
-from atommem_env.operations import SCRATCHPAD, Answer, Create, Delete, Operation, Read, Update
+from atommem_env.core.operations import SCRATCHPAD, Answer, Create, Delete, Operation, Read, Update
 from atommem_env.text import digest, sentences
 
 _MOST_OPERATIONS: Final = 3

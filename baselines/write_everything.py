@@ -8,7 +8,7 @@ reading whole chunks to the engine.
 from __future__ import annotations
 
 from atommem_env.baselines.common import LookThenAnswer, Observation, Operations
-from atommem_env.operations import Create
+from atommem_env.core.operations import Create
 
 
 class WriteEverything(LookThenAnswer):

@@ -11,8 +11,8 @@ import gymnasium as gym
 
 from atommem_env import Answer, Create, Read, evaluate
 from atommem_env.baselines import make_policy
-from atommem_env.baselines.engine import get_engine
-from atommem_env.documents import DocumentStitcher
+from atommem_env.baselines.engines.engine import get_engine
+from atommem_env.tasks.documents import DocumentStitcher
 from atommem_env.text import tokens
 
 

@@ -26,17 +26,17 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from atommem_env.baselines.passages import bare_title, find_words
-from atommem_env.baselines.spans import names
+from atommem_env.baselines.engines.rules.passages import bare_title, find_words
+from atommem_env.baselines.engines.rules.spans import names
+from atommem_env.core.memory import MemoryStore
 from atommem_env.data.benchmark import Benchmark
 from atommem_env.data.sources import open_dataset
 from atommem_env.data.world import WorldConfig
 from atommem_env.envs.hotpotqa import HOTPOTQA
 from atommem_env.envs.musique import MUSIQUE
 from atommem_env.envs.wiki2 import WIKI2
-from atommem_env.memory import MemoryStore
 from atommem_env.retrieval import CachedEncoder, make_encoder, make_retriever
-from atommem_env.tasks import Task, TaskSequence
+from atommem_env.tasks.pooled import Task, TaskSequence
 from atommem_env.text import tokens
 
 RESAMPLES = 2000

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atommem_env import SCRATCHPAD, Answer, Create, Delete, MemoryEnv, Read, Update
-from atommem_env.operations import KINDS, REASONS
+from atommem_env.core.operations import KINDS, REASONS
 from small_data import dataset
 
 DATA = dataset()
@@ -115,7 +115,7 @@ def test_chunks_overlap_and_cover_the_text() -> None:
         chunks.append(observation["chunk"])
         observation = env.step([])[0]
     assert len(chunks) > 2
-    from atommem_env.documents import overlap
+    from atommem_env.tasks.documents import overlap
     from atommem_env.text import PieceTokenizer
 
     text = chunks[0]

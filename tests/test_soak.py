@@ -25,7 +25,7 @@ from gymnasium.vector.utils import iterate
 from atommem_env import Trace, rollout
 from atommem_env.baselines import make_policy
 from atommem_env.policies import plain_action
-from atommem_env.vector import MemoryVectorEnv
+from atommem_env.vector.vector_env import MemoryVectorEnv
 
 ENV = "AtomMem-World-v0"
 SHORT = {"num_docs": 8, "num_questions": 1, "chunk_tokens": 500, "world_size": 60}

@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from atommem_env.bench.mix import QUERY_WORDS, TOP_K, WIDTH, Source
 from atommem_env.bench.timing import Call, Rounds, seconds, steady
+from atommem_env.core.memory import MemoryStore
+from atommem_env.core.operations import Create, Operation, Read
+from atommem_env.core.resolve import resolve
 from atommem_env.data.dataset import QADataset
-from atommem_env.memory import MemoryStore
-from atommem_env.operations import Create, Operation, Read
-from atommem_env.resolve import resolve
 from atommem_env.retrieval import BM25
 
 ENV: Final = "AtomMem-HotpotQA-v0"
@@ -168,7 +168,7 @@ def make_vector(kind: str, count: int, **arguments: Any) -> Any:
             vector_kwargs={"autoreset_mode": gym.vector.AutoresetMode.DISABLED},
             **arguments,
         )
-    from atommem_env.vector import MemoryVectorEnv
+    from atommem_env.vector.vector_env import MemoryVectorEnv
 
     workers = 2 if kind == "workers" else 0
     return MemoryVectorEnv(count, autoreset_mode="disabled", num_workers=workers, env=ENV, **arguments)

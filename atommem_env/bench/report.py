@@ -12,7 +12,7 @@ from typing import Any, Final
 from atommem_env.bench.environments import VECTOR_LABELS
 from atommem_env.bench.stores import CONTENDERS
 from atommem_env.bench.suite import Result, Table
-from atommem_env.runs.plots.style import require_matplotlib
+from atommem_env.report.plots.style import require_matplotlib
 
 _INTRODUCTION: Final = """\
 What stores and environments cost, beside what pip can install instead. `atommem bench --out docs --plot` writes this

@@ -8,10 +8,10 @@ from typing import Any, Final, NamedTuple
 import gymnasium as gym
 
 from atommem_env.bench.environments import ENV, make_vector
+from atommem_env.core.operations import Create, Operation, Read
 from atommem_env.data.dataset import QADataset
-from atommem_env.documents import split_documents
-from atommem_env.operations import Create, Operation, Read
 from atommem_env.retrieval.encoders import CachedEncoder, make_encoder
+from atommem_env.tasks.documents import split_documents
 
 ROLLOUTS: Final = 16
 DOCS: Final = 20

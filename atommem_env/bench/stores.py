@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from atommem_env.bench.mix import WIDTH, Item
-from atommem_env.memory import MemoryStore
+from atommem_env.core.memory import MemoryStore
 from atommem_env.retrieval import BM25, DenseRetriever, FunctionEncoder
 from atommem_env.text import tokens
 

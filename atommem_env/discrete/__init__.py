@@ -5,6 +5,6 @@
 - :mod:`~atommem_env.discrete.decisions`: one episode as a sequence of choices, and the operations they mean.
 - :mod:`~atommem_env.discrete.network`: a small network over these features, in NumPy.
 
-The wrapper :class:`~atommem_env.wrappers.discrete_operations.DiscreteOperations` makes a Gymnasium environment of
+The wrapper :class:`~atommem_env.discrete.wrapper.DiscreteOperations` makes a Gymnasium environment of
 it, the baseline ``learned`` a policy for the environment as it is.
 """

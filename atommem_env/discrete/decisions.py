@@ -32,13 +32,13 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.error import InvalidAction
 
-from atommem_env.checks import one_of
+from atommem_env.core.checks import one_of
+from atommem_env.core.operations import KINDS, SCRATCHPAD, Answer, Create, Delete, Operation, Read, Update
+from atommem_env.core.words import STOP_WORDS
 from atommem_env.discrete.features import FEATURES, text_features
 from atommem_env.discrete.notes import Array, Note, Notes, bridges
-from atommem_env.documents import DocumentStitcher, in_parts
-from atommem_env.operations import KINDS, SCRATCHPAD, Answer, Create, Delete, Operation, Read, Update
+from atommem_env.tasks.documents import DocumentStitcher, in_parts
 from atommem_env.text import sentences, tokens
-from atommem_env.words import STOP_WORDS
 
 UNITS: Final = ("document", "sentence")
 

@@ -16,10 +16,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from atommem_env.operations import Read
+from atommem_env.core.operations import Read
+from atommem_env.core.words import STOP_WORDS, bare_title, stem
 from atommem_env.retrieval.bm25 import DELTA, K1, B
 from atommem_env.text import PieceTokenizer, tokens
-from atommem_env.words import STOP_WORDS, bare_title, stem
 
 Array = npt.NDArray[np.float32]
 

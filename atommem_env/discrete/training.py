@@ -14,10 +14,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from atommem_env.core.operations import KINDS
 from atommem_env.data.dataset import QADataset
+from atommem_env.discrete.wrapper import DiscreteOperations
 from atommem_env.evidence import mean_share
-from atommem_env.operations import KINDS
-from atommem_env.wrappers.discrete_operations import DiscreteOperations
 
 HELD_OUT: Final = 5
 """One question of this many is held out."""

@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from atommem_env.documents import split_documents
-from atommem_env.integrations.port import Message
-from atommem_env.operations import Answer, Create, Operation, Read
+from atommem_env.core.operations import Answer, Create, Operation, Read
+from atommem_env.core.resolve import resolve
+from atommem_env.integrations.text_episode import Message
 from atommem_env.protocols import Protocol, get_protocol
-from atommem_env.resolve import resolve
+from atommem_env.tasks.documents import split_documents
 from atommem_env.text import digest
 
 _SECTION: Final = re.compile(r"^## (.+)\n", re.MULTILINE)
@@ -64,7 +64,7 @@ class ScriptedPolicy:
         if question not in standing:
             return [Read(question)]
         if self._engine is None:
-            self._engine = resolve("atommem_env.baselines.engine:get_engine")("rules")  # type: ignore[operator]
+            self._engine = resolve("atommem_env.baselines.engines.engine:get_engine")("rules")  # type: ignore[operator]
         passages = [item.strip() for item in _ENTRY.split(view.get("Entries found", ""))[1:]]
         return [Answer(self._engine.answer(question, passages) or "unknown")]
 

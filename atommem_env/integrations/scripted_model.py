@@ -12,10 +12,10 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from atommem_env.integrations.port import load_library
+from atommem_env.core.operations import Operation
 from atommem_env.integrations.scripted import ScriptedPolicy
-from atommem_env.integrations.trl_tools import OVER
-from atommem_env.operations import Operation
+from atommem_env.integrations.text_episode import load_library
+from atommem_env.integrations.trl.tools import OVER
 from atommem_env.protocols.tool_calls import calls_of
 
 

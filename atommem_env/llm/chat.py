@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from atommem_env.endpoint import LONGEST_WAIT, Endpoint, EndpointError, find_key, require_openai
 from atommem_env.llm.cache import Reply, ReplyCache
+from atommem_env.llm.endpoint import LONGEST_WAIT, Endpoint, EndpointError, find_key, require_openai
 from atommem_env.llm.settings import ChatSettings
 from atommem_env.protocols.tags import reasoning_end
 from atommem_env.text import clean, digest

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from atommem_env.text import digest
 
-PACKAGES: Final = ("atommem_env.baselines", "atommem_env.llm")
+PACKAGES: Final = ("atommem_env.baselines.engines", "atommem_env.llm")
 
 
 class Prompts:

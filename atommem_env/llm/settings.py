@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from atommem_env.endpoint import find_address
+from atommem_env.llm.endpoint import find_address
 from atommem_env.llm.prompts import Prompts
 
 MODEL_VARIABLE = "ATOMMEM_MODEL"

@@ -62,7 +62,7 @@ def get_protocol(
 
 
 def _resolve(name: str) -> object:
-    from atommem_env.resolve import is_reference, resolve
+    from atommem_env.core.resolve import is_reference, resolve
 
     if not is_reference(name):
         raise ValueError(

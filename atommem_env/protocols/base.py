@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from atommem_env.operations import Action, Operation, parse
+from atommem_env.core.operations import Action, Operation, parse
 
 _EXCERPT: Final = 120
 

@@ -31,8 +31,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from atommem_env import operations
-from atommem_env.operations import KINDS, Action
+from atommem_env.core import operations
+from atommem_env.core.operations import KINDS, Action
 from atommem_env.protocols.base import FormError, Malformed, Parsed, excerpt, well_formed
 from atommem_env.protocols.rendering import Rules, TemplateProtocol
 from atommem_env.protocols.tagged import INTEGER

@@ -26,7 +26,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from atommem_env.operations import Delete, Operation, Update
+from atommem_env.core.operations import Delete, Operation, Update
 from atommem_env.protocols.base import FormError
 from atommem_env.protocols.tagged import TagProtocol
 from atommem_env.protocols.tags import Tag

@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from atommem_env.operations import KINDS, SCRATCHPAD, Answer, Create, Delete, Operation, Read, Update
+from atommem_env.core.operations import KINDS, SCRATCHPAD, Answer, Create, Delete, Operation, Read, Update
 from atommem_env.protocols.base import Malformed, Protocol
 
 STANDING: Final = ("history", "memory", "operations", "moving", "reply")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-from atommem_env.operations import (
+from atommem_env.core.operations import (
     MAX_K,
     SCRATCHPAD,
     Action,

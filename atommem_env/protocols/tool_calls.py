@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from atommem_env.operations import Action, to_dict
+from atommem_env.core.operations import Action, to_dict
 from atommem_env.protocols.base import well_formed
 from atommem_env.protocols.json_calls import JSONProtocol
 
@@ -55,7 +55,7 @@ class ToolProtocol(JSONProtocol):
     def tools(self, **rules: Any) -> list[dict[str, Any]]:
         """Return the definitions of the tools that ``rules`` leave, in the order of their names.
 
-        They are what transformers makes of the methods of ``atommem_env.integrations.trl_tools.MemoryTools``, to the
+        They are what transformers makes of the methods of ``atommem_env.integrations.trl.tools.MemoryTools``, to the
         letter, so that a model fine-tuned with them sees the same prompt in training.
         """
         left = {tool["function"]["name"] for tool in super().tools(**rules)}

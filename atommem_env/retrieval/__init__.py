@@ -10,7 +10,7 @@ from atommem_env.retrieval.bm25 import BM25
 from atommem_env.retrieval.cached import CachedEncoder, Encoder
 from atommem_env.retrieval.dense import DenseRetriever
 from atommem_env.retrieval.encoders import FunctionEncoder, SentenceTransformerEncoder, make_encoder
-from atommem_env.retrieval.endpoint import EndpointEncoder
+from atommem_env.retrieval.endpoint_encoder import EndpointEncoder
 from atommem_env.retrieval.hybrid import HybridRetriever
 from atommem_env.retrieval.make import make_retriever
 from atommem_env.retrieval.threads import share_cores

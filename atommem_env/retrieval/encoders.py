@@ -12,9 +12,9 @@ from weakref import WeakValueDictionary
 
 import numpy.typing as npt
 
-from atommem_env.resolve import is_reference, resolve
+from atommem_env.core.resolve import is_reference, resolve
 from atommem_env.retrieval.cached import CachedEncoder, Encoder, Kind, Vectors, by_kind
-from atommem_env.retrieval.endpoint import EndpointEncoder
+from atommem_env.retrieval.endpoint_encoder import EndpointEncoder
 from atommem_env.text import digest
 
 __all__ = [

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from atommem_env.resolve import is_reference, resolve
+from atommem_env.core.resolve import is_reference, resolve
 from atommem_env.retrieval.base import ForkableRetriever, RandomRetriever, Retriever
 from atommem_env.retrieval.bm25 import BM25
 from atommem_env.retrieval.dense import DenseRetriever

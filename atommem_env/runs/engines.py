@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from atommem_env.data.cache import cache_folder
-from atommem_env.runs.plain import plain
+from atommem_env.runs.jsonable import plain
 
 if TYPE_CHECKING:
     from atommem_env.llm import ChatSettings

@@ -8,7 +8,7 @@
 
 The rows of one episode share its ``trajectory_id`` and ``return``. A completion is the action written in a text
 protocol, which reads the same operations out of it again. With ``tools`` the calls and what they return are those of
-:class:`atommem_env.integrations.trl_tools.MemoryTools`, so that a model trained on them can drive it; an action with
+:class:`atommem_env.integrations.trl.tools.MemoryTools`, so that a model trained on them can drive it; an action with
 more than one Read or Answer cannot be said there.
 """
 
@@ -191,7 +191,7 @@ def _turn_rows(replayed: Replayed, trace: Trace, protocol: Protocol) -> Iterator
 
 
 def _tool_rows(replayed: Replayed, trace: Trace, protocol: Protocol) -> Iterator[Row]:
-    from atommem_env.integrations.trl_tools import MemoryTools
+    from atommem_env.integrations.trl.tools import MemoryTools
 
     steps = [_calls(action) for action in trace.actions]
     tools = MemoryTools(replayed.env)

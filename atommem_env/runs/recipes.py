@@ -9,12 +9,12 @@ from typing import Any, TypeAlias, cast
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
 
+from atommem_env.core.resolve import resolve
 from atommem_env.policies import Policy
-from atommem_env.resolve import resolve
 from atommem_env.runs.arguments import check_arguments, env_arguments, find_spec, parse_env
 from atommem_env.runs.engines import EngineLike, recorded_engine
 from atommem_env.runs.errors import RunError
-from atommem_env.runs.plain import given_as_objects, plain
+from atommem_env.runs.jsonable import given_as_objects, plain
 
 EnvLike: TypeAlias = "str | EnvSpec | gym.Env[Any, Any] | EnvRecipe"
 PolicyLike: TypeAlias = "str | Policy | Callable[..., Policy]"

@@ -23,7 +23,7 @@ class Run:
             ``task_id``, ``task_index``, ``source`` and ``metrics``.
         folder: where it is, ``None`` when it is in memory only.
         timings: times and costs of its episodes, as in ``timing.jsonl``, as far as they are known, in any order.
-        judgements: by episode, whether a judge took each answer for right (see :mod:`atommem_env.judge`), as far
+        judgements: by episode, whether a judge took each answer for right (see :mod:`atommem_env.runs.judge`), as far
             as it was asked.
     """
 
@@ -40,7 +40,7 @@ class Run:
         Raises:
             RunError: when it is no run's folder, or a file in it is broken.
         """
-        from atommem_env.judge import read_judgements
+        from atommem_env.runs.judge import read_judgements
 
         settings = read_settings(folder)
         episodes = in_order(settings, read_episodes(folder))
@@ -101,7 +101,7 @@ class Run:
         Raises:
             ValueError: when there is no such format.
         """
-        from atommem_env.runs.table import table
+        from atommem_env.report.tables import table
 
         return table([self], format, wide)
 
@@ -111,7 +111,7 @@ class Run:
         kinds: Sequence[str] = (),
         formats: Sequence[str] = ("png",),
     ) -> list[Path]:
-        """Draw the run's pictures, and return their files; see :func:`atommem_env.runs.plots.plot`.
+        """Draw the run's pictures, and return their files; see :func:`atommem_env.report.plots.plot`.
 
         Args:
             out: the folder they go to.
@@ -123,7 +123,7 @@ class Run:
             ValueError: when there is nothing to draw, or no such picture or format.
             ImportError: when Matplotlib is not installed; names the pip command.
         """
-        from atommem_env.runs.plots import plot
+        from atommem_env.report.plots import plot
 
         return plot([self], out, kinds, formats).files
 

@@ -10,9 +10,9 @@ from typing import Any, Final, SupportsFloat
 import gymnasium as gym
 from gymnasium.error import InvalidAction, ResetNeeded
 
+from atommem_env.core.spaces import TextSpace
 from atommem_env.protocols import Malformed, Parsed, Protocol, get_protocol
 from atommem_env.protocols.rendering import Rules
-from atommem_env.spaces import TextSpace
 from atommem_env.text import clean
 
 PROMPT_MODES: Final = ("reset", "append")

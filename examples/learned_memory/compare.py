@@ -31,8 +31,8 @@ import gymnasium as gym
 
 import atommem_env
 from atommem_env.baselines.learned import CHECKPOINT
-from atommem_env.runs.paired import RESAMPLES, by_task, difference, interval
-from atommem_env.runs.summary import Interval
+from atommem_env.report.comparisons import RESAMPLES, by_task, difference, interval
+from atommem_env.report.summary import Interval
 
 PROTOCOL = {
     "num_docs": 200,

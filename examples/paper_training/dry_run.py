@@ -32,9 +32,9 @@ import yaml
 from task import FOLDER, read_task
 
 from atommem_env import Create, Read, Update
-from atommem_env.integrations.port import Message, TextEpisode
+from atommem_env.core.operations import Operation
 from atommem_env.integrations.scripted import ScriptedPolicy
-from atommem_env.operations import Operation
+from atommem_env.integrations.text_episode import Message, TextEpisode
 from atommem_env.text import Tokenizer, make_tokenizer, tokens
 
 CONTEXT: Final = 32768

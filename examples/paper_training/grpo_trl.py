@@ -13,7 +13,7 @@ from typing import Any
 from datasets import Dataset
 from task import read_task
 
-from atommem_env.integrations.trl_rollouts import episode_return, make_rollout_func, rollout_rows
+from atommem_env.integrations.trl.rollouts import episode_return, make_rollout_func, rollout_rows
 
 
 @dataclass

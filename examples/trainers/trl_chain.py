@@ -28,7 +28,7 @@ from datasets import Dataset, load_dataset
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
 from atommem_env.integrations.tiny_model import make_tiny_model
-from atommem_env.integrations.trl_rollouts import episode_return, make_rollout_func, rollout_rows
+from atommem_env.integrations.trl.rollouts import episode_return, make_rollout_func, rollout_rows
 
 ENV = "AtomMem-World-v0"
 TASKS = {

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from atommem_env.baselines import make_policy
-from atommem_env.baselines.engine import Evolution, NeighbourEdit, NoteDescription
+from atommem_env.baselines.engines.engine import Evolution, NeighbourEdit, NoteDescription
 from atommem_env.baselines.notes import Link, Note, link_to, read_note
 from scripted import ScriptedEngine, operations, play
 

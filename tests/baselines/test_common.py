@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from atommem_env.baselines.common import ScratchpadBudget, blocks
-from atommem_env.ledger import Ledger
+from atommem_env.core.ledger import Ledger
 from atommem_env.text import PieceTokenizer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from atommem_env.baselines.draft import Draft
-from atommem_env.operations import Create, Delete, Update
+from atommem_env.core.operations import Create, Delete, Update
 
 
 def shown(id: int, content: str, query: int) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from atommem_env.baselines import make_policy
 from atommem_env.baselines.full_store import KeepBestRule
 from atommem_env.baselines.keep_best import Relevance
-from atommem_env.ledger import Ledger
-from atommem_env.operations import Answer, Create, Delete, Read, Update, kind_of
+from atommem_env.core.ledger import Ledger
+from atommem_env.core.operations import Answer, Create, Delete, Read, Update, kind_of
 from atommem_env.policies import Trace
 from scripted import make_env, named, operations, play
 

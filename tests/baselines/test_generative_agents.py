@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from atommem_env.baselines import make_policy
-from atommem_env.baselines.engine import Insight
+from atommem_env.baselines.engines.engine import Insight
 from atommem_env.baselines.generative_agents import (
     VARIANTS,
     combined,

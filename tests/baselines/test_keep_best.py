@@ -9,7 +9,7 @@ from rank_bm25 import BM25Plus
 
 from atommem_env.baselines import make_policy
 from atommem_env.baselines.keep_best import Relevance
-from atommem_env.operations import Create, Delete
+from atommem_env.core.operations import Create, Delete
 from atommem_env.text import tokens
 from scripted import ScriptedEngine, operations, play
 

@@ -15,9 +15,9 @@ import pytest
 from atommem_env import DiscreteOperations, rollout
 from atommem_env.baselines import make_policy
 from atommem_env.baselines.learned import CHECKPOINT, Learned
+from atommem_env.core.operations import to_dict
 from atommem_env.discrete.decisions import STATE_FEATURES
 from atommem_env.discrete.network import INPUTS, Network
-from atommem_env.operations import to_dict
 from small_data import dataset
 
 DATA = dataset()

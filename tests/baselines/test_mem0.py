@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from atommem_env.baselines import make_policy
-from atommem_env.baselines.engine import Edit
+from atommem_env.baselines.engines.engine import Edit
 from scripted import ScriptedEngine, operations, play
 
 BUILT, BURNED, REBUILT = "The mill was built.", "The mill burned.", "The mill was built again."

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from atommem_env.baselines import make_policy
-from atommem_env.baselines.engine import State
+from atommem_env.baselines.engines.engine import State
 from scripted import ScriptedEngine, operations, play
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from atommem_env.baselines import make_policy
 from atommem_env.baselines.memory_bank import survival
-from atommem_env.operations import Create, Delete, Read, Update
+from atommem_env.core.operations import Create, Delete, Read, Update
 from scripted import ScriptedEngine, operations, play
 
 INFO: dict[str, Any] = {"task_id": "t"}

@@ -10,7 +10,7 @@ import pytest
 from atommem_env.baselines import make_policy
 from atommem_env.baselines.full_store import KeepBestRule
 from atommem_env.baselines.second_look import SecondLook
-from atommem_env.operations import Answer, Create, Delete, Operation, Read, Update
+from atommem_env.core.operations import Answer, Create, Delete, Operation, Read, Update
 from atommem_env.policies import Trace
 from scripted import named, operations, play
 

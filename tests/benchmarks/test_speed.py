@@ -15,11 +15,11 @@ import pytest
 from atommem_env import Create, MemoryEnv, QADataset
 from atommem_env.bench.environments import actions, bare_calls, make_vector
 from atommem_env.bench.mix import Source
+from atommem_env.core.memory import MemoryStore
+from atommem_env.core.operations import Operation
 from atommem_env.data.sources import open_dataset
 from atommem_env.data.world import WorldConfig
 from atommem_env.envs.hotpotqa import HOTPOTQA
-from atommem_env.memory import MemoryStore
-from atommem_env.operations import Operation
 from atommem_env.retrieval import BM25
 
 

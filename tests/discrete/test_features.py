@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from atommem_env.core.words import STOP_WORDS, bare_title, stem
 from atommem_env.discrete.features import FEATURES, text_features
 from atommem_env.discrete.notes import Notes
 from atommem_env.text import PieceTokenizer, tokens
-from atommem_env.words import STOP_WORDS, bare_title, stem
 
 TITLES = ("Ambry", "Vale Hall", "The Tower (film)", "River Corvane", "Elin Vale", "1850", "Of the", "")
 WORDS = (

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import atommem_env  # noqa: F401  (registers the environments)
-from atommem_env.integrations.port import BENCHMARKS
+from atommem_env.integrations.text_episode import BENCHMARKS
 from atommem_env.retrieval import EndpointEncoder
 from atommem_env.runs.arguments import env_arguments
 

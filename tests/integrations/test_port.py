@@ -13,14 +13,14 @@ from gymnasium.error import InvalidAction, ResetNeeded
 
 import atommem_env
 from atommem_env import Create, MemoryEnv, TextProtocol
-from atommem_env.integrations.port import (
+from atommem_env.integrations.scripted import ScriptedPolicy
+from atommem_env.integrations.text_episode import (
     BENCHMARKS,
     TextEpisode,
     load_library,
     row_episode,
     task_rows,
 )
-from atommem_env.integrations.scripted import ScriptedPolicy
 from small_data import dataset
 
 SMALL: dict[str, Any] = {"num_docs": 12, "num_questions": 2, "chunk_tokens": 300, "chunk_overlap": 20}

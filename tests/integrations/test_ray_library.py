@@ -106,7 +106,7 @@ class Bench:
         (self.folder / "harm").write_text("slow")
         arguments = [word for name, value in TINY.items() for word in ("--arg", f"{name}={value}")]
         own = ["--policy", f"{__name__}:Noting", "--policy-arg", f"{__name__}:Noting.folder={self.folder}"]
-        command = [sys.executable, "-m", "atommem_env.cli", "run", "--env", WORLD, *arguments, *own]
+        command = [sys.executable, "-m", "atommem_env", "run", "--env", WORLD, *arguments, *own]
         path = os.pathsep.join([str(ROOT / "tests"), str(Path(__file__).parent)])
         with open(self.folder / "said", "w") as said:
             return subprocess.Popen(

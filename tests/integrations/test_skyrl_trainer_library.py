@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from atommem_env.integrations import skyrl_trainer as adapter
-from atommem_env.integrations.port import Trajectory, row_episode
 from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.skyrl import dataset_rows, register, write_dataset
+from atommem_env.integrations.skyrl import trainer as adapter
+from atommem_env.integrations.text_episode import Trajectory, row_episode
 from trainers import library, pytestmark  # noqa: F401
 
 library("skyrl")
@@ -228,7 +228,7 @@ def test_skyrls_entry_point_hands_the_settings_over_to_a_worker(monkeypatch: pyt
     )
     monkeypatch.setattr(base, "ray", worker)
     monkeypatch.setattr(base, "initialize_ray", lambda cfg: None)
-    override = "trainer.override_entrypoint=atommem_env.integrations.skyrl_trainer"
+    override = "trainer.override_entrypoint=atommem_env.integrations.skyrl.trainer"
     monkeypatch.setattr("sys.argv", ["main_base", override, *documented()])
     base.main()
     ((run, cfg),) = started

@@ -10,17 +10,17 @@ from typing import Any
 import gymnasium as gym
 import pytest
 
-from atommem_env.integrations.port import BENCHMARKS, TextEpisode
+from atommem_env.core.operations import Answer, Create, Read, Update
 from atommem_env.integrations.scripted import ScriptedPolicy
-from atommem_env.integrations.trl_text import TextTools, set_text_templates
-from atommem_env.integrations.trl_tools import (
+from atommem_env.integrations.text_episode import BENCHMARKS, TextEpisode
+from atommem_env.integrations.trl.text import TextTools, set_text_templates
+from atommem_env.integrations.trl.tools import (
     OVER,
     MemoryTools,
     log_scores,
     make_environment_factory,
     tool_rows,
 )
-from atommem_env.operations import Answer, Create, Read, Update
 from atommem_env.protocols.tool_calls import ToolProtocol, calls_of
 from small_data import dataset
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from atommem_env.integrations.port import BENCHMARKS
 from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.scripted_model import scripted_generate
+from atommem_env.integrations.text_episode import BENCHMARKS
 from atommem_env.integrations.tiny_model import make_tiny_model
-from atommem_env.integrations.trl_text import TextTools, set_text_templates
-from atommem_env.integrations.trl_tools import (
+from atommem_env.integrations.trl.text import TextTools, set_text_templates
+from atommem_env.integrations.trl.tools import (
     OVER,
     MemoryTools,
     log_scores,

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from atommem_env import evaluate
-from atommem_env.integrations.port import Message
 from atommem_env.integrations.scripted import ScriptedPolicy
+from atommem_env.integrations.text_episode import Message
 from atommem_env.integrations.tiny_model import make_tiny_model
-from atommem_env.integrations.trl_rollouts import episode_return, make_rollout_func, rollout_rows
+from atommem_env.integrations.trl.rollouts import episode_return, make_rollout_func, rollout_rows
 from atommem_env.runs import Run
 from atommem_env.runs.export import export
 from trainers import library, pytestmark  # noqa: F401

@@ -13,8 +13,8 @@ import pytest
 
 import atommem_env
 from atommem_env.integrations import verifiers as adapter
-from atommem_env.integrations.port import Message, TextEpisode
 from atommem_env.integrations.scripted import ScriptedPolicy
+from atommem_env.integrations.text_episode import Message, TextEpisode
 
 SMALL: dict[str, Any] = {"source": "generated", "num_docs": 12, "num_questions": 2, "chunk_tokens": 400}
 

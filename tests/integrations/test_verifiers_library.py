@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from atommem_env.integrations.port import TextEpisode, Trajectory
 from atommem_env.integrations.scripted import ScriptedPolicy
+from atommem_env.integrations.text_episode import TextEpisode, Trajectory
 from fake_server import Answer, FakeServer, failed, said, serving
 from trainers import library, pytestmark  # noqa: F401
 

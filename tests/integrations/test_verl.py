@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from atommem_env.integrations import verl
-from atommem_env.integrations.port import Message, TextEpisode, row_episode
 from atommem_env.integrations.scripted import ScriptedPolicy
+from atommem_env.integrations.text_episode import Message, TextEpisode, row_episode
 from atommem_env.integrations.verl import Rollout, run_episode, write_dataset
 from small_data import dataset
 

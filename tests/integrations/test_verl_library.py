@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from atommem_env.integrations.port import row_episode
 from atommem_env.integrations.scripted import ScriptedPolicy
+from atommem_env.integrations.text_episode import row_episode
 from atommem_env.integrations.tiny_model import make_tiny_model
 from atommem_env.integrations.verl import AGENT_NAME, write_dataset
 from trainers import library, pytestmark  # noqa: F401

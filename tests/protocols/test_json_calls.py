@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from atommem_env.operations import Answer, Create, Delete, Operation, Read, Update
+from atommem_env.core.operations import Answer, Create, Delete, Operation, Read, Update
 from atommem_env.protocols import JSONProtocol
 
 PROTOCOL = JSONProtocol()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atommem_env.operations import Answer, Create, Delete, Operation, Read, Update, parse
+from atommem_env.core.operations import Answer, Create, Delete, Operation, Read, Update, parse
 from atommem_env.protocols import PROTOCOLS, JSONProtocol, Parsed, Protocol, XMLProtocol, get_protocol
 
 NAMES = sorted(PROTOCOLS)
@@ -199,7 +199,7 @@ class TestGetProtocol:
 
     def test_something_else_is_refused(self) -> None:
         with pytest.raises(ValueError, match="expected a subclass"):
-            get_protocol("atommem_env.operations:KINDS")
+            get_protocol("atommem_env.core.operations:KINDS")
         with pytest.raises(ValueError, match="expected a subclass"):
             get_protocol(3)  # type: ignore[arg-type]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from atommem_env.operations import KINDS, REASONS
+from atommem_env.core.operations import KINDS, REASONS
 from atommem_env.protocols import (
     PROTOCOLS,
     JSONProtocol,

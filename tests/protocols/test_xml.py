@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from atommem_env.operations import Answer, Create, Delete, Operation, Read, Update
+from atommem_env.core.operations import Answer, Create, Delete, Operation, Read, Update
 from atommem_env.protocols import XMLProtocol
 
 PROTOCOL = XMLProtocol()

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from atommem_env import Answer, Create, Read, TextProtocol, Update
-from atommem_env.integrations.trl_tools import MemoryTools
-from atommem_env.operations import parse
+from atommem_env.core.operations import parse
+from atommem_env.integrations.trl.tools import MemoryTools
 from atommem_env.protocols import get_protocol
 from atommem_env.runs import Run, RunError, evaluate
 from atommem_env.runs.export import ROWS, export

@@ -30,7 +30,7 @@ WORDS = [
 
 def command(out: Path, episodes: int, jobs: int) -> list[str]:
     words = ["run", *WORDS, "--episodes", str(episodes), "--jobs", str(jobs), "--out", str(out)]
-    return [sys.executable, "-m", "atommem_env.cli", *words]
+    return [sys.executable, "-m", "atommem_env", *words]
 
 
 def done(out: Path) -> int:

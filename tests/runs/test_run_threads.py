@@ -139,7 +139,7 @@ def test_ctrl_c_does_not_wait_for_the_server_and_keeps_the_episodes(tmp_path: Pa
         words = ["run", "--env", WORLD, "--policy", "rag", "--episodes", "9", "--out", str(tmp_path / "r")]
         words += [word for name, value in TINY.items() for word in ("--arg", f"{name}={value}")]
         words += ["--engine", "llm", "--model", "m", "--base-url", server.address, "--concurrency", "3"]
-        command = [sys.executable, "-m", "atommem_env.cli", *words]
+        command = [sys.executable, "-m", "atommem_env", *words]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
         deadline = time.monotonic() + 60
         while len(server.asked) < 8:

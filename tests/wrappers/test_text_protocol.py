@@ -15,9 +15,9 @@ import pytest
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from atommem_env.operations import Answer, Create, Update
+from atommem_env.core.operations import Answer, Create, Update
+from atommem_env.core.spaces import TextSpace
 from atommem_env.protocols import JSONProtocol, XMLProtocol
-from atommem_env.spaces import TextSpace
 from atommem_env.wrappers.text_protocol import TextProtocol, rules_of
 from small_data import dataset
 

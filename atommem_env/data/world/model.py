@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
-from atommem_env.operations import as_index
+from atommem_env.core.operations import as_index
 
 SPLITS = ("train", "validation", "test")
 """The splits of the world; no entity occurs in two of them."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from atommem_env.core.operations import as_index
 from atommem_env.data.world.entities import ENTITY_KINDS, Entity, Scene
 from atommem_env.data.world.model import (
     SPLITS,
@@ -33,7 +34,6 @@ from atommem_env.data.world.relations import (
     starts,
 )
 from atommem_env.data.world.templates import COUNTRIES, JOBS
-from atommem_env.operations import as_index
 from atommem_env.text import digest
 
 

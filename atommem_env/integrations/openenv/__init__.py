@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Final
 
-from atommem_env.integrations.port import load_library
+from atommem_env.integrations.text_episode import load_library
 
 _PLACES: Final = {
     "AtomMemAction": "models",

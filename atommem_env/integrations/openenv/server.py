@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from openenv.core.env_server import create_app
 
-from atommem_env.checks import at_least
+from atommem_env.core.checks import at_least
 from atommem_env.integrations.openenv.environment import AtomMemEnvironment
 from atommem_env.integrations.openenv.models import AtomMemAction, AtomMemObservation, AtomMemState
 from atommem_env.runs.arguments import check_arguments, env_arguments, find_spec, parse_env

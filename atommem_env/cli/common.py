@@ -1,0 +1,158 @@
+"""The application ``atommem``, and what its commands share: options, and errors as messages.
+
+Each command is a module ``<name>_command`` beside this one, listed in :mod:`atommem_env.cli`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final, TypeVar
+
+import gymnasium as gym
+import typer
+
+from atommem_env._version import __version__
+from atommem_env.cli.console import complain, say, warnings_as_notes
+from atommem_env.runs.arguments import parse_argument
+from atommem_env.runs.errors import EpisodeError, ReplayError, RunError
+
+DEFAULT_ENV: Final = "AtomMem-HotpotQA-v0"
+DEFAULT_POLICIES: Final = ("closed-book", "write-nothing", "memagent", "rag", "oracle")
+
+app = typer.Typer(
+    name="atommem",
+    help="Policies that read a long text, edit their own memory, and answer from it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+_Function = TypeVar("_Function", bound=Callable[..., None])
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print the table only: no progress bar, no notes.")]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the data comes from: the path of an official file or folder, hub, generated, or auto "
+        "(official files under $ATOMMEM_DATA, else the hub's local cache, else generated data).",
+        metavar="PATH|hub|generated|auto",
+        show_default="auto",
+    ),
+]
+Split = Annotated[
+    str | None, typer.Option(help="train, validation or test.", metavar="NAME", show_default="validation")
+]
+Arguments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--arg",
+        help="An argument of the environment, for example num_docs=50 or num_questions=[1,4]; `atommem envs ID` "
+        "lists them. Repeatable.",
+        metavar="KEY=VALUE",
+    ),
+]
+PolicyArguments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--policy-arg",
+        help="An argument of a policy, for example rag.k=12. Repeatable.",
+        metavar="NAME.KEY=VALUE",
+    ),
+]
+OnlyEnvs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--env",
+        help="Only this environment of the run. Repeatable.",
+        metavar="NAME",
+        show_default="all",
+    ),
+]
+OnlyPolicies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--policy", help="Only this policy of the run. Repeatable.", metavar="NAME", show_default="all"
+    ),
+]
+
+
+def command(name: str) -> Callable[[_Function], _Function]:
+    """Make a function the command ``name``: a user's errors become one message and exit status 2, warnings notes."""
+
+    def register(function: _Function) -> _Function:
+        @functools.wraps(function)
+        def wrapper(*args: Any, **named: Any) -> None:
+            try:
+                with warnings_as_notes(bool(named.get("quiet"))):
+                    function(*args, **named)
+            except (ValueError, OSError, ImportError, EpisodeError, ReplayError, gym.error.Error) as error:
+                if named.get("debug"):
+                    raise
+                complain(str(error) or type(error).__name__)
+                raise typer.Exit(2) from None
+            except KeyboardInterrupt:
+                say("Stopped.")
+                raise typer.Exit(130) from None
+
+        app.command(name)(wrapper)
+        return function
+
+    return register
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"atommem_env {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def read_env_arguments(given: Sequence[str], source: str | None, split: str | None) -> dict[str, Any]:
+    """Return the environments' arguments that the options ``--arg``, ``--source`` and ``--split`` give.
+
+    Raises:
+        RunError: when one has another form, or comes twice.
+    """
+    arguments: dict[str, Any] = {}
+    for text in given:
+        key, value = parse_argument("--arg", text, "num_docs=50")
+        _add(arguments, key, value, "--arg")
+    for name, option in (("source", source), ("split", split)):
+        if option is not None:
+            _add(arguments, name, option, f"--{name}")
+    return arguments
+
+
+def read_policy_arguments(given: Sequence[str], policies: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the arguments by policy that the option ``--policy-arg`` gives.
+
+    Raises:
+        RunError: when one has another form, comes twice, or is for none of ``policies``.
+    """
+    arguments: dict[str, dict[str, Any]] = {}
+    for text in given:
+        key, value = parse_argument("--policy-arg", text, "rag.k=12")
+        owner = next((name for name in policies if key.startswith(f"{name}.")), None)
+        if owner is None:
+            raise RunError(
+                f"--policy-arg {text}: expected NAME.KEY=VALUE, NAME being one of {', '.join(policies)}"
+            )
+        _add(arguments.setdefault(owner, {}), key[len(owner) + 1 :], value, "--policy-arg")
+    return arguments
+
+
+def _add(arguments: dict[str, Any], key: str, value: Any, option: str) -> None:
+    if key in arguments:
+        raise RunError(f"{option}: the argument {key!r} was given twice")
+    arguments[key] = value

@@ -1,0 +1,83 @@
+"""``atommem judge``: a language model as the judge of a run's answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from atommem_env.cli.common import Debug, Quiet, command
+from atommem_env.cli.console import output, say
+from atommem_env.llm import ChatSettings
+from atommem_env.runs.engines import replies_folder
+from atommem_env.runs.judge import JUDGEMENTS_FILE, judge
+
+
+@command("judge")
+def judge_command(
+    run: Annotated[Path, typer.Argument(help="A run's folder.", metavar="RUN", show_default=False)],
+    model: Annotated[
+        str | None, typer.Option(help="The judge.", metavar="NAME", show_default="$ATOMMEM_MODEL")
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Where an OpenAI-compatible server is, for example http://localhost:8000/v1.",
+            metavar="URL",
+            show_default="$OPENAI_BASE_URL",
+        ),
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="From 0.", metavar="T")] = 0.0,
+    max_tokens: Annotated[
+        int, typer.Option(help="The longest reply, thinking included.", metavar="N")
+    ] = 1024,
+    concurrency: Annotated[int, typer.Option(help="Calls at once.", metavar="N")] = 8,
+    prompts: Annotated[
+        Path | None, typer.Option(help="A folder with a judge.txt that replaces ours.", metavar="FOLDER")
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Let a language model judge the answers of a run, beside exact match.
+
+    A question without an answer is wrong without a call. The verdicts and their reasons stand in
+    judgements.jsonl in the run's folder, and `atommem table` then has a column for them. Ctrl-C stops it;
+    [bold]the same command goes on[/bold].
+
+    [dim]Example:[/dim]  atommem judge runs/mine --model Qwen/Qwen3-8B --base-url http://localhost:8000/v1
+    """
+    settings = ChatSettings.from_environment(
+        model=model,
+        base_url=base_url,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        concurrency=concurrency,
+        prompts=prompts,
+        cache=replies_folder(),
+    )
+    agreements = judge(run, settings, progress=not quiet).agreements()
+    sheet = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("policy", "questions", "answered", "EM", "judge", "agreement", "kappa", "not read"):
+        sheet.add_column(title, justify="left" if title == "policy" else "right")
+    for line in agreements:
+        sheet.add_row(
+            line.policy,
+            str(line.questions),
+            str(line.answered),
+            f"{100 * line.em:.1f}",
+            f"{100 * line.judged:.1f}",
+            "–" if line.agreement is None else f"{100 * line.agreement:.1f}",
+            "–" if line.kappa is None else f"{line.kappa:.2f}",
+            str(line.unread),
+        )
+    console = output()
+    console.print(sheet)
+    console.print(
+        "In percent of the questions. agreement with EM, and Cohen's kappa, are over the answered ones; a verdict "
+        "that cannot be read counts as wrong.",
+        style="dim",
+    )
+    say(f"The verdicts are in {run / JUDGEMENTS_FILE}", quiet)

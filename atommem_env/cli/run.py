@@ -1,0 +1,266 @@
+"""``atommem run``: policies on environments, many episodes, and the table of what came of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from atommem_env.cli.common import (
+    DEFAULT_ENV,
+    DEFAULT_POLICIES,
+    Arguments,
+    Debug,
+    PolicyArguments,
+    Quiet,
+    Source,
+    Split,
+    command,
+    read_env_arguments,
+    read_policy_arguments,
+)
+from atommem_env.cli.console import output, print_lines, say
+from atommem_env.core.resolve import resolve
+from atommem_env.report.paper import RECIPES, make_recipe
+from atommem_env.report.tables import terminal_lines
+from atommem_env.runs.engines import LLM, EngineLike, replies_folder
+from atommem_env.runs.errors import EpisodeError, RunError
+from atommem_env.runs.evaluation import PLACES, RAY, Plan, execute, make_plan
+from atommem_env.runs.folder import read_episodes
+from atommem_env.runs.recipes import EnvRecipe
+from atommem_env.runs.run import Run
+
+_llm_option = functools.partial(typer.Option, rich_help_panel="With --engine llm")
+
+
+@command("run")
+def run_command(
+    env: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An environment's id, or ID[KEY=VALUE,...] with arguments of its own, for example "
+            "'AtomMem-HotpotQA-v0\\[num_docs=800]'. Repeatable.",
+            metavar="ID",
+            show_default=DEFAULT_ENV,
+        ),
+    ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"A policy: {', '.join(cast(Mapping[str, str], resolve('atommem_env.baselines:POLICIES')))}, or "
+            "your own as module:Class. Repeatable.",
+            metavar="NAME",
+            show_default=", ".join(DEFAULT_POLICIES),
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Run the environments and policies of one of the paper's tables: "
+            + "; ".join(f"{name}: {about}" for name, about in RECIPES.items())
+            + ".",
+            metavar="NAME",
+        ),
+    ] = None,
+    source: Source = None,
+    split: Split = None,
+    arg: Arguments = None,
+    policy_arg: PolicyArguments = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="What does the policies' language work: rules or llm; ray is short for rules with --on ray.",
+            metavar="NAME",
+        ),
+    ] = "rules",
+    model: Annotated[
+        str | None,
+        _llm_option(help="The model.", metavar="NAME", show_default="$ATOMMEM_MODEL"),
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        _llm_option(
+            help="Where an OpenAI-compatible server is, for example http://localhost:8000/v1.",
+            metavar="URL",
+            show_default="$OPENAI_BASE_URL",
+        ),
+    ] = None,
+    route: Annotated[
+        str | None,
+        _llm_option(
+            help="Chat, or completions for a base model.",
+            metavar="NAME",
+            show_default="chat",
+        ),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        _llm_option(help="From 0.", metavar="T", show_default="0.7"),
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        _llm_option(help="At most 1.", metavar="P", show_default="1.0"),
+    ] = None,
+    max_tokens: Annotated[
+        int | None,
+        _llm_option(
+            help="The longest reply, thinking included.",
+            metavar="N",
+            show_default="1024",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        _llm_option(help="Seconds for a call.", metavar="S", show_default="120"),
+    ] = None,
+    retries: Annotated[
+        int | None,
+        _llm_option(help="How often a call is repeated.", metavar="N", show_default="5"),
+    ] = None,
+    concurrency: Annotated[
+        int | None,
+        _llm_option(help="Calls at once.", metavar="N", show_default="8"),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        _llm_option(
+            help="Where replies are kept, so that none is paid for twice.",
+            metavar="FOLDER",
+            show_default="replies in the user's cache",
+        ),
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        _llm_option(help="A folder of prompts that replace ours.", metavar="FOLDER"),
+    ] = None,
+    episodes: Annotated[
+        int | None,
+        typer.Option(
+            help="Run the task indices 0 to N-1.", metavar="N", show_default="20, or what the recipe says"
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The seed of the policies, and of engine llm.", metavar="S")] = 0,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            help="Episodes at once, in processes (0: one per core), with engine llm in threads. The result is "
+            "the same.",
+            metavar="J",
+            show_default="1; with engine llm --concurrency; on ray one per CPU",
+        ),
+    ] = None,
+    on: Annotated[
+        str,
+        typer.Option(
+            help="Where the episodes run: local, or ray: the actors of the cluster of $RAY_ADDRESS, else of a Ray "
+            "that is started here for the run. The result is the same.",
+            metavar="PLACE",
+        ),
+    ] = PLACES[0],
+    traces: Annotated[
+        bool, typer.Option("--traces/--no-traces", help="Keep what the policies did, for view and replay.")
+    ] = True,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The run's folder. The same command goes on where it stopped.",
+            metavar="RUN",
+            show_default="runs/<name from the settings>",
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Run policies on environments and print the table.
+
+    Ctrl-C stops a run; [bold]the same command goes on with it[/bold].
+
+    [dim]Examples:[/dim]
+
+      atommem run
+
+      atommem run --source hotpot_dev_distractor_v1.json --policy rag --policy oracle --episodes 50
+
+      atommem run --env AtomMem-World-v0 --arg num_docs=50 --policy my_module:MyPolicy --jobs 0 --out runs/mine
+
+      atommem run --engine llm --model Qwen/Qwen3-8B --base-url http://localhost:8000/v1 --policy mem0
+
+      atommem run --recipe paper-table1 --source data --jobs 0 --out runs/table1
+    """
+    if engine == RAY:
+        engine, on = "rules", RAY
+    options = {
+        "model": model,
+        "base_url": base_url,
+        "route": route,
+        "temperature": temperature,
+        "top_p": top_p,
+        "max_tokens": max_tokens,
+        "timeout": timeout,
+        "retries": retries,
+        "concurrency": concurrency,
+        "cache": cache,
+        "prompts": prompts,
+    }
+    chosen = _engine(engine, seed, {name: value for name, value in options.items() if value is not None})
+    env_arguments = read_env_arguments(arg or (), source, split)
+    if recipe is None:
+        names = list(policy or DEFAULT_POLICIES)
+        envs: list[str | EnvRecipe] = list(env or [DEFAULT_ENV])
+    else:
+        if env or policy:
+            raise RunError("--recipe says which environments and policies: leave out --env and --policy")
+        made = make_recipe(recipe, engine, env_arguments, episodes)
+        names, envs, env_arguments = list(made.policies), list(made.envs), made.arguments
+        for note in made.notes:
+            say(f"Note: {note}", quiet)
+    plan = make_plan(
+        envs,
+        names,
+        20 if episodes is None else episodes,
+        seed=seed,
+        engine=chosen,
+        policy_arguments=read_policy_arguments(policy_arg or (), names),
+        env_arguments=env_arguments,
+        recipe=recipe,
+    )
+    for note in plan.notes:
+        say(f"Note: {note}", quiet)
+    folder = out if out is not None else Path("runs") / plan.name
+    run = _execute(plan, jobs, folder, quiet, traces, on)
+    console = output()
+    print_lines(terminal_lines([run], width=console.width), console)
+    say(f"\nThe run is in {folder}", quiet)
+
+
+def _engine(name: str, seed: int, options: dict[str, Any]) -> EngineLike:
+    if name != LLM:
+        if options:
+            raise RunError(
+                f"--{next(iter(options)).replace('_', '-')} is for --engine llm; the engine is {name!r}"
+            )
+        return name
+    from atommem_env.llm import ChatSettings
+
+    return ChatSettings.from_environment(**{"seed": seed, "cache": replies_folder(), **options})
+
+
+def _execute(plan: Plan, jobs: int | None, folder: Path, quiet: bool, traces: bool, on: str) -> Run:
+    try:
+        return execute(plan, jobs, folder, not quiet, functools.partial(say, quiet=quiet), traces, on)
+    except KeyboardInterrupt:
+        say(
+            f"\nStopped: {_count(folder)} of {plan.total} episodes are in {folder}. The same command goes on."
+        )
+        raise typer.Exit(130) from None
+    except EpisodeError as error:
+        raise EpisodeError(
+            f"{error}\n{_count(folder)} of {plan.total} episodes are in {folder}; the same command goes on"
+        ) from error
+
+
+def _count(folder: Path) -> int:
+    return len(read_episodes(folder)) if folder.is_dir() else 0

@@ -1,0 +1,127 @@
+"""``atommem view``: a run as one HTML page, written to a file or served on this machine."""
+
+from __future__ import annotations
+
+import webbrowser
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, command
+from atommem_env.cli.console import say
+from atommem_env.credit import SCORES
+from atommem_env.runs.errors import RunError
+from atommem_env.runs.files import write_whole
+from atommem_env.runs.progress import progress_bar
+from atommem_env.runs.run import Run
+from atommem_env.viewer.view import view_page
+
+HOST: Final = "127.0.0.1"
+
+
+@command("view")
+def view_command(
+    run: Annotated[Path, typer.Argument(help="The folder of a run.", metavar="RUN", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the page to this file.", metavar="FILE", show_default="RUN/view.html"),
+    ] = None,
+    env: OnlyEnvs = None,
+    policy: OnlyPolicies = None,
+    task_index: Annotated[
+        int | None, typer.Option(help="Only this task.", metavar="I", show_default="all")
+    ] = None,
+    credit: Annotated[
+        str | None,
+        typer.Option(
+            help="Show by how much this score changes when a write is refused, beside each write: "
+            f"{', '.join(SCORES)}. The policies run again for it, many times.",
+            metavar="SCORE",
+            show_default="no values",
+        ),
+    ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help=f"Serve the page at http://{HOST}:PORT/ until Ctrl-C.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(help="The port of --serve; 0: a free one.", metavar="PORT", min=0, max=65535)
+    ] = 8000,
+    open: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Make one HTML page of a run: its episodes in a table, and each step by step, two side by side.
+
+    The page needs no network and no other file. It holds the questions and documents of the run's data.
+
+    [dim]Examples:[/dim]
+
+      atommem view runs/mine --open
+
+      atommem view runs/mine --policy rag --policy memagent --out rag-memagent.html
+
+      atommem view runs/mine --policy rag --task-index 3 --credit em
+
+      atommem view runs/mine --serve --port 8000
+    """
+    loaded = Run.load(run)
+    wanted = loaded.select(env or (), policy or (), task_index)
+    with progress_bar(len(wanted), 0, not quiet) as advance:
+        page = view_page(loaded, env or (), policy or (), task_index, advance, credit).encode()
+    path = run / "view.html" if out is None else out
+    if path.is_dir():
+        raise RunError(f"--out {path} is a folder: name a file in it, such as {path / 'view.html'}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, [page])
+    say(f"The page is {path} ({len(page) / 1e6:.1f} MB)", quiet)
+    if serve:
+        serve_page(page, port, open, quiet)
+    elif open:
+        webbrowser.open(path.resolve().as_uri())
+
+
+def serve_page(page: bytes, port: int, open: bool, quiet: bool) -> None:
+    """Serve ``page`` on this machine alone until Ctrl-C.
+
+    Raises:
+        RunError: when the port is taken.
+    """
+    try:
+        server = page_server(page, port)
+    except OSError as error:
+        raise RunError(
+            f"--port {port} cannot be used ({error.strerror}): name another, or 0 for a free one"
+        ) from error
+    with server:
+        address = f"http://{HOST}:{server.server_port}/"
+        say(f"Serving it at {address} until Ctrl-C", quiet)
+        if open:
+            webbrowser.open(address)
+        server.serve_forever()
+
+
+def page_server(page: bytes, port: int) -> ThreadingHTTPServer:
+    """Return a server of ``page`` at :data:`HOST`, which answers any other path with 404."""
+    return ThreadingHTTPServer((HOST, port), partial(_Handler, page))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def __init__(self, page: bytes, *args: Any) -> None:
+        self._page = page
+        super().__init__(*args)
+
+    def do_GET(self) -> None:
+        if self.path.partition("?")[0] != "/":
+            self.send_error(404, "The page is at /")
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(self._page)))
+        self.end_headers()
+        self.wfile.write(self._page)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing of each request."""

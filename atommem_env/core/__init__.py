@@ -1,0 +1,1 @@
+"""The decision process, without Gymnasium: operations, rules, the memory store, the episode."""

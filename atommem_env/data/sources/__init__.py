@@ -1,0 +1,268 @@
+"""Sources: where a benchmark's rows come from, and `open_dataset`, which opens any of them."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from atommem_env.data.benchmark import Benchmark, resolve_split
+from atommem_env.data.convert import cache_key, convert
+from atommem_env.data.dataset import QADataset
+from atommem_env.data.records import Record
+from atommem_env.data.rows import shorten
+from atommem_env.data.sources.files import check_split, find_file, looks_like_path, no_file_error
+from atommem_env.data.sources.hub import HubFiles, cached_files, download_files
+from atommem_env.data.sources.reading import read_rows
+
+if TYPE_CHECKING:
+    from atommem_env.data.world import WorldConfig
+
+_BIG_FILE: Final = 20_000_000  # bytes from which a conversion shows its progress
+_GENERATOR: Final = "atommem_env.data.world"
+_told: list[str] = []  # the benchmarks whose data this process found it had to generate
+
+
+class GeneratedDataWarning(UserWarning):
+    """Generated data stands in for a benchmark that was not found on this machine."""
+
+
+def open_dataset(
+    benchmark: Benchmark,
+    source: str | os.PathLike[str] | QADataset = "auto",
+    split: str = "validation",
+    world: WorldConfig | None = None,
+    progress: bool = True,
+) -> QADataset:
+    """Open a benchmark's questions and paragraphs, converting them the first time.
+
+    Args:
+        benchmark: whose rows to read.
+        source: the path of an official file (JSON list, JSON Lines, either gzipped, or parquet) or of a
+            folder that holds one; ``"hub"``: the pinned Hugging Face copy; ``"generated"``: the generated
+            world in the benchmark's schema; ``"auto"``: official files under ``$ATOMMEM_DATA``, else the
+            hub's local cache, else the generated world with a :class:`GeneratedDataWarning`; or a dataset,
+            which is returned as it is.
+        split: ``train``, ``validation`` (or ``dev``) or ``test``. A file's path ignores it, unless the
+            file's name says another split.
+        world: the generated world's settings.
+        progress: whether to show a bar while a big file is converted.
+
+    Raises:
+        ValueError: when the split or source is unknown, a folder holds several files that fit equally
+            well, or a row is malformed (the message names the file, the row and the field).
+        FileNotFoundError: when there is no such file, or none that fits in the folder.
+        ConnectionError: when the hub's files cannot be downloaded.
+    """
+    if isinstance(source, QADataset):
+        return source
+    split = resolve_split(split)
+    if source == "auto":
+        return _open_auto(benchmark, split, world, progress)
+    if source == "hub":
+        return _open_hub(benchmark, download_files(benchmark, split), split, progress)
+    if source == "generated":
+        return _open_generated(benchmark, split, world)
+    return _open_path(benchmark, _existing(source), split, progress)
+
+
+def _existing(source: object) -> Path:
+    choices = "'auto', 'hub', 'generated', the path of an official file or folder, or a QADataset"
+    if not isinstance(source, str | os.PathLike):
+        raise ValueError(f"source={shorten(source)} is a {type(source).__name__}; choose from {choices}")
+    path = Path(os.fspath(source)).expanduser()
+    if path.exists():
+        return path
+    if isinstance(source, str) and not looks_like_path(source):
+        raise ValueError(f"source={source!r} is unknown, and no such file exists; choose from {choices}")
+    raise FileNotFoundError(
+        f"source={str(source)!r}: there is no such file or folder (looked for {path.absolute()})"
+    )
+
+
+# --- where the rows are -------------------------------------------------------------------------------
+
+
+def _open_auto(benchmark: Benchmark, split: str, world: WorldConfig | None, progress: bool) -> QADataset:
+    if not benchmark.file_patterns and benchmark.hub_id is None:
+        if benchmark.generated:
+            return _open_generated(benchmark, split, world)
+        raise ValueError(
+            f"source='auto': {benchmark.title} can come from no known place; pass a QADataset "
+            "(QADataset.from_records) or the path of a JSON file as source"
+        )
+    path = _official_file(benchmark, split)
+    if path is not None:
+        return _open_file(benchmark, path, split, progress)
+    cached = cached_files(benchmark, split)
+    if cached is not None:
+        return _open_hub(benchmark, cached, split, progress)
+    _warn_generated(benchmark, split)
+    return _open_generated(benchmark, split, world)
+
+
+def _official_file(benchmark: Benchmark, split: str) -> Path | None:
+    chosen = os.environ.get("ATOMMEM_DATA")
+    if not chosen:
+        return None
+    folder = Path(chosen).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"ATOMMEM_DATA={chosen!r} is no folder; make it one that holds official files, or unset it"
+        )
+    return find_file(benchmark, folder, split)
+
+
+def _warn_generated(benchmark: Benchmark, split: str) -> None:
+    if not _told:
+        warnings.warn(
+            f"No {benchmark.title} data was found for split={split!r}: this is the generated world in its "
+            f"schema, and scores on it say nothing about {benchmark.title}. For the real data pass "
+            "source='hub' to download it, or source='<path of the official file>', or set ATOMMEM_DATA to a "
+            f"folder with the official files (see {benchmark.homepage}). source='generated' asks for "
+            "generated data without this warning.",
+            GeneratedDataWarning,
+            stacklevel=4,
+        )
+    _told.append(benchmark.name)
+
+
+def _open_path(benchmark: Benchmark, path: Path, split: str, progress: bool) -> QADataset:
+    if path.is_dir():
+        found = find_file(benchmark, path, split)
+        if found is None:
+            raise no_file_error(benchmark, path, split)
+        path = found
+    return _open_file(benchmark, path, split, progress)
+
+
+# --- how they are opened ------------------------------------------------------------------------------
+
+
+def _open_file(benchmark: Benchmark, path: Path, split: str, progress: bool) -> QADataset:
+    check_split(path, split)
+    path = path.resolve()
+    remake = functools.partial(open_dataset, benchmark, str(path), split, None, False)
+    return _open_rows(benchmark, [path], f"file:{path.name}", split, progress, remake)
+
+
+def _open_hub(benchmark: Benchmark, files: HubFiles, split: str, progress: bool) -> QADataset:
+    remake = functools.partial(open_dataset, benchmark, "hub", split, None, False)
+    return _open_rows(
+        benchmark, files.paths, f"hub:{benchmark.hub_id}@{files.commit}", split, progress, remake
+    )
+
+
+def _open_rows(
+    benchmark: Benchmark,
+    paths: Sequence[Path],
+    origin: str,
+    split: str,
+    progress: bool,
+    remake: Callable[[], QADataset],
+) -> QADataset:
+    identity: list[object] = []
+    for path in paths:
+        status = path.stat()
+        identity += [str(path.resolve()), status.st_size, status.st_mtime_ns]
+    key = cache_key(benchmark.name, (benchmark.parse.__module__,), "files", *identity)
+    folder, meta = convert(benchmark.name, key, lambda: _file_records(benchmark, paths, progress))
+    return QADataset(folder, meta, split=split, origin=origin, remake=remake)
+
+
+def _file_records(benchmark: Benchmark, paths: Sequence[Path], progress: bool) -> Iterator[Record]:
+    total = sum(path.stat().st_size for path in paths)
+    with _Progress(benchmark.title, total, shown=progress and total > _BIG_FILE) as bar:
+        for path in paths:
+            for row in read_rows(path):
+                yield _parse(benchmark, row.value, f"{path.name}: {row.place}")
+                bar.reached(row.bytes_read)
+            bar.finished(path.stat().st_size)
+
+
+def _parse(benchmark: Benchmark, row: object, place: str) -> Record:
+    if not isinstance(row, Mapping):
+        raise ValueError(
+            f"{place}: is {shorten(row)} ({type(row).__name__}), expected an object with named fields"
+        )
+    try:
+        return benchmark.parse(row)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
+
+
+class _Progress:
+    """A bar over the bytes of some files; does nothing unless it is shown."""
+
+    def __init__(self, title: str, total: int, shown: bool) -> None:
+        self._bar: Any = None
+        self._before = 0
+        if shown:
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(total=total, unit="B", unit_scale=True, desc=f"Converting {title} (once)")
+
+    def reached(self, position: int) -> None:
+        """Move to a position in the current file."""
+        if self._bar is not None:
+            self._bar.update(self._before + position - self._bar.n)
+
+    def finished(self, size: int) -> None:
+        """Move to the end of the current file."""
+        self.reached(size)
+        self._before += size
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _open_generated(benchmark: Benchmark, split: str, world: WorldConfig | None) -> QADataset:
+    if not benchmark.generated:
+        raise ValueError(
+            f"source='generated': the generated world cannot write {benchmark.title}; "
+            "pass a QADataset or the path of a file"
+        )
+    from atommem_env.data.world import BENCHMARKS, WorldConfig
+
+    config = WorldConfig() if world is None else world
+    imposed = BENCHMARKS.get(benchmark.name, {})
+    generator = sorted(name for name in sys.modules if name.startswith(_GENERATOR))
+    code = (benchmark.parse.__module__, *generator)
+    label = _settings(config, imposed)
+    key = cache_key(benchmark.name, code, "generated", label, split)
+    folder, meta = convert(benchmark.name, key, lambda: _generated_records(benchmark, config, split))
+    remake = functools.partial(open_dataset, benchmark, "generated", split, config, False)
+    return QADataset(folder, meta, split=split, origin=f"generated:{label}", remake=remake)
+
+
+def _generated_records(benchmark: Benchmark, config: WorldConfig, split: str) -> Iterator[Record]:
+    """Yield the world's questions: as rows through the benchmark's parser, or as they are in its own form."""
+    from atommem_env.data.world import BENCHMARKS, generate, rows, world_record
+
+    if benchmark.name in BENCHMARKS:
+        for number, row in enumerate(rows(benchmark.name, config, split)):
+            yield _parse(benchmark, row, f"generated row {number}")
+    else:
+        for index in range(config.size):
+            yield world_record(generate(config, split, index))
+
+
+def _settings(config: WorldConfig, imposed: Mapping[str, Any]) -> str:
+    """Return ``world(seed=0,size=500)``: seed, size, and what else was chosen and not ``imposed``."""
+    default = type(config)()
+    shown = [
+        f"{field.name}={getattr(config, field.name)!r}".replace(" ", "")
+        for field in fields(config)
+        if field.name in ("seed", "size")
+        or (field.name not in imposed and getattr(config, field.name) != getattr(default, field.name))
+    ]
+    return f"world({','.join(shown)})"

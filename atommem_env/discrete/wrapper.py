@@ -1,0 +1,204 @@
+"""An environment for classic reinforcement learning: numbers to see, one of a fixed number of actions to take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import index
+from typing import Any, Final, SupportsIndex
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+from gymnasium.error import InvalidAction, ResetNeeded
+
+from atommem_env.core.checks import one_of
+from atommem_env.core.operations import to_dict
+from atommem_env.core.resolve import resolve
+from atommem_env.discrete.decisions import (
+    SLOT_FEATURES,
+    STATE_FEATURES,
+    TEXT_FEATURES,
+    Decisions,
+)
+from atommem_env.discrete.gold import Gold
+from atommem_env.discrete.notes import Array
+from atommem_env.wrappers.text_protocol import rules_of
+
+REWARDS: Final = ("score", "evidence", "read")
+
+
+class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
+    """Goes through each chunk document by document, and turns each choice into the environment's operations.
+
+    The action is one flat ``Discrete``: skip, create, replace slot j, delete slot j, query q (see
+    :mod:`atommem_env.discrete.decisions`); :meth:`action_masks` tells which are possible, and one that is not counts
+    as the first that is: skip, or a query where one must come before the answer. The choices over a chunk are
+    submitted as one action at its end. The observation is a dict of arrays in [0, 1]:
+
+    ==============  ===============  ==================================================================
+    key             shape            what
+    ==============  ===============  ==================================================================
+    ``candidate``   (Q, F)           how well the candidate serves each question
+    ``slots``       (S, Q, F)        the same of each entry, with the choices so far
+    ``slot_state``  (S, 3)           whether the slot is filled, since when, whether its entry is shown
+    ``questions``   (Q,)             which questions there are; while answering, which is asked
+    ``state``       (8,)             where the episode stands
+    ==============  ===============  ==================================================================
+
+    Nothing in it comes from gold. Questions are answered by an engine, from the entries shown. An info has
+    the environment's keys when the environment was stepped, and then ``operations``: what it was given, as plain
+    dicts; between, it is empty.
+
+    Args:
+        env: an environment whose actions are lists of operations.
+        slots: S, the most entries to hold; ``None``: the environment's capacity.
+        max_questions: Q; ``None``: the most that the environment asks.
+        unit: what a candidate is, ``"document"`` or ``"sentence"``.
+        queries: the query generator's: ``"question"``, ``"words"``, ``"bridge"``.
+        reading_queries: whether queries can be made while reading, too.
+        engine: what answers: a name or an engine of the baselines.
+        scratchpad: whether the engine writes each chunk into the scratchpad (as MemAgent does), beside what is
+            chosen.
+        reward: ``"score"``: the environment's. ``"evidence"``, for training: at each choice the change in the
+            evidence that the entries hold, the mean over the questions, which sums to the share held in the
+            end. ``"read"``, for training, too: the change in the share that was shown with its question, or, of
+            questions still to be answered, that a look with the question would show.
+
+    Attributes:
+        decisions: the choices of the episode in progress.
+        gold: what its texts hold of the evidence; ``None`` with ``reward="score"``.
+
+    Raises:
+        ValueError: when an argument is out of range, or ``slots`` is not given and there is no capacity.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        slots: int | None = None,
+        max_questions: int | None = None,
+        unit: str = "document",
+        queries: Sequence[str] = ("question",),
+        reading_queries: bool = False,
+        engine: Any = "rules",
+        scratchpad: bool = False,
+        reward: str = "score",
+    ) -> None:
+        gym.utils.RecordConstructorArgs.__init__(
+            self,
+            slots=slots,
+            max_questions=max_questions,
+            unit=unit,
+            queries=queries,
+            reading_queries=reading_queries,
+            engine=engine,
+            scratchpad=scratchpad,
+            reward=reward,
+        )
+        super().__init__(env)
+        told = env.unwrapped.spec.kwargs if env.unwrapped.spec is not None else {}
+        if slots is None:
+            slots = told.get("capacity")
+        if slots is None:
+            raise ValueError(
+                "slots=None and the environment has no capacity: give either, for example capacity=20 to gym.make"
+            )
+        asked = told.get("num_questions", (1, 10))
+        if max_questions is None:
+            max_questions = asked if isinstance(asked, int) else asked[1]
+        made = resolve("atommem_env.baselines.engines.engine:get_engine")(engine)  # type: ignore[operator]
+        compress = made.compress if scratchpad else None
+        self.decisions = Decisions(
+            slots, made.answer, max_questions, unit, queries, reading_queries, compress
+        )
+        self.reward = one_of("reward", reward, REWARDS)
+        self._threshold = told.get("evidence_threshold", 0.6)
+        shapes = {
+            "candidate": (max_questions, len(TEXT_FEATURES)),
+            "slots": (slots, max_questions, len(TEXT_FEATURES)),
+            "slot_state": (slots, len(SLOT_FEATURES)),
+            "questions": (max_questions,),
+            "state": (len(STATE_FEATURES),),
+        }
+        self.observation_space = spaces.Dict({key: spaces.Box(0, 1, shape) for key, shape in shapes.items()})
+        self.action_space = spaces.Discrete(self.decisions.num_actions)
+        self.gold: Gold | None = None
+        self._value = 0.0
+        self._over = True
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Start an episode; see the environment's own ``reset``."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        rules = rules_of(self.env)
+        self.decisions.begin(observation, rules)
+        self._value = 0.0
+        if self.reward != "score":
+            self.gold = Gold(info["gold"], observation["questions"], self._threshold, rules["top_k"])
+            self._take()
+        self._over = False
+        return self.decisions.view(), {**info, "operations": []}
+
+    def step(self, action: SupportsIndex) -> tuple[dict[str, Array], float, bool, bool, dict[str, Any]]:
+        """Make one choice.
+
+        Raises:
+            InvalidAction: when the action is outside the action space.
+            ResetNeeded: before the first reset, and after the end.
+        """
+        if self._over:
+            raise ResetNeeded("there is no episode in progress: call reset() first")
+        number, masks = _int(action), self.action_masks()
+        if not 0 <= number < len(masks):
+            raise InvalidAction(f"action {action!r}: expected an int from 0 to {len(masks) - 1}")
+        operations = self.decisions.choose(number if masks[number] else int(masks.argmax()))
+        reward, terminated, truncated = 0.0, False, False
+        info: dict[str, Any] = {}
+        if operations is not None:
+            observation, score, terminated, truncated, info = self.env.step(operations)
+            reward = float(score)
+            info = {**info, "operations": [to_dict(operation) for operation in operations]}
+            self.decisions.observe(observation)
+            self._over = terminated or truncated
+            self._see(observation)
+        if self.gold is not None:
+            self._take()
+            value = self._worth(self.gold)
+            reward, self._value = value - self._value, value
+        return self.decisions.view(), reward, terminated, truncated, info
+
+    def action_masks(self) -> npt.NDArray[np.bool_]:
+        """Return which actions are possible, of shape (``action_space.n``,)."""
+        return self.decisions.action_masks()
+
+    def _worth(self, gold: Gold) -> float:
+        """Return the share of the evidence that the reward is about."""
+        notes = self.decisions.notes
+        if self.reward == "evidence":
+            return gold.held(notes)
+        return gold.read(notes, self.decisions.max_questions if self._over else self.decisions.answered)
+
+    def _take(self) -> None:
+        """Tell what the candidate holds."""
+        note, text = self.decisions.candidate_note, self.decisions.candidate
+        if self.gold is not None and note is not None and text is not None:
+            self.gold.take(note, text)
+
+    def _see(self, observation: Mapping[str, Any]) -> None:
+        """Tell what is shown with a question."""
+        if self.gold is not None and observation["phase"] and observation["questions"]:
+            ids = {entry["id"] for entry in observation["retrieved"]}
+            held = zip(self.decisions.slots, self.decisions.notes, strict=True)
+            self.gold.see(
+                observation["cursor"], [note for id, note in held if note is not None and id in ids]
+            )
+
+
+def _int(action: SupportsIndex) -> int:
+    """Return ``action`` as an int, -1 when it is none."""
+    try:
+        return index(action)
+    except TypeError:
+        return -1

@@ -1,0 +1,1 @@
+"""TRL: episodes as tools, as tagged text, and as rollouts whose context is reset at every step."""

@@ -1,0 +1,1 @@
+"""What a run says: scores, tables, comparisons, the paper's figures, plots."""

@@ -1,0 +1,62 @@
+"""What a reader of scores must know, in sentences that tables and plots share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from atommem_env.report.summary import Row
+from atommem_env.runs.arguments import env_arguments, find_spec
+from atommem_env.runs.jsonable import plain
+
+if TYPE_CHECKING:
+    from atommem_env.runs.run import Run
+
+BUFFER_MARK: Final = "†"
+"""Stands behind the name of a policy that uses a buffer."""
+
+
+def data_notes(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
+    """Return what there is to say of arguments, generated data, engines, buffers, evidence and unfinished runs."""
+    notes = _arguments(runs)
+    if any(row.generated for row in rows):
+        notes.append(
+            "(generated): the generated world in the benchmark's schema; these scores say nothing about the "
+            "benchmark itself."
+        )
+    if any(row.engine == "rules" for row in rows):
+        notes.append("engine rules: fixed rules without a model, a stand-in for an LLM.")
+    if any(row.uses_buffer for row in rows):
+        notes.append(f"{BUFFER_MARK} keeps text outside memory, so that its evidence says nothing.")
+    lacking = max((row.without_evidence for row in rows), default=0)
+    if lacking:
+        notes.append(
+            f"Up to {lacking} questions of a row have no evidence in the data; its evidence leaves them out."
+        )
+    return [*notes, *(_unfinished(run) for run in runs if len(run.episodes) < run.total)]
+
+
+def _unfinished(run: Run) -> str:
+    name = "A run" if run.folder is None else str(run.folder)
+    return f"{name} is unfinished: {len(run.episodes)} of {run.total} episodes."
+
+
+def _arguments(runs: Sequence[Run]) -> list[str]:
+    """Return, as one note or none, what all environments of ``runs`` have in place of the defaults."""
+    found: list[set[str]] = []
+    for run in runs:
+        for env in run.settings["envs"]:
+            try:
+                known = env_arguments(find_spec(env["id"]))
+            except ValueError:  # an environment that is registered elsewhere
+                known = {}
+            found.append(
+                {
+                    f"{name}={json.dumps(value, ensure_ascii=False)}"
+                    for name, value in env["arguments"].items()
+                    if name in known and name != "source" and value != plain(known[name].default)
+                }
+            )
+    common = sorted(set.intersection(*found)) if found else []
+    return [f"Arguments: {', '.join(common)}; otherwise the defaults."] if common else []

@@ -1,0 +1,75 @@
+"""Scores as the text grows: exact match against the number of documents, a line for each policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from atommem_env.report.notes import data_notes
+from atommem_env.report.plots.labels import Point, beside_ends
+from atommem_env.report.plots.places import Place, label_of, place_of
+from atommem_env.report.plots.style import SCORES_NOTE, engines_differ, head, look_of, name_of, panels
+from atommem_env.report.summary import Row
+from atommem_env.runs.errors import RunError
+from atommem_env.runs.run import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+_Lines = dict[str, dict[int, Row]]
+"""For each policy its rows by the number of documents."""
+
+
+def draw(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
+    """Return the picture.
+
+    Raises:
+        RunError: when no policy has scores for more than one number of documents.
+    """
+    places: dict[Place, _Lines] = {}
+    engines = engines_differ(rows)
+    for row in rows:
+        place, num_docs = place_of(row, runs[row.run], "num_docs")
+        if num_docs is not None:
+            places.setdefault(place, {}).setdefault(name_of(row, engines), {})[num_docs] = row
+    places = {place: lines for place, lines in places.items() if max(map(len, lines.values())) > 1}
+    if not places:
+        raise RunError(
+            "no policy has scores for more than one number of documents: run one with several, as in "
+            "--env 'AtomMem-HotpotQA-v0[num_docs=50]' --env 'AtomMem-HotpotQA-v0[num_docs=200]'"
+        )
+    shown = [row for lines in places.values() for line in lines.values() for row in line.values()]
+    notes = [SCORES_NOTE, *data_notes(shown, runs)]
+    figure, drawn = panels(len(places), "Score against the number of documents", notes, right=1.25)
+    for axes, (place, lines) in zip(drawn, places.items(), strict=True):
+        _draw_panel(figure, axes, lines)
+        group = [row for line in lines.values() for row in line.values()]
+        head(axes, label_of(place, list(places)), group)
+    drawn[0].set_ylabel("exact match, percent")
+    return figure
+
+
+def _draw_panel(figure: Figure, axes: Any, lines: _Lines) -> None:
+    counts = sorted({count for line in lines.values() for count in line})
+    axes.set_xscale("log")
+    hundredth = (counts[-1] / counts[0]) ** 0.01
+    axes.set_xlim(counts[0] / hundredth**6, counts[-1] * hundredth**6)
+    axes.set_xticks(counts, [f"{count:,}" for count in counts])
+    axes.minorticks_off()
+    axes.set_ylim(0, 100)
+    axes.set_xlabel("documents to read")
+    axes.grid(True, axis="y")
+    ends = []
+    for place, (name, line) in enumerate(lines.items()):
+        at = sorted(line)
+        look = look_of(line[at[0]].policy)
+        middle = [100 * line[count].em.mean for count in at]
+        shift = hundredth ** (0.8 * (place - (len(lines) - 1) / 2))  # so that equal scores stand side by side
+        axes.plot([count * shift for count in at], middle, color=look.colour, lw=1.4)
+        for count, score in zip(at, middle, strict=True):
+            interval = [100 * line[count].em.low, 100 * line[count].em.high]
+            axes.plot([count * shift] * 2, interval, color=look.colour, lw=0.9, alpha=0.45)
+            look.mark(axes, count * shift, score)
+        ends.append(Point(counts[-1] * hundredth**5, middle[-1], name, look.colour))
+    beside_ends(figure, axes, ends)

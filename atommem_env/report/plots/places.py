@@ -1,0 +1,45 @@
+"""Rows that are alike in everything but one argument of their environment, such as the number of documents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from atommem_env.report.summary import Row
+from atommem_env.runs.run import Run
+
+
+class Place(NamedTuple):
+    """Where a row belongs: everything that its environment and run are, but for one argument.
+
+    Attributes:
+        id: the environment's.
+        source: where the data came from.
+        generated: whether generated data stands in for the benchmark.
+        settings: its other arguments and the policies' seed, each with its value as JSON.
+    """
+
+    id: str
+    source: str
+    generated: bool
+    settings: tuple[tuple[str, str], ...]
+
+
+def place_of(row: Row, run: Run, argument: str) -> tuple[Place, Any]:
+    """Return where a row belongs, and what ``argument`` was; ``None`` where its environment has none such."""
+    env: Mapping[str, Any] = next(env for env in run.settings["envs"] if env["name"] == row.env)
+    settings = {**env["arguments"], "policy_seed": run.settings["seed"]}
+    value = settings.pop(argument, None)
+    plain = tuple((name, json.dumps(value, ensure_ascii=False)) for name, value in settings.items())
+    return Place(env["id"], row.source, row.generated, plain), value
+
+
+def label_of(place: Place, others: Sequence[Place]) -> str:
+    """Return a panel's label, with the settings in which panels of its environment differ."""
+    like: list[set[tuple[str, str]]] = [set(other.settings) for other in others if other.id == place.id]
+    differing = like[0].union(*like) - like[0].intersection(*like)
+    name = f"{place.id} (generated)" if place.generated else place.id
+    return ", ".join(
+        [name, *(f"{key}={value}" for key, value in place.settings if (key, value) in differing)]
+    )

@@ -1,0 +1,97 @@
+"""Scores by policy with their intervals, a panel for each environment, between the controls that bracket them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from atommem_env.report.notes import data_notes
+from atommem_env.report.plots.style import (
+    COLUMNS,
+    INK,
+    QUIET,
+    engines_differ,
+    head,
+    look_of,
+    name_of,
+    names_inches,
+    panels,
+)
+from atommem_env.report.summary import Interval, Row, by_environment
+from atommem_env.runs.run import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PANEL_INCHES, _ROW_INCHES = 3.3, 0.3
+
+_BRACKETS: Final = ("closed-book", "oracle")
+"""The controls whose exact match is drawn through a panel: without memory, and with the gold paragraphs alone."""
+
+
+def draw(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
+    """Return the picture."""
+    groups = by_environment(rows)
+    engines = engines_differ(rows)
+    names = list(dict.fromkeys(name_of(row, engines) for row in rows))
+    size = (_PANEL_INCHES, _ROW_INCHES * len(names))
+    heading = "Scores, with 95 % intervals"
+    figure, drawn = panels(
+        len(groups), heading, _notes(rows, runs), size, left=0.05, right=0.5, names=names_inches(names)
+    )
+    for number, (group, axes) in enumerate(zip(groups, drawn, strict=True)):
+        axes.set_xlim(0, 100)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_yticks(
+            range(len(names)), names if number % COLUMNS == 0 else [""] * len(names), size=8.5, color=INK
+        )
+        axes.set_xlabel("percent")
+        axes.spines["left"].set_visible(False)
+        axes.grid(True, axis="x")
+        head(axes, group[0].label, group)
+        _draw_brackets(axes, group)
+        for row in group:
+            _draw_row(axes, names.index(name_of(row, engines)), row)
+    return figure
+
+
+def _draw_row(axes: Any, place: int, row: Row) -> None:
+    look = look_of(row.policy)
+    _draw_interval(axes, place + 0.2, row.f1, look.colour, 0.8)
+    axes.plot(
+        100 * row.f1.mean,
+        place + 0.2,
+        "o",
+        ms=3,
+        mfc="white",
+        mec=look.colour,
+        mew=0.8,
+        zorder=4,
+        clip_on=False,
+    )
+    _draw_interval(axes, place - 0.1, row.em, look.colour, 1.6)
+    look.mark(axes, 100 * row.em.mean, place - 0.1)
+    axes.text(103, place - 0.05, f"{100 * row.em.mean:.1f}", size=8, va="center")
+
+
+def _draw_interval(axes: Any, y: float, interval: Interval, colour: str, width: float) -> None:
+    axes.plot(
+        [100 * interval.low, 100 * interval.high], [y, y], color=colour, lw=width, solid_capstyle="round"
+    )
+
+
+def _draw_brackets(axes: Any, group: Sequence[Row]) -> None:
+    for row in group:
+        if row.policy in _BRACKETS:
+            axes.axvline(100 * row.em.mean, color=QUIET, lw=0.8, ls=(0, (3, 2)), zorder=1)
+
+
+def _notes(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
+    notes = [
+        "Filled, and in numbers: exact match; hollow: F1; each the mean over episodes, of each the mean over its "
+        "questions, with its 95 % bootstrap interval over episodes."
+    ]
+    drawn = [name for name in _BRACKETS if any(row.policy == name for row in rows)]
+    if drawn:
+        notes.append(f"Dashed: the exact match of {' and of '.join(drawn)}.")
+    return [*notes, *data_notes(rows, runs)]

@@ -1,0 +1,1 @@
+"""Tasks: the questions and documents of an episode, and who puts them together (composers)."""

@@ -1,0 +1,217 @@
+"""The episodes of one process behind a ``MemoryVectorEnv``: they step together and encode in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import gymnasium as gym
+from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.vector import AutoresetMode
+
+from atommem_env.core.operations import as_index
+from atommem_env.env import MemoryEnv
+from atommem_env.protocols import Parsed, Protocol
+from atommem_env.wrappers import TextProtocol
+
+if TYPE_CHECKING:
+    from atommem_env.retrieval.encoders import CachedEncoder, Kind
+    from atommem_env.tasks.pooled import Task
+
+Shown: TypeAlias = tuple[Any, dict[str, Any] | None]
+"""What a reset returns for one environment; the info is ``None`` when it was not reset."""
+
+
+class Step(NamedTuple):
+    """What a step returns for one environment.
+
+    Attributes:
+        final: ``final_obs`` and ``final_info`` of an episode that ended and was reset in this step.
+    """
+
+    observation: Any
+    reward: float
+    terminated: bool
+    truncated: bool
+    info: dict[str, Any]
+    final: dict[str, Any] | None = None
+
+
+class _Place:
+    """One environment: its current episode, and how the vector environment's own limit stands."""
+
+    def __init__(self, inner: MemoryEnv, text: TextProtocol | None, limit: int | None) -> None:
+        self.inner = inner
+        self.text = text
+        self.env: gym.Env[Any, Any] = inner if text is None else text
+        self.ended = False
+        self._limit = limit
+        self._elapsed = 0
+        self._prompt: str | None = None
+        self._parsed = Parsed()
+
+    def reset(self, seed: int | None, options: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._elapsed, self.ended = 0, False
+        if self.text is not None:
+            self._prompt = observation
+        return observation, info
+
+    def observation(self) -> Any:
+        """Return the current observation once more."""
+        return self.inner.observation() if self.text is None else self._prompt
+
+    def check(self, action: Any) -> Any:
+        """Return the operations of ``action``, before anything is carried out."""
+        if self.text is not None:
+            self._parsed = self.text.parse_action(action)
+            action = self._parsed.operations
+        self.inner.check_action(action)
+        return action
+
+    def end(self) -> Step:
+        """Show what came of the step that has begun."""
+        step = Step(*self.inner.end_step())
+        if self.text is not None:
+            step = Step(*self.text.shown(self._parsed, *step[:5]))
+            self._prompt = step.observation
+        self._elapsed += 1
+        if self._limit is not None and self._elapsed >= self._limit:
+            step = step._replace(truncated=True)
+        self.ended = step.terminated or step.truncated
+        return step
+
+
+class Episodes:
+    """The environments of one process, as one object whose methods take and return lists.
+
+    Args:
+        make: makes the first environment; the others are its siblings.
+        count: how many.
+        first: the number of the first one, for messages.
+        mode: when an ended episode is reset.
+        limit: truncates after so many steps, or ``None``.
+        protocol: ``TextProtocol``'s argument of this name, a mapping of its arguments, or ``None``.
+
+    Raises:
+        TypeError: when ``make`` makes anything but a ``MemoryEnv``.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], MemoryEnv],
+        count: int,
+        first: int,
+        mode: AutoresetMode,
+        limit: int | None,
+        protocol: str | Protocol | Mapping[str, Any] | None,
+    ) -> None:
+        inner = make()
+        if not isinstance(inner, MemoryEnv):
+            raise TypeError(
+                f"a MemoryVectorEnv runs MemoryEnvs, and {make!r} made {inner!r}; for wrapped environments use "
+                "gym.make_vec(..., vectorization_mode='sync')"
+            )
+        self._first = first
+        self._mode = mode
+        options = dict(protocol) if isinstance(protocol, Mapping) else {"protocol": protocol}
+        self._places: list[_Place] = []
+        for number in range(count):
+            env = inner if number == 0 else inner.sibling()
+            text = None if protocol is None else TextProtocol(env, **options)
+            if text is not None:
+                options = {**options, "protocol": text.protocol, "template": None}
+            self._places.append(_Place(env, text, limit))
+        self.envs = [place.env for place in self._places]
+
+    def describe(self) -> tuple[gym.Space[Any], gym.Space[Any], dict[str, Any], str | None]:
+        """Return observation space, action space, metadata and render mode of one environment."""
+        env = self.envs[0]
+        return env.observation_space, env.action_space, env.metadata, env.render_mode
+
+    def reset(
+        self,
+        seeds: Sequence[int | None],
+        options: Sequence[dict[str, Any] | None],
+        mask: Sequence[bool],
+    ) -> list[Shown]:
+        """Reset the environments of ``mask``; the others show their observation again."""
+        built: dict[int | None, Task] = {}
+        shown: list[Shown] = []
+        for place, seed, chosen, wanted in zip(self._places, seeds, options, mask, strict=True):
+            if not wanted:
+                shown.append((place.observation(), None))
+                continue
+            index = as_index((chosen or {}).get("task_index"))
+            if index in built:  # a group's task is put together once
+                place.inner.offer_task(built[index])
+            shown.append(place.reset(seed, chosen))
+            if index is not None:
+                built[index] = place.inner.task
+        return shown
+
+    def step(self, actions: Sequence[Any]) -> list[Step]:
+        """Take one action in each environment; those that have ended are reset instead, or refuse."""
+        ended = [place.ended for place in self._places]
+        if any(ended) and self._mode != AutoresetMode.NEXT_STEP:
+            raise ResetNeeded(
+                f"the episodes of environments {[self._first + i for i, over in enumerate(ended) if over]} have "
+                f"ended, and autoreset_mode is {self._mode.name.lower()!r}: call "
+                "reset(options={'reset_mask': terminated | truncated}) first"
+            )
+        begun: list[tuple[MemoryEnv, Any]] = []
+        for number, (place, action) in enumerate(zip(self._places, actions, strict=True), start=self._first):
+            if not place.ended:
+                try:
+                    begun.append((place.inner, place.check(action)))
+                except InvalidAction as error:
+                    raise InvalidAction(f"environment {number}: {error}") from error
+        for env, operations in begun:  # none before all have been checked
+            env.begin_step(operations)
+        with _encoded([env for env, _ in begun]):
+            return [self._finish(place) for place in self._places]
+
+    def _finish(self, place: _Place) -> Step:
+        """Return what the step came to in one environment, autoreset included."""
+        if place.ended:
+            observation, info = place.reset(None, None)
+            return Step(observation, 0.0, False, False, info)
+        step = place.end()
+        if place.ended and self._mode == AutoresetMode.SAME_STEP:
+            final = {"final_obs": step.observation, "final_info": step.info}
+            observation, info = place.reset(None, None)
+            step = step._replace(observation=observation, info=info, final=final)
+        return step
+
+    def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+        """Return each environment's attribute ``name``, called if it can be."""
+        found = []
+        for env in self.envs:
+            value = env.get_wrapper_attr(name)
+            found.append(value(*args, **kwargs) if callable(value) else value)
+        return found
+
+    def set_attr(self, name: str, values: Sequence[Any]) -> list[None]:
+        """Set each environment's attribute ``name``."""
+        for env, value in zip(self.envs, values, strict=True):
+            env.set_wrapper_attr(name, value)
+        return []
+
+    def close(self) -> None:
+        """Close the environments."""
+        for env in self.envs:
+            env.close()
+
+
+@contextmanager
+def _encoded(envs: Sequence[MemoryEnv]) -> Iterator[None]:
+    """Encode what ending the steps of ``envs`` takes, in one call for each encoder, for as long as the block lasts."""
+    wanted: dict[CachedEncoder, list[tuple[Kind, str]]] = {}
+    for env in envs:
+        for encoder, kind, text in env.pending_texts():
+            wanted.setdefault(encoder, []).append((kind, text))
+    with ExitStack() as stack:
+        for encoder, texts in wanted.items():
+            stack.enter_context(encoder.batch([text for _, text in texts], [kind for kind, _ in texts]))
+        yield

@@ -1,0 +1,342 @@
+"""Many episodes in lock-step: Gymnasium's vector API with shared data and one encoder call per step."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium.error import ClosedEnvironmentError, InvalidAction
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
+
+from atommem_env.core.operations import as_index
+from atommem_env.core.resolve import is_reference, resolve
+from atommem_env.env import MemoryEnv
+from atommem_env.protocols import Protocol
+from atommem_env.registration import ENVS
+from atommem_env.vector.lockstep import Episodes, Shown, Step
+from atommem_env.vector.workers import Workers
+
+EnvMaker: TypeAlias = Callable[..., MemoryEnv]
+
+
+class MemoryVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
+    """Runs ``num_envs`` episodes in lock-step and returns what ``SyncVectorEnv`` over the same would, faster.
+
+    It is what ``gym.make_vec("AtomMem-HotpotQA-v0", num_envs=64, num_docs=50)`` makes. The episodes of a process
+    share the dataset, the tokenizer, the retriever's settings and the encoder. In each step all episodes run
+    their operations, then everything that their searches need is encoded in one call, then each goes on from
+    the encoder's cache.
+
+    ## Actions, observations, infos
+    An action is a sequence of ``num_envs`` actions of the single environment. When one of them is not a list
+    or tuple (with ``protocol``: no str), ``InvalidAction`` names the environment, and nothing has been carried
+    out. Observations and infos are batched as ``SyncVectorEnv`` batches them: a dict of tuples, and arrays with
+    their masks.
+
+    ## Reset
+    ``seed`` is an int (environment i gets ``seed + i``), a sequence of one seed or ``None`` each, or ``None``.
+    ``options={"task_index": i}`` gives all episodes one task (a group), and a sequence gives each its own,
+    ``None`` meaning that one is drawn. ``options={"reset_mask": mask}``, a bool array, resets some.
+
+    ## Worker processes
+    With ``num_workers`` > 0 each worker is a new process (``spawn``) that holds a slice of the environments;
+    results are the same. A program that asks for workers starts below ``if __name__ == "__main__":``, and its
+    arguments must pickle. An exception of a worker is raised here, caused by the worker's own traceback.
+    ``np_random`` gives copies then.
+
+    Args:
+        num_envs: how many episodes.
+        autoreset_mode: when an ended episode is reset: ``"next_step"``, ``"same_step"``, ``"disabled"``,
+            Gymnasium's spelling of these (``"NextStep"``), or an ``AutoresetMode``.
+        max_episode_steps: truncates after so many steps, as the ``TimeLimit`` wrapper does: open questions
+            are not forfeited and there are no metrics (the argument ``max_steps`` is the process's own
+            limit). ``None`` or -1: no limit.
+        num_workers: how many processes; 0 runs all episodes in this one.
+        protocol: ``None`` for operations; what ``TextProtocol`` takes (``"atommem"``, ``"released"``,
+            ``"json"``, ``"module:name"``, an instance) for prompts and texts; or a mapping of all its
+            arguments, such as ``{"protocol": "json", "prompt_mode": "append"}``.
+        env: which environment: a registered id, ``"module:Class"``, or a class or function that returns a
+            ``MemoryEnv``; the class itself by default, which takes ``dataset=...``.
+        **kwargs: the arguments of the environment.
+
+    Raises:
+        ValueError: when an argument is out of range; the message says what to pass.
+        TypeError: when ``env`` makes anything but a ``MemoryEnv``.
+
+    Attributes:
+        envs: the single environments (``TextProtocol`` over them with ``protocol``), empty with workers.
+    """
+
+    _episodes: Episodes | None = None
+    _workers: Workers | None = None
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
+        num_workers: int = 0,
+        protocol: str | Protocol | Mapping[str, Any] | None = None,
+        *,
+        env: str | EnvMaker = MemoryEnv,
+        **kwargs: Any,
+    ) -> None:
+        self.num_envs = _count("num_envs", num_envs, 1)
+        mode = make_autoreset_mode(autoreset_mode)
+        limit = (
+            None
+            if max_episode_steps in (None, -1)
+            else _count("max_episode_steps", max_episode_steps, 1, ", or None for no limit")
+        )
+        workers = min(_count("num_workers", num_workers, 0, " (0: none)"), self.num_envs)
+        make = _maker(env, kwargs)
+        bounds = [round(i * self.num_envs / max(workers, 1)) for i in range(max(workers, 1) + 1)]
+        self._slices: Final = [slice(low, high) for low, high in itertools.pairwise(bounds)]
+        parts = [
+            partial(Episodes, make, part.stop - part.start, part.start, mode, limit, protocol)
+            for part in self._slices
+        ]
+        self._episodes = parts[0]() if workers == 0 else None
+        self._workers = Workers(parts) if workers else None
+        self.envs: list[gym.Env[Any, Any]] = [] if self._episodes is None else self._episodes.envs
+
+        about = self._ask("describe")[0]
+        self.single_observation_space, self.single_action_space, metadata, self.render_mode = about
+        self.metadata = {**metadata, "autoreset_mode": mode}
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+
+    # --- Gymnasium's methods ------------------------------------------------------------------------
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start all episodes, or those of ``options["reset_mask"]``; see the class.
+
+        Returns:
+            The batch of observations (those of the others are shown again) and the batch of infos.
+
+        Raises:
+            TypeError: when ``reset_mask`` is no bool array.
+            ValueError: when seeds, tasks or mask are not one for each environment, the mask has no True, an
+                option is unknown or a task cannot be built.
+            ResetNeeded: when the mask leaves out an environment that has never been reset.
+        """
+        options = dict(options or {})
+        mask = self._mask(options.pop("reset_mask", None))
+        seeds = self._seeds(seed)
+        each = self._options(options)
+        shown: list[Shown] = self._gather(
+            "reset", [(seeds[part], each[part], mask[part]) for part in self._slices]
+        )
+        infos: dict[str, Any] = {}
+        for number, (_, info) in enumerate(shown):
+            if info is not None:
+                infos = self._add_info(infos, info, number)
+        return self._batch([observation for observation, _ in shown]), infos
+
+    def step(
+        self, actions: Any
+    ) -> tuple[Any, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
+        """Take one action in each environment; an ended episode is reset as ``autoreset_mode`` says.
+
+        Returns:
+            The batches of observations, rewards (float64), terminations and truncations (bool), of shape
+            (num_envs,), and of infos.
+
+        Raises:
+            InvalidAction: when there is not one action for each environment, or one is of the wrong type.
+            ResetNeeded: before the first reset, and, without autoreset, after the end of an episode.
+        """
+        given = self._actions(actions)
+        steps: list[Step] = self._gather("step", [(given[part],) for part in self._slices])
+        infos: dict[str, Any] = {}
+        for number, step in enumerate(steps):
+            if step.final is not None:
+                infos = self._add_info(infos, step.final, number)
+            infos = self._add_info(infos, step.info, number)
+        return (
+            self._batch([step.observation for step in steps]),
+            np.array([step.reward for step in steps], dtype=np.float64),
+            np.array([step.terminated for step in steps], dtype=np.bool_),
+            np.array([step.truncated for step in steps], dtype=np.bool_),
+            infos,
+        )
+
+    def render(self) -> tuple[Any, ...]:
+        """Return what each environment renders."""
+        return self.call("render")
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """Return, for each environment, its attribute ``name``, or what it returns when it is a method."""
+        return tuple(self._gather("call", [(name, args, kwargs)] * len(self._slices)))
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """Return the attribute ``name`` of each environment."""
+        return self.call(name)
+
+    def set_attr(self, name: str, values: Any) -> None:
+        """Set the attribute ``name`` of each environment.
+
+        Args:
+            name: the attribute.
+            values: a list or tuple of one value for each, or one value for all.
+
+        Raises:
+            ValueError: when a list or tuple has another length.
+        """
+        if not isinstance(values, (list, tuple)):
+            values = [values] * self.num_envs
+        if len(values) != self.num_envs:
+            raise ValueError(
+                f"set_attr({name!r}): {len(values)} values for {self.num_envs} environments; pass one for each, "
+                "or a single value that is no list or tuple"
+            )
+        self._gather("set_attr", [(name, values[part]) for part in self._slices])
+
+    @property  # type: ignore[misc]  # nothing to set, as in SyncVectorEnv
+    def np_random(self) -> Any:
+        """The generator of each environment, a tuple; copies of them with workers."""
+        return self.get_attr("np_random")
+
+    @property
+    def np_random_seed(self) -> Any:
+        """The seed of each environment, a tuple."""
+        return self.get_attr("np_random_seed")
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close the environments and end the worker processes."""
+        if self._episodes is not None:
+            self._episodes.close()
+        if self._workers is not None:
+            self._workers.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._workers is not None:
+            raise TypeError(
+                "a MemoryVectorEnv with num_workers > 0 does not pickle: its episodes are in other processes; "
+                "make it where it is used, or use num_workers=0"
+            )
+        return self.__dict__
+
+    # --- the parts ----------------------------------------------------------------------------------
+
+    def _ask(self, method: str, arguments: Sequence[tuple[Any, ...]] | None = None) -> list[Any]:
+        """Return what ``method`` of each part returns."""
+        if self.closed:
+            raise ClosedEnvironmentError(f"{method} was called after close(); make a new environment")
+        given = [()] * len(self._slices) if arguments is None else arguments
+        if self._workers is not None:
+            return self._workers.call(method, given)
+        return [getattr(self._episodes, method)(*given[0])]
+
+    def _gather(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Return what ``method`` returns for each environment, of all parts together."""
+        return [item for part in self._ask(method, arguments) for item in part]
+
+    def _batch(self, observations: list[Any]) -> Any:
+        space = self.single_observation_space
+        return concatenate(space, observations, create_empty_array(space, self.num_envs))  # type: ignore[arg-type]
+
+    # --- arguments of reset and step ----------------------------------------------------------------
+
+    def _mask(self, mask: Any) -> list[bool]:
+        if mask is None:
+            return [True] * self.num_envs
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
+            raise TypeError(
+                f"options['reset_mask'] is {mask!r}: expected a NumPy array of bool, such as terminated | truncated"
+            )
+        if mask.shape != (self.num_envs,) or not mask.any():
+            raise ValueError(
+                f"options['reset_mask'] is {mask!r}: expected shape ({self.num_envs},) and at least one True"
+            )
+        return [bool(value) for value in mask]
+
+    def _seeds(self, seed: Any) -> list[int | None]:
+        if seed is None:
+            return [None] * self.num_envs
+        first = as_index(seed)
+        if first is not None:
+            return [first + number for number in range(self.num_envs)]
+        seeds = list(seed)
+        if len(seeds) != self.num_envs:
+            raise ValueError(
+                f"seed has {len(seeds)} elements for {self.num_envs} environments: pass one for each, or an int"
+            )
+        return [None if value is None else int(value) for value in seeds]
+
+    def _options(self, options: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the options of each environment."""
+        tasks = options.get("task_index")
+        if not isinstance(tasks, (list, tuple, np.ndarray)):
+            return [options] * self.num_envs
+        if len(tasks) != self.num_envs:
+            raise ValueError(
+                f"options['task_index'] has {len(tasks)} elements for {self.num_envs} environments: pass one for "
+                "each, or an int for the same task in all"
+            )
+        return [{**options, "task_index": index} for index in tasks]
+
+    def _actions(self, actions: Any) -> list[Any]:
+        wrong = isinstance(actions, (str, bytes, Mapping))
+        given = [] if wrong else list(iterate(self.action_space, actions))
+        if wrong or len(given) != self.num_envs:
+            found = type(actions).__name__ if wrong else f"{len(given)}"
+            raise InvalidAction(
+                f"expected a tuple or list of {self.num_envs} actions, one for each environment; got {found}"
+            )
+        return given
+
+
+def make_autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
+    """Return the mode that ``mode`` names: ``"next_step"``, ``"NextStep"``, ``"NEXT_STEP"``, or the mode itself.
+
+    Raises:
+        ValueError: when there is no such mode; lists them.
+    """
+    if isinstance(mode, AutoresetMode):
+        return mode
+    if isinstance(mode, str):
+        for known in AutoresetMode:
+            if mode.replace("_", "").replace("-", "").lower() == known.value.lower():
+                return known
+    names = ", ".join(repr(known.name.lower()) for known in AutoresetMode)
+    raise ValueError(f"autoreset_mode={mode!r}: expected one of {names}, or an AutoresetMode")
+
+
+def _count(name: str, value: Any, low: int, otherwise: str = "") -> int:
+    number = as_index(value)
+    if number is None or number < low:
+        raise ValueError(f"{name}={value!r}: expected an int of at least {low}{otherwise}")
+    return number
+
+
+def _maker(env: str | EnvMaker, kwargs: dict[str, Any]) -> EnvMaker:
+    """Return a callable without arguments that makes the single environment; it pickles if ``kwargs`` does."""
+    maker: Any = env
+    if isinstance(env, str):
+        if not is_reference(env):
+            spec = gym.spec(env)
+            maker, kwargs = spec.entry_point, {**spec.kwargs, **kwargs}
+        if isinstance(maker, str):
+            maker = resolve(maker)
+    if not callable(maker):
+        raise TypeError(
+            f"env={env!r}: expected a registered id, 'module:Class', or a class or function that returns a MemoryEnv"
+        )
+    return partial(maker, **kwargs)
+
+
+# The vector entry points of the registered ids.
+hotpotqa = partial(MemoryVectorEnv, env=ENVS["AtomMem-HotpotQA-v0"])
+wiki2 = partial(MemoryVectorEnv, env=ENVS["AtomMem-2WikiMultihopQA-v0"])
+musique = partial(MemoryVectorEnv, env=ENVS["AtomMem-MuSiQue-v0"])
+world = partial(MemoryVectorEnv, env=ENVS["AtomMem-World-v0"])
+custom = partial(MemoryVectorEnv, env=ENVS["AtomMem-Custom-v0"])

@@ -1,0 +1,139 @@
+"""Where each unit of evidence went, step by step: what the viewer's page says of the funnel."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final, NamedTuple, cast
+
+from atommem_env.core.operations import SCRATCHPAD
+from atommem_env.evidence import EvidenceTracker
+from atommem_env.policies import Trace
+from atommem_env.tasks.pooled import Task
+from atommem_env.text import clean
+
+EVENTS: Final = ("seen", "written", "lost", "kept", "read")
+"""What can happen to a unit of evidence."""
+
+
+class Event(NamedTuple):
+    """Something that happened to a unit of evidence.
+
+    Attributes:
+        kind: one of :data:`EVENTS`. A unit that was lost may be written again.
+        step: the step, from 1: the one whose action wrote or lost the unit, or whose observation showed or
+            asked for it.
+        id: the entry that holds it (``written``, ``kept``, ``read``) or held it last (``lost``).
+        operation: the position in the step's action of the operation that wrote or lost it.
+    """
+
+    kind: str
+    step: int
+    id: int | None = None
+    operation: int | None = None
+
+
+class EvidenceHistory(EvidenceTracker):
+    """The funnel of an episode, and when each unit reached its stages.
+
+    Attributes:
+        events: for each unit, what happened to it, in order.
+        holds: ``(step, id, units)``, whenever the units that an entry holds change.
+
+    Args:
+        trace: an episode whose observations are the environment's own.
+        task: its task.
+        threshold: the environment's ``evidence_threshold``.
+    """
+
+    def __init__(self, trace: Trace, task: Task, threshold: float) -> None:
+        units = task.units
+        super().__init__(
+            [task.unit_text(unit) for unit in units],
+            [unit.question for unit in units],
+            [unit.end for unit in units],
+            threshold,
+        )
+        self.events: list[list[Event]] = [[] for _ in units]
+        self.holds: list[tuple[int, int, list[int]]] = []
+        self._step = 1
+        self._causes: dict[int, int] = {}
+        self._follow(trace, task)
+
+    def _follow(self, trace: Trace, task: Task) -> None:
+        contents: dict[int, str] = {}
+        last = len(trace.actions)
+        for number, observation in enumerate(trace.observations[: last + (not trace.over)]):
+            self._step = number + 1
+            shown = {SCRATCHPAD, *(row["id"] for row in observation["retrieved"])}
+            reading = observation["phase"] == 0
+            if reading:
+                self.show(task.chunks[observation["cursor"]][1])
+            else:
+                self.ask(observation["cursor"], shown)
+            if number == last:
+                break
+            results = trace.infos[number + 1]["results"]
+            if reading and any(result.op == "answer" and result.ok for result in results):
+                self.ask(0, shown)  # an early answer
+            action = cast("list[dict[str, Any]]", trace.actions[number])
+            self._causes = changes(action, results, contents)
+            self.write((id, contents.get(id)) for id in self._causes)
+
+    def show(self, end: int) -> None:
+        """Note that a chunk up to offset ``end`` of the task's text has been shown."""
+        before = self._num_seen
+        super().show(end)
+        for _, unit in self._ends[before : self._num_seen]:
+            self.events[unit].append(Event("seen", self._step))
+
+    def write(self, changes: Iterable[tuple[int, str | None]]) -> None:
+        """Note what the entries that a step changed say at its end; ``None`` stands for a removed entry."""
+        changed = list(changes)
+        before = [set(holders) for holders in self._holders]
+        held = {id: self._held.get(id, []) for id, _ in changed}
+        super().write(changed)
+        for id, _ in changed:
+            if self._held.get(id, []) != held[id]:
+                self.holds.append((self._step, id, self._held.get(id, [])))
+        for unit, (old, new) in enumerate(zip(before, self._holders, strict=True)):
+            if bool(old) != bool(new):
+                id = min(new) if new else max(old, key=self._causes.__getitem__)
+                kind = "written" if new else "lost"
+                self.events[unit].append(Event(kind, self._step, id, self._causes[id]))
+
+    def ask(self, question: int, shown: Collection[int]) -> None:
+        """Note an observation that asked ``question`` and showed the entries ``shown`` (scratchpad included)."""
+        before = {stage: set(self._reached[stage]) for stage in ("kept", "read")}
+        super().ask(question, shown)
+        for stage, units in before.items():
+            for unit in sorted(self._reached[stage] - units):
+                holders = self._holders[unit] if stage == "kept" else self._holders[unit] & set(shown)
+                self.events[unit].append(Event(stage, self._step, min(holders)))
+
+
+def changes(
+    action: Iterable[Mapping[str, Any]], results: Iterable[Any], contents: dict[int, str]
+) -> dict[int, int]:
+    """Carry out the accepted operations of ``action`` on ``contents``, and return what each entry was changed by.
+
+    Args:
+        action: the operations in plain form.
+        results: what came of each, as ``OperationResult``.
+        contents: the entries' contents by id, the scratchpad under 0; changed in place.
+
+    Returns:
+        For each entry that changed, the position of the last operation that did it.
+    """
+    causes: dict[int, int] = {}
+    for position, (operation, result) in enumerate(zip(action, results, strict=True)):
+        if not result.ok or result.id is None:
+            continue
+        for id in (result.evicted, result.id):
+            if id is not None:
+                causes[id] = position
+        contents.pop(result.evicted, None)
+        if result.op == "delete":
+            contents.pop(result.id, None)
+        else:
+            contents[result.id] = clean(operation["content"])
+    return causes

@@ -1,0 +1,1 @@
+"""What does a baseline's language work: the engines, and the protocol they share."""

@@ -1,0 +1,1 @@
+"""The engine without a model: deterministic rules, a stand-in for a language model."""
