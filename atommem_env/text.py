@@ -33,6 +33,8 @@ _ASCII_RUNS = tuple(b"a" * letters + b" " for letters in (9, 17, 25))
 _WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
 _PIECE = re.compile(rf"[{_CJK}]|[^\W\d_{_CJK}]{{1,8}}|\d|[^\w\s]|_")
 _LONG_TEXT = 4096  # characters; longer texts are not remembered
+_PILE = re.compile(r"[^\w\s]{31,}")  # a combining mark is neither
+_PILES_MATTER = 1024  # characters; in a shorter text they take no time
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -64,7 +66,23 @@ def tokens(text: str) -> list[str]:
 def _split(text: str) -> list[str]:
     if text.isascii():
         return text.encode().translate(_ASCII_WORDS).decode().split()
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    return _WORD.findall(unicodedata.normalize("NFKC", _without_piles(text)).casefold())
+
+
+def _without_piles(text: str) -> str:
+    """Return ``text`` with a joiner after every 30th mark in a row, as Unicode's stream-safe format has it.
+
+    Normalisation orders the marks of a letter by comparing them, which takes time quadratic in their number.
+    """
+    if len(text) <= _PILES_MATTER:
+        return text
+    return _PILE.sub(lambda pile: "\u034f".join(_in_thirties(pile[0])), text)
+
+
+def _in_thirties(signs: str) -> list[str]:
+    if not any(map(unicodedata.combining, signs)):
+        return [signs]
+    return [signs[start : start + 30] for start in range(0, len(signs), 30)]
 
 
 _recently_split = functools.lru_cache(maxsize=64)(_split)
@@ -77,7 +95,9 @@ _ABBREVIATIONS = frozenset(
     "est ca cf al dept univ jan feb mar apr jun jul aug sep sept oct nov dec e.g i.e u.s u.k a.m p.m".split()
 )
 _NOT_SPACE = re.compile(r"\S")
-_STOP = re.compile(r"[.!?。！？]+[\"'”’)\]]*(?=\s|$)|(?<=[。！？])|\n+")
+# Neither alternative can match in two ways, so that a text without an end of a sentence is passed over once.
+_STOP = re.compile(r"([.!?。！？]+)[\"'”’)\]]*|\n+")
+_FULL_STOPS = "。！？"  # they end a sentence without a space behind them
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
@@ -90,9 +110,14 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     start = 0
     for stop in _STOP.finditer(text):
         end = stop.end()
-        if end <= start:
+        signs = stop[1]
+        if signs and end < len(text) and not text[end].isspace():
+            for place, sign in enumerate(signs, start=stop.start() + 1):
+                if sign in _FULL_STOPS:
+                    _append_span(spans, text, start, place)
+                    start = place
             continue
-        if stop.group().startswith(".") and end < len(text):
+        if signs and signs[0] == "." and end < len(text):
             before = stop.start()
             near = max(start, before - 12)  # no abbreviation is longer
             word = text[
@@ -100,7 +125,8 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
             ]
             following = _NOT_SPACE.search(text, end)
             lower = following is not None and following.group().islower()
-            if lower or word.lower() in _ABBREVIATIONS or (len(word) == 1 and word.isupper()):
+            inside = lower or word.lower() in _ABBREVIATIONS or (len(word) == 1 and word.isupper())
+            if inside and text[end - 1] not in _FULL_STOPS:
                 continue
         _append_span(spans, text, start, end)
         start = end

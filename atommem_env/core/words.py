@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import re
 from typing import Final
 
 from atommem_env.text import tokens
 
-_QUALIFIER = re.compile(r"\s*\(([^()]*)\)\s*$")
 _STEM = 5
 
 
@@ -48,4 +46,8 @@ def content_stems(text: str) -> list[str]:
 
 def bare_title(title: str) -> str:
     """Return ``title`` without a final parenthesis."""
-    return _QUALIFIER.sub("", title) or title
+    end = title.rstrip()
+    start = end.rfind("(") if end.endswith(")") else -1
+    if start < 0 or ")" in end[start:-1]:
+        return title
+    return end[:start].rstrip() or title

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from array import array
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
@@ -17,11 +18,18 @@ _MANY_WORDS: Final = 1 << 18
 
 
 class _Numbers(dict[str, int]):
-    """Numbers the words that it is asked for."""
+    """Numbers the words that it is asked for, each by one number, whichever threads ask."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
 
     def __missing__(self, word: str) -> int:
-        number = self[word] = len(self)
-        return number
+        with self._lock:
+            number = self.get(word)
+            if number is None:  # no other thread has numbered it meanwhile
+                number = self[word] = len(self)
+            return number
 
 
 class Vocabulary:
