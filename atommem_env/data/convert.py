@@ -13,14 +13,21 @@ from typing import Final
 import msgspec
 
 from atommem_env.data import cache
+from atommem_env.data.frequencies import WORDS, WordCounter
 from atommem_env.data.records import Document, Evidence, Question, Record
 from atommem_env.data.table import Meta, TableWriter, read_meta, write_meta
 from atommem_env.text import PieceTokenizer, digest
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The version of the converted form; part of every cache key."""
 
-_CODE: Final = ("atommem_env.text", "atommem_env.data.rows", "atommem_env.data.table", __name__)
+_CODE: Final = (
+    "atommem_env.text",
+    "atommem_env.data.rows",
+    "atommem_env.data.frequencies",
+    "atommem_env.data.table",
+    __name__,
+)
 
 
 def cache_key(name: str, modules: Iterable[str], *identity: object) -> str:
@@ -82,7 +89,7 @@ def _write(folder: Path, name: str, records: Iterable[Record], documents: Iterab
             raise ValueError(f"{name}: there is no question in the data; expected at least one row")
         for document in documents:
             conversion.row_of(document)
-        sizes = tables.finish()
+        sizes = {**tables.finish(), WORDS: conversion.words.write(folder)}
     meta = Meta(
         name=name,
         hash=conversion.hash(),
@@ -104,6 +111,7 @@ class _Conversion:
         self._starts = PieceTokenizer().starts
         self._paragraph_hash = hashlib.blake2b(digest_size=16)
         self._question_hash = hashlib.blake2b(digest_size=16)
+        self.words = WordCounter()
         self.dropped_facts = 0
         self.questions_without_gold = 0
 
@@ -116,6 +124,7 @@ class _Conversion:
             row = self._tables.add_paragraph(document, self._starts(title), self._starts(text))
             self._rows[key] = row
             self._paragraph_hash.update(key)
+            self.words.add(f"{title}\n{text}")
         return row
 
     def add(self, record: Record) -> None:

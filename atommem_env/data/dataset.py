@@ -14,6 +14,7 @@ import numpy.typing as npt
 from atommem_env.data import custom
 from atommem_env.data.benchmark import resolve_split
 from atommem_env.data.convert import cache_key, convert
+from atommem_env.data.frequencies import WordFrequencies
 from atommem_env.data.records import Document, Evidence, Question, Record
 from atommem_env.data.table import Meta, ParagraphTable, QuestionTable, Starts, read_meta
 from atommem_env.text import digest
@@ -77,6 +78,7 @@ class QADataset:
         self._remake = remake
         self._paragraphs = ParagraphTable(folder)
         self._questions = QuestionTable(folder)
+        self._words = WordFrequencies(folder)
         self.title_hash: npt.NDArray[np.int64] = self._paragraphs.title_hash
         self.text_hash: npt.NDArray[np.int64] = self._paragraphs.text_hash
 
@@ -174,6 +176,14 @@ class QADataset:
         """
         token_counts = self._paragraphs.token_counts
         return [token_counts(row) for row in self._checked(rows)]
+
+    def word_shares(self, words: Iterable[str]) -> dict[str, float]:
+        """Return, for each of ``words``, the share of the dataset's documents that have it, in (0, 1).
+
+        Args:
+            words: search tokens, as :func:`~atommem_env.text.tokens` makes them.
+        """
+        return self._words.shares(words)
 
     def _checked(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> Sequence[int]:
         numbers: Sequence[int] = rows.tolist() if isinstance(rows, np.ndarray) else rows

@@ -1,0 +1,77 @@
+"""How many of a dataset's documents have each word: what makes a word rare, counted once at conversion."""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from atommem_env.text import tokens
+
+WORDS: Final = "words.u4"
+"""The file of counts in a converted dataset: the number of documents, the words' keys ascending, their counts."""
+
+
+class WordCounter:
+    """Counts, for each word, the documents that have it; memory grows by about 150 bytes a distinct word."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._documents = 0
+
+    def add(self, text: str) -> None:
+        """Count a document: a titled paragraph, a chat's session, or one fact of a list."""
+        self._counts.update(set(tokens(text)))
+        self._documents += 1
+
+    def write(self, folder: Path) -> int:
+        """Write the counts into ``folder`` and return the file's size in bytes."""
+        keys = np.fromiter(map(_key, self._counts), np.uint32, len(self._counts))
+        counts = np.fromiter(self._counts.values(), np.uint32, len(self._counts))
+        keys, places = np.unique(keys, return_inverse=True)
+        summed = np.zeros(len(keys), np.uint32)
+        np.add.at(summed, places, counts)
+        data = np.concatenate([np.array([self._documents], np.uint32), keys, summed]).astype("<u4")
+        (folder / WORDS).write_bytes(data.tobytes())
+        return data.nbytes
+
+
+class WordFrequencies:
+    """The share of a dataset's documents that have a word: a mapped file, looked up by the words asked for alone.
+
+    Words are found by 32 bits of their content, so that two of a million may share a count.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        data: npt.NDArray[np.uint32] = np.asarray(np.memmap(folder / WORDS, "<u4", mode="r"))
+        middle = 1 + (len(data) - 1) // 2
+        self._keys, self._counts = data[1:middle], data[middle:]
+        self._documents = int(data[0])
+
+    def shares(self, words: Iterable[str]) -> dict[str, float]:
+        """Return, for each of ``words`` (search tokens), the share of documents that have it, in (0, 1).
+
+        One document is thought to be added that has none of them: in a dataset of a single document, a word of it
+        has the share one half. A word that no document has counts as if one had.
+        """
+        distinct = list(dict.fromkeys(words))
+        if not distinct:
+            return {}
+        keys = np.fromiter(map(_key, distinct), np.uint32, len(distinct))
+        counts = np.ones(len(distinct))
+        if len(self._keys):
+            places = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+            counts = np.where(self._keys[places] == keys, self._counts[places], 1)
+        shares: list[float] = (counts / (self._documents + 1)).tolist()
+        return dict(zip(distinct, shares, strict=True))
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _key(word: str) -> int:
+    return zlib.crc32(word.encode("utf-8", "surrogatepass"))
