@@ -1,28 +1,35 @@
 """Oracle: the control that stores the gold paragraphs and nothing else.
 
 Reading: ``Create(title and text)`` of each gold paragraph, at the last chunk that shows some of its evidence (in
-parts, where the environment limits entries to less). Answering: ``Read(question)``, then the engine's answer
-from the entries shown. Which paragraphs are gold comes from ``info["gold"]`` at reset, of which it reads the
-evidence and never the answers. Its score is the ceiling of retriever and engine together; what is missing to 1.0
-is theirs.
+parts, where the environment limits entries to less). Answering: ``Read(question)``, then further looks, as far as
+``max_looks`` allows, for those of its own titles that stand in the question or in what is shown, until they lead
+nowhere new; then the engine's answer from the entries shown. Which paragraphs are gold comes from ``info["gold"]`` at
+reset, of which it reads the evidence and never the answers. Its score is the ceiling of retriever and engine
+together; what is missing to 1.0 is theirs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from atommem_env.baselines.common import (
     Info,
-    LookThenAnswer,
     Observation,
     Operations,
+    Workflow,
     document_text,
     entry_texts,
+    shown_entries,
 )
 from atommem_env.baselines.engines.engine import EngineSpec
-from atommem_env.core.operations import Create
+from atommem_env.core.operations import MAX_K, Create, Read
+
+_BESIDE: Final = 2
 
 
-class Oracle(LookThenAnswer):
-    """Stores only what the questions need.
+class Oracle(Workflow):
+    """Stores only what the questions need, and looks for it until what it finds leads nowhere new.
 
     Args:
         engine: what does the language work: a name or an engine.
@@ -33,15 +40,46 @@ class Oracle(LookThenAnswer):
     def __init__(self, engine: EngineSpec = "rules") -> None:
         super().__init__(engine)
         self._plan: dict[int, list[str]] = {}
+        self._parts: dict[str, int] = {}
+        self._question = -1
+        self._sought: list[str] = []
 
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode: note which paragraphs to store at which chunk."""
         super().reset(observation, info)
         self._plan = _plan(info, self._rules.get("entry_tokens"))
+        self._parts = _parts(self._plan)
+        self._question = -1
 
     def read_chunk(self, observation: Observation) -> Operations:
         """Store the gold paragraphs whose evidence ends in the chunk."""
         return [Create(content) for content in self._plan.get(observation["cursor"], [])]
+
+    def answer_question(self, observation: Observation) -> Operations:
+        """Look with the question, then for the titles that it leads to, then answer from the entries shown."""
+        question: str = observation["questions"][0]
+        shown = shown_entries(observation)
+        first = self._question != observation["cursor"]
+        if first:
+            self._question = observation["cursor"]
+            self._sought = self._mentioned(question)
+            onward = self._sought
+        else:
+            have = {content.partition("\n")[0] for content in shown}
+            onward = [
+                title
+                for title in self._mentioned("\n".join([question, *shown]))
+                if title not in have and title not in self._sought
+            ]
+            self._sought = [*self._sought, *onward]
+        if observation["looks_left"] > 0 and (first or onward):
+            titles = [Read(title, min(self._parts[title] + _BESIDE, MAX_K)) for title in self._sought]
+            return [Read(question), *titles]
+        return self.answer(observation, shown)
+
+    def _mentioned(self, text: str) -> list[str]:
+        """Return those titles of its entries that stand in ``text``; a bracket at a title's end need not."""
+        return [title for title in self._parts if title.partition(" (")[0] in text]
 
 
 def _plan(info: Info, limit: int | None) -> dict[int, list[str]]:
@@ -56,3 +94,9 @@ def _plan(info: Info, limit: int | None) -> dict[int, list[str]]:
     for content, chunk in chunk_of.items():
         plan.setdefault(chunk, []).append(content)
     return plan
+
+
+def _parts(plan: Mapping[int, list[str]]) -> dict[str, int]:
+    """Return the titles of the entries of ``plan``, each with the number of entries that have it."""
+    titles = [content.partition("\n")[0] for contents in plan.values() for content in contents]
+    return {title: titles.count(title) for title in titles if title}

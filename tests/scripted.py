@@ -60,10 +60,10 @@ def named(name: str, **arguments: Any) -> Any:
     return make_policy(name, engine=engine, **arguments)
 
 
-def make_env(**arguments: Any) -> gym.Env[Any, Any]:
+def make_env(id: str = "AtomMem-Custom-v0", **arguments: Any) -> gym.Env[Any, Any]:
     """Return an environment of 10 documents in 3 chunks and one question; ``arguments`` replace its own."""
-    own = {"num_docs": 10, "num_questions": 1, "chunk_tokens": 120, "chunk_overlap": 20}
-    return gym.make("AtomMem-Custom-v0", source=dataset(), **{**own, **arguments})
+    own = {"num_docs": 10, "num_questions": 1, "chunk_tokens": 120, "chunk_overlap": 20, "source": dataset()}
+    return gym.make(id, **{**own, **arguments})
 
 
 def play(policy: Policy, **arguments: Any) -> Trace:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 ENGINES: Final[dict[str, str]] = {
     "rules": "atommem_env.baselines.engines.rules.rules:RulesEngine",
     "llm": "atommem_env.baselines.engines.llm:make_llm_engine",
+    "world": "atommem_env.baselines.engines.world:WorldEngine",
 }
 """The engines by name, as entry points. Every result names the engine it was made with."""
 

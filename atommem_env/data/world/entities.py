@@ -10,14 +10,23 @@ from typing import Final, Literal, TypeAlias
 from atommem_env.data.world.model import WorldParagraph
 from atommem_env.data.world.names import FIRM_FORMS, Names
 from atommem_env.data.world.relations import RELATIONS, Relation
-from atommem_env.data.world.templates import COLOUR, COUNTRIES, DATED, FACTS, JOBS, LEADS, UPDATES, WORDS
+from atommem_env.data.world.templates import (
+    COLOUR,
+    COUNTRIES,
+    DATED,
+    FACTS,
+    JOBS,
+    LEADS,
+    MONTHS,
+    UPDATES,
+    WORDS,
+)
 
 Wording: TypeAlias = Literal["any", "dated", "update"]
 """How a fact is put: anyhow, with the date at which it held, or with the date since when it holds."""
 
 ENTITY_KINDS: Final = ("person", "town", "film", "novel", "album", "company", "school", "structure", "event")
 
-_MONTHS = "January,February,March,April,May,June,July,August,September,October,November,December".split(",")
 _PRONOUNS: Final[dict[bool, dict[str, str]]] = {
     False: {"he": "he", "He": "He", "his": "his", "His": "His", "him": "him", "man": "man"},
     True: {"he": "she", "He": "She", "his": "her", "His": "Her", "him": "her", "man": "woman"},
@@ -347,7 +356,7 @@ def _article(phrase: str) -> str:
 
 def _date(entity: Entity, year: int) -> str:
     scene = entity.scene
-    return f"{scene.between(1, 28)} {_MONTHS[scene.below(12)]} {year}"
+    return f"{scene.between(1, 28)} {MONTHS[scene.below(12)]} {year}"
 
 
 def _death(entity: Entity) -> str:

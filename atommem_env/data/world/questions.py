@@ -24,6 +24,7 @@ from atommem_env.data.world.relations import (
     BRIDGED_ASKS,
     BRIDGED_MEETINGS,
     BRIDGED_ORDERS,
+    CHAIN_STARTS,
     INFERENCES,
     MEETINGS,
     NAMED,
@@ -168,14 +169,6 @@ class _Draft:
 
 # --- chains -----------------------------------------------------------------------------------------
 
-_CHAIN_STARTS = {
-    "film": ("{s}", "the film {s}"),
-    "novel": ("{s}", "the novel {s}"),
-    "album": ("{s}", "the album {s}"),
-    "structure": ("the {s}",),
-    "event": ("the {s}",),
-}
-
 
 def _called(entity: Entity) -> str:
     """Return what a question calls ``entity``."""
@@ -187,7 +180,7 @@ def _chain(scene: Scene, request: _Request) -> _Draft:
     paths = table[scene.pick(tuple(table))]
     path = paths[scene.below(len(paths))]
     facts, detours = _follow(scene, path, _revised_hop(scene, path) if request.revised else None)
-    words = scene.pick(_CHAIN_STARTS.get(path[0].domain, ("{s}",))).format_map(facts[0].entity)
+    words = scene.pick(CHAIN_STARTS.get(path[0].domain, ("{s}",))).format_map(facts[0].entity)
     for relation in path[:-1]:
         words = scene.pick(relation.phrases if request.kind == "bridge" else relation.nouns).format(x=words)
     last = path[-1]

@@ -774,3 +774,12 @@ INFERENCES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("father", "spouse", "mother", ("Who is the mother of {x}?", "Who was {x}'s mother?")),
 )
 """Questions by one word for two relations: the relations, the word, wordings."""
+
+CHAIN_STARTS: dict[str, tuple[str, ...]] = {
+    "film": ("{s}", "the film {s}"),
+    "novel": ("{s}", "the novel {s}"),
+    "album": ("{s}", "the album {s}"),
+    "structure": ("the {s}",),
+    "event": ("the {s}",),
+}
+"""What a chain's question may call the entity that it starts from, by kind; elsewhere its name alone."""

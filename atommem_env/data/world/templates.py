@@ -609,6 +609,12 @@ COUNTRIES: tuple[tuple[str, str], ...] = tuple(
 )
 """The invented countries of the world, with what is said of their people."""
 
+MONTHS = _words(
+    """
+    January February March April May June July August September October November December
+    """
+)
+
 JOBS = _words(
     """
     painter sculptor novelist poet composer architect botanist chemist geologist astronomer physician

@@ -59,8 +59,8 @@ def test_settings_of_a_chat_endpoint_make_the_llm_engine() -> None:
     assert type(engine).__name__ == "LLMEngine"
 
 
-def test_the_engines_are_rules_and_llm() -> None:
-    assert sorted(ENGINES) == ["llm", "rules"]
+def test_the_engines_by_name() -> None:
+    assert sorted(ENGINES) == ["llm", "rules", "world"]
 
 
 def test_an_instance_is_taken_as_it_is() -> None:
