@@ -40,7 +40,8 @@ from atommem_env.prefetch import Prefetcher
 from atommem_env.retrieval import Retriever, make_retriever
 from atommem_env.scoring import SCORES, Score, make_reward
 from atommem_env.tasks.documents import DocumentPiece, split_documents
-from atommem_env.tasks.pooled import Task, TaskSequence
+from atommem_env.tasks.pooled import PooledTasks
+from atommem_env.tasks.task import Task
 from atommem_env.text import PieceTokenizer, Tokenizer, clean, make_tokenizer
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
     ) -> None:
         self._tokenizer = make_tokenizer(tokenizer)
         built_in = type(self._tokenizer) is PieceTokenizer
-        self._tasks = TaskSequence(
+        self._tasks = PooledTasks(
             dataset,
             num_docs,
             num_questions,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 if TYPE_CHECKING:
-    from atommem_env.tasks.pooled import Task
+    from atommem_env.tasks.task import Task
 
 
 class Prefetcher:

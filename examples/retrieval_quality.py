@@ -36,7 +36,8 @@ from atommem_env.envs.hotpotqa import HOTPOTQA
 from atommem_env.envs.musique import MUSIQUE
 from atommem_env.envs.wiki2 import WIKI2
 from atommem_env.retrieval import CachedEncoder, make_encoder, make_retriever
-from atommem_env.tasks.pooled import Task, TaskSequence
+from atommem_env.tasks.pooled import PooledTasks
+from atommem_env.tasks.task import Task
 from atommem_env.text import tokens
 
 RESAMPLES = 2000
@@ -148,7 +149,7 @@ def main() -> None:
         print("| documents | tasks | questions | retriever | " + " | ".join(columns) + " |")
         print("| --- | --- | --- | --- |" + " --- |" * len(columns))
         for docs in arguments.docs:
-            tasks = TaskSequence(dataset, num_docs=docs)
+            tasks = PooledTasks(dataset, num_docs=docs)
             count = min(tasks.num_tasks, arguments.tasks or (tasks.num_tasks if source != "generated" else 6))
             built = [tasks.build(index) for index in range(count)]
             for retriever in arguments.retrievers:

@@ -14,8 +14,9 @@ import msgspec
 
 from atommem_env.data import cache
 from atommem_env.data.frequencies import WORDS, WordCounter
-from atommem_env.data.records import Document, Evidence, Question, Record
+from atommem_env.data.records import SUPPORTING, Document, Question, Record
 from atommem_env.data.table import Meta, TableWriter, read_meta, write_meta
+from atommem_env.tasks.documents import escape
 from atommem_env.text import PieceTokenizer, digest
 
 FORMAT: Final = 2
@@ -26,6 +27,8 @@ _CODE: Final = (
     "atommem_env.data.rows",
     "atommem_env.data.frequencies",
     "atommem_env.data.table",
+    "atommem_env.tasks.documents",
+    "atommem_env.tasks.turns",
     __name__,
 )
 
@@ -118,10 +121,13 @@ class _Conversion:
     def row_of(self, document: Document) -> int:
         """Return the row of ``document``, writing it when it is new."""
         title, text = document
+        if "\n" in title:  # a title is one line of a task's text
+            title = " ".join(title.splitlines())
         key = digest(title, text)
         row = self._rows.get(key)
         if row is None:
-            row = self._tables.add_paragraph(document, self._starts(title), self._starts(text))
+            starts = self._starts(escape(title)), self._starts(escape(text))
+            row = self._tables.add_paragraph(Document(title, text), *starts)
             self._rows[key] = row
             self._paragraph_hash.update(key)
             self.words.add(f"{title}\n{text}")
@@ -139,7 +145,7 @@ class _Conversion:
             answers=record.answers,
             documents=tuple(dict.fromkeys(rows)),
             gold=tuple(dict.fromkeys(rows[position] for position in record.gold)),
-            evidence=tuple(Evidence(rows[unit.document], unit.start, unit.end) for unit in record.evidence),
+            evidence=tuple(unit._replace(document=rows[unit.document]) for unit in record.evidence),
         )
         self._tables.add_question(question)
         self._question_hash.update(digest(*_content(question)))
@@ -153,5 +159,6 @@ class _Conversion:
 
 def _content(question: Question) -> tuple[object, ...]:
     """Return the parts of ``question`` that the dataset's hash depends on."""
-    numbers = (question.documents, question.gold, *map(tuple, question.evidence))
+    evidence = [tuple(unit) if unit.role != SUPPORTING else unit[:3] for unit in question.evidence]
+    numbers = (question.documents, question.gold, *evidence)
     return (question.id, question.type, question.question, *question.answers, msgspec.json.encode(numbers))

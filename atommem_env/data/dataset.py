@@ -15,7 +15,7 @@ from atommem_env.data import custom
 from atommem_env.data.benchmark import resolve_split
 from atommem_env.data.convert import cache_key, convert
 from atommem_env.data.frequencies import WordFrequencies
-from atommem_env.data.records import Document, Evidence, Question, Record
+from atommem_env.data.records import Document, Question, Record
 from atommem_env.data.table import Meta, ParagraphTable, QuestionTable, Starts, read_meta
 from atommem_env.text import digest
 
@@ -153,13 +153,14 @@ class QADataset:
         return [document(row) for row in self._checked(rows)]
 
     def token_starts(self, row: int) -> tuple[Starts, Starts]:
-        """Return where each token of a paragraph starts, counted by the default tokenizer.
+        """Return where each token of a paragraph starts in a task's text, counted by the default tokenizer.
 
         Args:
             row: a row of the paragraph table.
 
         Returns:
-            Two int32 arrays, of the title and of the text: character offsets, ascending; read-only.
+            Two int32 arrays, of the title and of the text, each from its own beginning: character offsets in
+            what :func:`~atommem_env.tasks.documents.escape` makes of them, ascending; read-only.
 
         Raises:
             IndexError: when there is no such row.
@@ -240,9 +241,7 @@ class QADataset:
             answers=question.answers,
             documents=tuple(self.documents(question.documents)),
             gold=tuple(position[row] for row in question.gold),
-            evidence=tuple(
-                Evidence(position[unit.document], unit.start, unit.end) for unit in question.evidence
-            ),
+            evidence=tuple(unit._replace(document=position[unit.document]) for unit in question.evidence),
         )
 
 

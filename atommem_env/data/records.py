@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from atommem_env.tasks.turns import Turn, turn_line
+
+SUPPORTING: Final = "supporting"
+SUPERSEDED: Final = "superseded"
+ROLES: Final = (SUPPORTING, SUPERSEDED)
+"""What a unit of evidence is for its question: it supports the answer, or a later fact has replaced it."""
 
 
 class Document(NamedTuple):
@@ -11,6 +18,27 @@ class Document(NamedTuple):
 
     title: str
     text: str
+
+
+class Session(NamedTuple):
+    """A document of a history: a chat's session, a list of facts, a text; made of turns.
+
+    Attributes:
+        title: what it is called where it is shown, ``Session 3``; ``""`` in a record.
+        turns: what was said, in its order.
+        date: when, in the benchmark's own words; ``""`` where the data has no date.
+        now: the same in ISO 8601, to the minute or the day.
+    """
+
+    title: str
+    turns: tuple[Turn, ...]
+    date: str = ""
+    now: str = ""
+
+    @property
+    def text(self) -> str:
+        """The turns, one line each: ``{speaker}: {text}``."""
+        return "\n".join(map(turn_line, self.turns))
 
 
 class Evidence(NamedTuple):
@@ -22,6 +50,15 @@ class Evidence(NamedTuple):
     document: int
     start: int
     end: int
+    role: str = SUPPORTING
+
+
+class TurnEvidence(NamedTuple):
+    """One unit of evidence in a history: turn ``turn`` of session ``session``, both counted from 0."""
+
+    session: int
+    turn: int
+    role: str = SUPPORTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +100,12 @@ class Question:
         answers: the gold answer, then its aliases.
         documents: rows of the paragraph table: the question's own paragraphs, without repeats.
         gold: those of them that support the answer.
-        evidence: the units of evidence; empty when the gold is absent from the data.
+        evidence: the units of evidence; empty when the gold is absent from the data, and in a history.
+        turns: the units of evidence of a history's question: its sessions are counted within the history.
+        history: the number of the history that it is about; -1 where there are none.
+        date: when it is asked, in the benchmark's own words; ``""`` where the data has no date.
+        now: the same in ISO 8601, to the minute or the day.
+        answerable: whether the documents answer it; where not, abstaining is right, and ``answers`` may be empty.
     """
 
     row: int
@@ -71,6 +113,11 @@ class Question:
     type: str
     question: str
     answers: tuple[str, ...]
-    documents: tuple[int, ...]
-    gold: tuple[int, ...]
-    evidence: tuple[Evidence, ...]
+    documents: tuple[int, ...] = ()
+    gold: tuple[int, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    turns: tuple[TurnEvidence, ...] = ()
+    history: int = -1
+    date: str = ""
+    now: str = ""
+    answerable: bool = True

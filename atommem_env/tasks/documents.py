@@ -1,16 +1,30 @@
-"""Documents as text: how they are written into a context, found in a chunk, and stitched across chunks."""
+"""The text of documents: how it is built into a task's text, found in a chunk, and stitched across chunks.
+
+A document is ``Document {number}:``, its title, and its text; a session is ``Session {number} ({date}):`` and then its
+turns (:mod:`atommem_env.tasks.turns`). They are joined by blank lines. A line of a title or text that has the form of
+such a header itself stands there with a backslash before it, which :func:`split_documents` takes away again.
+"""
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
+from atommem_env.tasks.turns import Turn, read_turns, seem_turns, turn_line
 from atommem_env.text import sentences
 
-SEPARATOR = "\n\n"
-_HEADER = re.compile(r"(?:\A|(?<=\n\n))Document (\d+):\n")
+SEPARATOR: Final = "\n\n"
+_NUMBER = "[1-9][0-9]{0,8}"
+_FORM = rf"(?:Document {_NUMBER}|Session {_NUMBER}(?: \([^\n]*\))?):"
+_HEADER = re.compile(rf"(?:\A|(?<=\n\n))(?:Document ({_NUMBER})|Session ({_NUMBER})(?: \(([^\n]*)\))?):\n")
+_LIKE_HEADER = re.compile(rf"^(?=\\*{_FORM}$)", re.MULTILINE)
+_ESCAPED = re.compile(rf"^\\(?=\\*{_FORM}$)", re.MULTILINE)
 _MIN_OVERLAP = 16
+
+
+# --- building ---------------------------------------------------------------------------------------
 
 
 def header(number: int) -> str:
@@ -18,16 +32,62 @@ def header(number: int) -> str:
     return f"Document {number}:\n"
 
 
+def session_title(number: int) -> str:
+    """Return what session ``number`` (counted from 1) is called."""
+    return f"Session {number}"
+
+
+def session_header(number: int, date: str) -> str:
+    """Return the line that opens session ``number`` (counted from 1); ``date`` may be ``""``."""
+    return f"{session_title(number)} ({date}):\n" if date else f"{session_title(number)}:\n"
+
+
+def escape(text: str) -> str:
+    """Return a title or text as it stands in a task's text: a backslash before each line like a header."""
+    return _LIKE_HEADER.sub(r"\\", text) if _may_have_header(text) else text
+
+
+def escape_offset(text: str, offset: int) -> int:
+    """Return where the character of ``text`` at ``offset`` stands in :func:`escape` of it."""
+    if not _may_have_header(text):
+        return offset
+    return offset + sum(match.start() <= offset for match in _LIKE_HEADER.finditer(text))
+
+
+def unescape(text: str) -> str:
+    """Return what :func:`escape` was given."""
+    return _ESCAPED.sub("", text) if _may_have_header(text) else text
+
+
+def _may_have_header(text: str) -> bool:
+    return "Document " in text or "Session " in text
+
+
+def join_documents(documents: Sequence[tuple[str, str]]) -> tuple[str, list[int]]:
+    """Return documents (title, text) as one text, and where each starts in it."""
+    parts = [
+        f"{header(number)}{escape(title)}\n{escape(text)}"
+        for number, (title, text) in enumerate(documents, start=1)
+    ]
+    lengths = [len(part) + len(SEPARATOR) for part in parts]
+    return SEPARATOR.join(parts), [0, *itertools.accumulate(lengths[:-1])]
+
+
+# --- parsing ----------------------------------------------------------------------------------------
+
+
 class DocumentPiece(NamedTuple):
-    """What one chunk shows of one document.
+    """What one chunk shows of one document, or of one session of a history.
 
     Attributes:
-        number: the document's number; ``None`` when the chunk lies inside a single document and shows no
-            header.
-        title: its title, ``""`` when the chunk starts after it.
-        text: the part of its text that the chunk shows.
-        start_complete: whether the chunk shows the document from its header on.
-        end_complete: whether another document follows in the chunk, so that this one ends there.
+        number: its number; ``None`` when the chunk lies inside a single document and shows no header.
+        title: a document's title, ``""`` when the chunk starts after it; of a session ``Session {number}``.
+        text: the part of its text that the chunk shows; of a session one line a turn, ``{speaker}: {text}``.
+        start_complete: whether the chunk shows it from its header on.
+        end_complete: whether it ends in the chunk: another one follows, or, of a session, a blank line does.
+        date: the session's date in the data's own words, ``""`` where none is shown.
+        turns: the session's turns that the chunk shows, the first and last of which may be cut; empty in a
+            document.
     """
 
     number: int | None
@@ -35,47 +95,81 @@ class DocumentPiece(NamedTuple):
     text: str
     start_complete: bool
     end_complete: bool
+    date: str = ""
+    turns: tuple[Turn, ...] = ()
 
 
 def split_documents(chunk: str) -> list[DocumentPiece]:
-    """Split a chunk into the documents, and parts of documents, that it shows.
+    """Split a chunk into the documents or sessions, and parts of them, that it shows.
 
-    A chunk that starts inside a document yields that document's rest first, without a title. The last piece
-    is never ``end_complete``: whether more follows is not in the text.
+    A chunk that starts inside a document yields that document's rest first, without a title. Whether the last
+    piece of documents ends with the chunk is not in the text, so that it never is ``end_complete``.
     """
+    if not chunk:
+        return []
     headers = _headers(chunk)
     if not headers:
-        return [DocumentPiece(None, "", chunk, False, False)] if chunk else []
+        return [_rest(None, chunk, ended=False, session=seem_turns(chunk.removesuffix(SEPARATOR)))]
     pieces = []
     first = headers[0]
     if first.start() > 0:
-        pieces.append(DocumentPiece(int(first[1]) - 1, "", _body(chunk, 0, first.start()), False, True))
+        rest = chunk[: first.start()]
+        pieces.append(_rest(_number(first) - 1, rest, ended=True, session=first[2] is not None))
     for match, following in zip(headers, [*headers[1:], None], strict=True):
-        end = len(chunk) if following is None else following.start()
-        title, _, text = _body(chunk, match.end(), end, cut=following is not None).partition("\n")
-        pieces.append(DocumentPiece(int(match[1]), title, text, True, following is not None))
+        body = chunk[match.end() : len(chunk) if following is None else following.start()]
+        pieces.append(_piece(match, body, followed=following is not None))
     return pieces
 
 
+def _piece(match: re.Match[str], body: str, followed: bool) -> DocumentPiece:
+    """Return what stands under a header: ``body`` reaches to the next one, or to the chunk's end."""
+    number = _number(match)
+    if match[2] is not None:
+        ended = followed or body.endswith(SEPARATOR)
+        turns = read_turns(body.removesuffix(SEPARATOR) if ended else body)
+        return DocumentPiece(number, session_title(number), _plain(turns), True, ended, match[3] or "", turns)
+    title, _, text = (body.removesuffix(SEPARATOR) if followed else body).partition("\n")
+    return DocumentPiece(number, unescape(title), unescape(text), True, followed)
+
+
+def _rest(number: int | None, text: str, ended: bool, session: bool) -> DocumentPiece:
+    """Return the rest of a document, or of a session, whose header the chunk does not show."""
+    if session:
+        ended = ended or text.endswith(SEPARATOR)
+        turns = read_turns(text.removesuffix(SEPARATOR))
+        title = "" if number is None else session_title(number)
+        return DocumentPiece(number, title, _plain(turns), False, ended, "", turns)
+    return DocumentPiece(number, "", unescape(text.removesuffix(SEPARATOR) if ended else text), False, ended)
+
+
+def _plain(turns: Sequence[Turn]) -> str:
+    return "\n".join(turn_line(turn) for turn in turns)
+
+
+def _number(match: re.Match[str]) -> int:
+    return int(match[1] or match[2])
+
+
 def _headers(chunk: str) -> list[re.Match[str]]:
-    """Return the header matches of ``chunk``; a line that looks like one but is out of order is text."""
+    """Return the header matches of ``chunk``.
+
+    A chunk that begins in the middle of a line may seem to begin with a header: one out of order is text.
+    """
     found: list[re.Match[str]] = []
     for match in _HEADER.finditer(chunk):
-        if not found or int(match[1]) == int(found[-1][1]) + 1:
+        if not found or _number(match) == _number(found[-1]) + 1:
             found.append(match)
     return found
 
 
-def _body(chunk: str, start: int, end: int, cut: bool = True) -> str:
-    return chunk[start : end - len(SEPARATOR)] if cut else chunk[start:end]
-
-
 class StitchedDocument(NamedTuple):
-    """A whole document, put together from one or more chunks."""
+    """A whole document or session, put together from one or more chunks."""
 
     number: int
     title: str
     text: str
+    date: str = ""
+    turns: tuple[Turn, ...] = ()
 
 
 class DocumentStitcher:
@@ -98,14 +192,17 @@ class DocumentStitcher:
         text = self._join(chunk)
         pieces = split_documents(text)
         headers = _headers(text)
-        self._rest = "" if final else text[headers[-1].start() if headers else 0 :]
-        if not final:
-            pieces.pop()
+        if final or (pieces and pieces[-1].end_complete):
+            self._rest = ""
+        else:
+            self._rest = text[headers[-1].start() if headers else 0 :]
+            if pieces:
+                pieces.pop()
         complete = []
-        for piece in pieces:
-            if piece.number is not None and piece.number > self._done:
-                complete.append(StitchedDocument(piece.number, piece.title, piece.text))
-                self._done = piece.number
+        for number, title, body, _, _, date, turns in pieces:
+            if number is not None and number > self._done:
+                complete.append(StitchedDocument(number, title, body, date, turns))
+                self._done = number
         return complete
 
     def _join(self, chunk: str) -> str:

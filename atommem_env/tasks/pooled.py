@@ -1,4 +1,4 @@
-"""From a dataset to a task: grouping questions, sampling and shuffling documents, cutting chunks."""
+"""The paper's tasks: questions in groups, their documents and sampled ones, shuffled, cut into chunks."""
 
 from __future__ import annotations
 
@@ -6,106 +6,25 @@ import bisect
 import functools
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from atommem_env.core.checks import at_least
 from atommem_env.data.records import Document, Question
-from atommem_env.tasks.documents import SEPARATOR, header
+from atommem_env.tasks.chunking import TokenStarts, cut_chunks
+from atommem_env.tasks.documents import escape, escape_offset, header, join_documents
 from atommem_env.tasks.permutation import Permutation
+from atommem_env.tasks.task import Task, Unit, check_num_questions
 from atommem_env.text import PieceTokenizer, Tokenizer, digest
 
 if TYPE_CHECKING:
     from atommem_env.data.dataset import QADataset
 
 
-class Unit(NamedTuple):
-    """A unit of evidence in a task: characters ``start`` to ``end`` of the task's text."""
-
-    question: int
-    document: int
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Task:
-    """Questions and the text that answers them; shared by every episode on it, never changed.
-
-    Attributes:
-        id: names the task: its data, split, grouping, number of documents and index.
-        index: its index in the dataset's sequence of tasks.
-        questions: the questions, in the order in which they are asked.
-        documents: the documents, in the order in which they stand in the text.
-        text: all documents as one text.
-        chunks: the character span ``(start, end)`` of each chunk.
-        chunk_sizes: the number of tokens of each chunk.
-        units: the units of evidence of all questions.
-    """
-
-    id: str
-    index: int
-    questions: tuple[Question, ...]
-    documents: tuple[Document, ...]
-    text: str
-    chunks: tuple[tuple[int, int], ...]
-    chunk_sizes: tuple[int, ...]
-    units: tuple[Unit, ...]
-
-    def chunk(self, number: int) -> str:
-        """Return the text of chunk ``number``."""
-        start, end = self.chunks[number]
-        return self.text[start:end]
-
-    def unit_text(self, unit: Unit) -> str:
-        """Return what ``unit`` says."""
-        return self.text[unit.start : unit.end]
-
-    def chunks_of(self, unit: Unit) -> list[int]:
-        """Return the numbers of the chunks that show some of ``unit``, ascending."""
-        first = bisect.bisect_right(self.chunks, unit.start, key=lambda span: span[1])
-        last = bisect.bisect_left(self.chunks, unit.end, key=lambda span: span[0])
-        return list(range(first, last))
-
-    def gold(self) -> list[dict[str, object]]:
-        """Return, per question, its ``answers`` and its ``evidence`` (title, text, sentence, chunks)."""
-        evidence: list[list[dict[str, object]]] = [[] for _ in self.questions]
-        for unit in self.units:
-            title, text = self.documents[unit.document]
-            evidence[unit.question].append(
-                {
-                    "title": title,
-                    "text": text,
-                    "sentence": self.unit_text(unit),
-                    "chunks": self.chunks_of(unit),
-                }
-            )
-        return [
-            {"answers": list(question.answers), "evidence": units}
-            for question, units in zip(self.questions, evidence, strict=True)
-        ]
-
-
-def check_num_questions(num_questions: object) -> tuple[int, int]:
-    """Return ``num_questions`` as ``(low, high)``.
-
-    Raises:
-        ValueError: when it is neither an int from 1 to 10 nor an ascending pair of these.
-    """
-    pair = num_questions if isinstance(num_questions, (tuple, list)) else (num_questions, num_questions)
-    counts = [int(n) for n in pair if isinstance(n, (int, np.integer)) and not isinstance(n, bool)]
-    if len(pair) == len(counts) == 2 and 1 <= counts[0] <= counts[1] <= 10:
-        return counts[0], counts[1]
-    raise ValueError(
-        f"num_questions={num_questions!r}: expected an int from 1 to 10, or a pair (low, high) of these such as (1, 10)"
-    )
-
-
-class TaskSequence:
-    """The endless sequence of tasks of a dataset.
+class PooledTasks:
+    """The composer of the paper's tasks: an endless sequence of them over a dataset.
 
     Epoch e is a permutation of the dataset's questions that depends on (data hash, split, e), cut into groups
     by one sequence of sizes. A task's documents are its questions' own, gold first, then paragraphs sampled
@@ -182,7 +101,7 @@ class TaskSequence:
         documents = self.dataset.documents(rows)
         text, doc_starts = join_documents(documents)
         starts = (
-            _TokenStarts(self.dataset, rows, documents, doc_starts)
+            _StoredStarts(self.dataset, rows, documents, doc_starts)
             if self._tokenizer is None
             else self._tokenizer.starts(text)
         )
@@ -193,7 +112,7 @@ class TaskSequence:
             index=index,
             questions=questions,
             documents=tuple(documents),
-            text=text,
+            content=text,
             chunks=chunks,
             chunk_sizes=sizes,
             units=_units(questions, rows, documents, doc_starts),
@@ -268,7 +187,7 @@ def _group_offsets(data_hash: str, num_questions: int, low: int, high: int) -> n
     return np.concatenate([[0], ends[: np.searchsorted(ends, num_questions, side="right")]])
 
 
-class _TokenStarts:
+class _StoredStarts(TokenStarts):
     """Where the tokens of a task's text start, counted by the default tokenizer, put together when asked for.
 
     Only the borders of chunks are asked for: the rest is known by the numbers of tokens of the documents' parts.
@@ -307,36 +226,13 @@ class _TokenStarts:
             starts = self._dataset.token_starts(self._rows[document])[part - 1]
             start += len(header(document + 1))
             if part == 2:
-                start += len(self._documents[document].title) + 1
+                start += len(escape(self._documents[document].title)) + 1
         return start + int(starts[token - (self._ends[place - 1] if place else 0)])
 
 
 @functools.lru_cache(maxsize=4096)
 def _header_starts(number: int) -> npt.NDArray[np.int32]:
     return PieceTokenizer().starts(header(number))
-
-
-def join_documents(documents: Sequence[Document]) -> tuple[str, list[int]]:
-    """Return the documents as one text, and where each starts in it."""
-    parts = [f"{header(number)}{title}\n{text}" for number, (title, text) in enumerate(documents, start=1)]
-    lengths = [len(part) + len(SEPARATOR) for part in parts]
-    return SEPARATOR.join(parts), [0, *itertools.accumulate(lengths[:-1])]
-
-
-def cut_chunks(
-    starts: npt.NDArray[np.int32] | _TokenStarts, length: int, size: int, overlap: int
-) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
-    """Return the chunks' character spans and sizes in tokens: chunk j starts at token j * (size - overlap)."""
-    total = len(starts)
-    spans, sizes = [], []
-    first = 0
-    while True:
-        last = min(first + size, total)
-        spans.append((int(starts[first]) if first else 0, int(starts[last]) if last < total else length))
-        sizes.append(last - first)
-        if last == total:
-            return tuple(spans), tuple(sizes)
-        first += size - overlap
 
 
 def _units(
@@ -348,8 +244,10 @@ def _units(
     position = {row: place for place, row in enumerate(rows)}
     units = []
     for number, question in enumerate(questions):
-        for row, start, end in question.evidence:
+        for row, start, end, role in question.evidence:
             place = position[row]
-            base = doc_starts[place] + len(header(place + 1)) + len(documents[place].title) + 1
-            units.append(Unit(number, place, base + start, base + end))
+            title, text = documents[place]
+            base = doc_starts[place] + len(header(place + 1)) + len(escape(title)) + 1
+            first, last = escape_offset(text, start), escape_offset(text, end - 1)
+            units.append(Unit(number, place, base + first, base + last + 1, role))
     return tuple(units)

@@ -17,7 +17,7 @@ from atommem_env.wrappers import TextProtocol
 
 if TYPE_CHECKING:
     from atommem_env.retrieval.encoders import CachedEncoder, Kind
-    from atommem_env.tasks.pooled import Task
+    from atommem_env.tasks.task import Task
 
 Shown: TypeAlias = tuple[Any, dict[str, Any] | None]
 """What a reset returns for one environment; the info is ``None`` when it was not reset."""

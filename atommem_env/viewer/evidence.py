@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, cast
 from atommem_env.core.operations import SCRATCHPAD
 from atommem_env.evidence import EvidenceTracker
 from atommem_env.policies import Trace
-from atommem_env.tasks.pooled import Task
+from atommem_env.tasks.task import Task
 from atommem_env.text import clean
 
 EVENTS: Final = ("seen", "written", "lost", "kept", "read")

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias, cast
 
 from atommem_env.policies import Trace
-from atommem_env.tasks.pooled import Task
+from atommem_env.tasks.task import Task
 from atommem_env.text import clean
 from atommem_env.viewer.evidence import EvidenceHistory
 

@@ -9,8 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atommem_env.data.records import Document
-from atommem_env.tasks.documents import DocumentStitcher, in_parts, overlap, split_documents
-from atommem_env.tasks.pooled import cut_chunks, join_documents
+from atommem_env.tasks.chunking import cut_chunks
+from atommem_env.tasks.documents import (
+    DocumentPiece,
+    DocumentStitcher,
+    StitchedDocument,
+    escape,
+    escape_offset,
+    in_parts,
+    join_documents,
+    overlap,
+    session_header,
+    split_documents,
+    unescape,
+)
+from atommem_env.tasks.turns import Turn, read_turns, speaker_problem, turn_spans, write_turns
 from atommem_env.text import PieceTokenizer
 
 _TEXT = st.text(alphabet=string.ascii_letters + "  .,é東1", min_size=1, max_size=400).map(
@@ -35,14 +48,14 @@ def _distinct(documents: list[tuple[list[str], list[str]]]) -> list[tuple[str, s
 def test_a_chunk_in_the_middle_of_documents() -> None:
     pieces = split_documents("end of one\n\nDocument 4:\nRiver\nIt flows.\n\nDocument 5:\nHi")
     assert pieces == [
-        (3, "", "end of one", False, True),
-        (4, "River", "It flows.", True, True),
-        (5, "Hi", "", True, False),
+        DocumentPiece(3, "", "end of one", False, True),
+        DocumentPiece(4, "River", "It flows.", True, True),
+        DocumentPiece(5, "Hi", "", True, False),
     ]
 
 
 def test_a_chunk_inside_one_document_has_no_number() -> None:
-    assert split_documents("just some words") == [(None, "", "just some words", False, False)]
+    assert split_documents("just some words") == [DocumentPiece(None, "", "just some words", False, False)]
     assert split_documents("") == []
 
 
@@ -70,7 +83,7 @@ def test_stitching_gives_back_every_document_once(
 def test_a_last_chunk_of_one_letter_is_new_text_though_the_text_before_ends_in_it() -> None:
     stitcher = DocumentStitcher()
     assert stitcher.feed("Document 1:\nA\naaaaaaaa", final=False) == []
-    assert stitcher.feed("a", final=True) == [(1, "A", "aaaaaaaaa")]
+    assert stitcher.feed("a", final=True) == [StitchedDocument(1, "A", "aaaaaaaaa")]
 
 
 @given(_TEXT, _TEXT)
@@ -92,3 +105,103 @@ def test_a_text_that_fits_stays_whole_and_another_is_cut_between_sentences() -> 
         "Three is a little longer.",
         "Four.",
     ]
+
+
+# Lines that are, or look like, headers; and what may stand around them.
+_LINE = st.one_of(
+    st.sampled_from(
+        [
+            "Document 1:", "Document 2:", "Document 3:", "\\Document 2:", "\\\\Document 12:", "Document 1: x",
+            "Session 1:", "Session 2 (9 May 2023):", "\\Session 2:", "", "  ", " Document 2:", "Document 02:",
+            "Document ٣:", "\\", "Ann: hello", "12. A fact.",
+        ]
+    ),
+    st.text(max_size=12).map(lambda text: text.replace("\n", "")),
+)  # fmt: skip
+_ANY_TEXT = st.lists(_LINE, max_size=6).map("\n".join)
+_ANY_SPEAKER = st.one_of(
+    st.just(""), st.text(max_size=9).filter(lambda name: not speaker_problem(name)), st.just("Ann")
+)
+_ANY_SESSION = st.tuples(
+    st.text(max_size=12).map(lambda date: date.replace("\n", "")),
+    st.lists(st.builds(Turn, _ANY_SPEAKER, _ANY_TEXT, st.just("")), max_size=5).map(tuple),
+)
+
+
+@given(st.lists(st.tuples(_LINE, _ANY_TEXT), min_size=1, max_size=5))
+def test_any_documents_are_found_in_their_text(documents: list[tuple[str, str]]) -> None:
+    text, starts = join_documents(documents)
+    pieces = split_documents(text)
+    assert [(piece.number, piece.title, piece.text) for piece in pieces] == [
+        (number, *document) for number, document in enumerate(documents, 1)
+    ]
+    assert all(text[start:].startswith(f"Document {n}:\n") for n, start in enumerate(starts, 1))
+
+
+@given(st.lists(_ANY_SESSION, min_size=1, max_size=5))
+def test_any_sessions_are_found_in_their_text(sessions: list[tuple[str, tuple[Turn, ...]]]) -> None:
+    text = "\n\n".join(
+        session_header(number, date) + write_turns(turns) for number, (date, turns) in enumerate(sessions, 1)
+    )
+    pieces = split_documents(text)
+    assert [(piece.number, piece.date, piece.turns) for piece in pieces] == [
+        (number, *session) for number, session in enumerate(sessions, 1)
+    ]
+    assert [piece.title for piece in pieces] == [f"Session {n + 1}" for n in range(len(sessions))]
+
+
+@given(st.lists(st.builds(Turn, _ANY_SPEAKER, _ANY_TEXT, st.just("")), max_size=5))
+def test_a_turns_span_is_its_own_text(turns: list[Turn]) -> None:
+    text = write_turns(turns)
+    for turn, (start, end) in zip(turns, turn_spans(turns), strict=True):
+        assert read_turns(text[start:end] or "\\") == (turn,)
+
+
+@given(_ANY_TEXT, st.data())
+def test_an_offset_is_moved_by_the_backslashes_before_it(text: str, data: st.DataObject) -> None:
+    offset = data.draw(st.integers(0, len(text)))
+    place = escape_offset(text, offset)
+    assert unescape(escape(text)) == text
+    assert unescape(escape(text)[:place]).startswith(text[:offset].rpartition("\n")[0])
+    assert offset == len(text) or escape(text)[place] == text[offset]
+
+
+def test_a_text_without_a_header_keeps_its_bytes() -> None:
+    text = "See Document 2: it says so.\nDocument 3: no.\n\\Not one\nSession 4 was long."
+    assert escape(text) == text
+
+
+def test_a_header_of_five_thousand_digits_is_text() -> None:
+    line = f"Document {'7' * 5000}:"
+    text, _ = join_documents([("A", f"{line}\n\n{line}\nx"), (line, "b")])
+    assert text.count("\\") == 0
+    assert [(piece.title, piece.text) for piece in split_documents(text)] == [
+        ("A", f"{line}\n\n{line}\nx"),
+        (line, "b"),
+    ]
+
+
+def test_a_false_header_in_a_title_makes_no_document() -> None:
+    text, _ = join_documents([("Document 2:", "a"), ("B", "Document 3:\nb")])
+    assert text == "Document 1:\n\\Document 2:\na\n\nDocument 2:\nB\n\\Document 3:\nb"
+    assert len(split_documents(text)) == 2
+
+
+def test_the_parts_of_a_session_that_was_cut() -> None:
+    first = split_documents("Session 3 (9 May 2023):\nAnn: hi\nBen: a list\n  - one\n")
+    assert first == [
+        (3, "Session 3", "Ann: hi\nBen: a list\n- one\n", True, False, "9 May 2023",
+         (Turn("Ann", "hi"), Turn("Ben", "a list\n- one\n"))),
+    ]  # fmt: skip
+    (rest,) = split_documents("Ann: bye\nBen: see you\n\n")
+    assert (rest.number, rest.start_complete, rest.end_complete) == (None, False, True)
+    assert rest.turns == (Turn("Ann", "bye"), Turn("Ben", "see you"))
+
+
+def test_sessions_are_complete_when_their_chunk_ends_them() -> None:
+    stitcher = DocumentStitcher()
+    (one,) = stitcher.feed("Session 1 (May 9):\nAnn: hi\n\n", final=False)
+    assert one == (1, "Session 1", "Ann: hi", "May 9", (Turn("Ann", "hi"),))
+    assert stitcher.feed("Session 2:\nAnn: a\n", final=False) == []
+    (two,) = stitcher.feed("Ben: b", final=True)
+    assert two.turns == (Turn("Ann", "a"), Turn("Ben", "b"))

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atommem_env import QADataset
-from atommem_env.tasks.pooled import TaskSequence, check_num_questions, cut_chunks
+from atommem_env.tasks.chunking import cut_chunks
+from atommem_env.tasks.pooled import PooledTasks
+from atommem_env.tasks.task import check_num_questions
 from atommem_env.text import PieceTokenizer
 from small_data import dataset, records
 
@@ -19,8 +21,8 @@ DATA = dataset(40)
 BIG = dataset(3000, distractors=0)
 
 
-def tasks(data: QADataset = DATA, **kwargs: Any) -> TaskSequence:
-    return TaskSequence(
+def tasks(data: QADataset = DATA, **kwargs: Any) -> PooledTasks:
+    return PooledTasks(
         data, **{"num_docs": 30, "num_questions": 3, "chunk_tokens": 100, "chunk_overlap": 10, **kwargs}
     )
 

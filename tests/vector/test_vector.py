@@ -17,7 +17,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from atommem_env import Answer, Create, Delete, MemoryEnv, MemoryVectorEnv, Read, TextProtocol, Update
 from atommem_env.registration import ENVS
 from atommem_env.retrieval.encoders import CachedEncoder, FunctionEncoder
-from atommem_env.tasks.pooled import TaskSequence
+from atommem_env.tasks.pooled import PooledTasks
 from atommem_env.text import digest
 from small_data import dataset
 
@@ -311,8 +311,8 @@ def test_each_environment_may_have_its_own_task(tasks: Any) -> None:
 
 def test_a_group_has_one_task_which_is_put_together_once(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[int] = []
-    build = TaskSequence.build
-    monkeypatch.setattr(TaskSequence, "build", lambda self, index: built.append(index) or build(self, index))
+    build = PooledTasks.build
+    monkeypatch.setattr(PooledTasks, "build", lambda self, index: built.append(index) or build(self, index))
     envs = vector()
     observations, infos = envs.reset(options={"task_index": 2})
     assert infos["task_index"].tolist() == [2, 2, 2]

@@ -69,7 +69,9 @@ def test_an_instance_is_taken_as_it_is() -> None:
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_names() -> None:
-    with pytest.raises(ValueError, match=r"engine='rulez' is unknown; choose from \['llm', 'rules', 'world'\]"):
+    with pytest.raises(
+        ValueError, match=r"engine='rulez' is unknown; choose from \['llm', 'rules', 'world'\]"
+    ):
         get_engine("rulez")
 
 
