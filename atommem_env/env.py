@@ -32,6 +32,7 @@ from atommem_env.core.operations import (
     parse,
 )
 from atommem_env.core.render import render_text
+from atommem_env.core.rules import Rules
 from atommem_env.core.spaces import ActionSpace, observation_space
 from atommem_env.data.benchmark import Benchmark
 from atommem_env.data.sources import open_dataset
@@ -175,8 +176,9 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
     Terminates after the last question; truncates after ``max_steps`` steps, with the open questions forfeited.
 
     ## Information
-    ``task_id`` and ``results`` always; ``task_index``, ``source`` and ``gold`` at reset; ``metrics`` at the last
-    step (see :meth:`metrics`).
+    ``task_id`` and ``results`` always; ``task_index``, ``source``, ``rules`` (what an agent may know and an
+    observation does not say, :class:`~atommem_env.core.rules.Rules`) and ``gold`` at reset; ``metrics`` at the
+    last step (see :meth:`metrics`).
 
     ## Arguments
     Args:
@@ -196,6 +198,7 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         overflow: ``"refuse"`` or ``"evict_oldest"``.
         entry_tokens: the largest number of tokens of an entry, or ``None``.
         scratchpad_tokens: the largest number of tokens of the scratchpad, or ``None``.
+        query_tokens: the largest number of tokens of a Read's query, or ``None``.
         operations: the kinds of operations allowed on stored entries, and ``"answer"``.
         scratchpad: whether the scratchpad may be written.
         storage: whether there is a store besides the scratchpad.
@@ -237,6 +240,7 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         overflow: str = "refuse",
         entry_tokens: int | None = None,
         scratchpad_tokens: int | None = 1024,
+        query_tokens: int | None = 1024,
         operations: Sequence[str] = KINDS,
         scratchpad: bool = True,
         storage: bool = True,
@@ -268,6 +272,7 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         self._overflow = one_of("overflow", overflow, OVERFLOWS)
         self._entry_tokens = bound("entry_tokens", entry_tokens)
         self._scratchpad_tokens = bound("scratchpad_tokens", scratchpad_tokens)
+        self._query_tokens = bound("query_tokens", query_tokens)
         self._operations = _check_operations(operations)
         self._scratchpad = bool(scratchpad)
         self._storage = bool(storage)
@@ -277,6 +282,19 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         self._immediate = one_of("reward_timing", reward_timing, ("terminal", "immediate")) == "immediate"
         self._evidence_threshold = float(evidence_threshold)
         EvidenceTracker((), (), (), self._evidence_threshold)  # refuses a threshold out of range now
+        self._rules = Rules(
+            capacity=self._capacity,
+            overflow=self._overflow,
+            entry_tokens=self._entry_tokens,
+            scratchpad_tokens=self._scratchpad_tokens,
+            query_tokens=self._query_tokens,
+            top_k=self._top_k,
+            max_looks=self._max_looks,
+            operations=self._operations,
+            scratchpad=self._scratchpad,
+            storage=self._storage,
+            early_answer=self._early_answer,
+        )
         self.render_mode = one_of("render_mode", render_mode, (None, *self.metadata["render_modes"]))
         self._prefetcher = Prefetcher() if prefetch else None
         self._next: tuple[int, Future[Task]] | None = None
@@ -322,6 +340,7 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
             "results": (),
             "task_index": task.index,
             "source": self._tasks.dataset.source,
+            "rules": self._rules,
             "gold": task.gold(),
         }
         if self.render_mode == "human":
@@ -476,21 +495,6 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         """Where the questions and paragraphs come from."""
         return self._tasks.dataset
 
-    @property
-    def rules(self) -> dict[str, Any]:
-        """What a prompt must tell an agent about this environment: the enabled operations and every limit."""
-        return {
-            "operations": self._operations,
-            "scratchpad": self._scratchpad,
-            "storage": self._storage,
-            "top_k": self._top_k,
-            "overflow": self._overflow,
-            "entry_tokens": self._entry_tokens,
-            "scratchpad_tokens": self._scratchpad_tokens,
-            "max_looks": self._max_looks,
-            "early_answer": self._early_answer,
-        }
-
     @staticmethod
     def split_documents(chunk: str) -> list[DocumentPiece]:
         """Split a chunk into the documents, and parts of documents, that it shows."""
@@ -606,6 +610,8 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         query = clean(operation.query)
         if not query.strip():
             return "empty"
+        if self._query_tokens is not None and self._tokenizer.count(query) > self._query_tokens:
+            return "too_long"
         if not step.read:
             episode.queries = []
             step.read = True

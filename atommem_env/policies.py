@@ -17,9 +17,9 @@ class Policy(Protocol):
     """Anything that maps an observation to an action.
 
     A policy that keeps text outside memory, beyond the current chunk and one unfinished document, sets
-    ``uses_buffer = True``: its evidence funnel says nothing, and is reported as null. One that words prompts may
-    have a method ``tell_rules(rules)``: :func:`rollout` calls it before ``reset`` with what a prompt must say
-    of the environment and an observation does not (see :class:`atommem_env.protocols.rendering.Rules`).
+    ``uses_buffer = True``: its evidence funnel says nothing, and is reported as null. What it may know of the
+    environment and an observation does not say is in ``info["rules"]`` at reset
+    (:class:`atommem_env.core.rules.Rules`).
     """
 
     def reset(self, observation: dict[str, Any], info: dict[str, Any]) -> None:
@@ -106,11 +106,6 @@ def rollout(
     """
     observation, info = env.reset(seed=seed, options=options)
     trace = Trace.begin(observation, info)
-    tell_rules = getattr(policy, "tell_rules", None)
-    if tell_rules is not None:
-        from atommem_env.wrappers.text_protocol import rules_of
-
-        tell_rules(rules_of(env))
     policy.reset(observation, info)
     while not trace.over:
         action = policy.act(observation, info)

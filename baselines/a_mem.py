@@ -74,7 +74,7 @@ class AMem(LookThenWrite):
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""
         super().reset(observation, info)
-        limit = self._rules.get("entry_tokens")
+        limit = self._rules.entry_tokens
         self._reader = DocumentReader(limit and limit * 3 // 4)
 
     # --- reading ------------------------------------------------------------------------------------

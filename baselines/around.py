@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from atommem_env.baselines.common import Info, Observation
@@ -18,7 +18,6 @@ class Around:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._told: Mapping[str, Any] = {}
 
     @property
     def name(self) -> str | None:
@@ -39,13 +38,6 @@ class Around:
         """Return what the policy says its work has cost."""
         costs = getattr(self.policy, "costs", None)
         return costs() if callable(costs) else {}
-
-    def tell_rules(self, rules: Mapping[str, Any]) -> None:
-        """Take what an observation does not say of the environment, and pass it on."""
-        self._told = rules
-        tell = getattr(self.policy, "tell_rules", None)
-        if callable(tell):
-            tell(rules)
 
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""

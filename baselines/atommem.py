@@ -62,7 +62,7 @@ class AtomMem(Workflow):
         return self._reply(observation)
 
     def _reply(self, observation: Observation) -> Operations:
-        messages = self._protocol.render_prompt(observation, **self._rules, malformed=tuple(self._malformed))
+        messages = self._protocol.render_prompt(observation, self._rules, malformed=self._malformed)
         parsed = self._protocol.parse(clean(self.engine.chat(messages)), observation)
         self._malformed = parsed.malformed
         self._num_malformed += len(parsed.malformed)

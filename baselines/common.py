@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from atommem_env.baselines.engines.engine import EngineSpec, counted, get_engine
 from atommem_env.core.operations import SCRATCHPAD, Answer, Operation, Read
+from atommem_env.core.rules import DEFAULT_RULES, Rules
 from atommem_env.tasks.documents import DocumentStitcher, StitchedDocument, in_parts
 from atommem_env.text import PieceTokenizer, sentence_spans
 
@@ -40,7 +41,7 @@ class Workflow(ABC):
 
     def __init__(self, engine: EngineSpec = "rules") -> None:
         self.engine, self._counter = counted(get_engine(engine), self.needs, self.name)
-        self._rules: dict[str, Any] = {}
+        self._rules = DEFAULT_RULES
 
     @property
     def engine_name(self) -> str:
@@ -51,13 +52,10 @@ class Workflow(ABC):
         """Return what the engine's work has cost since the episode began: at least its ``calls``."""
         return self._counter.costs()
 
-    def tell_rules(self, rules: Mapping[str, Any]) -> None:
-        """Take what an observation does not say of the environment (see :func:`atommem_env.rollout`)."""
-        self._rules = dict(rules)
-
     def reset(self, observation: Observation, info: Info) -> None:
-        """Get ready for a new episode."""
+        """Get ready for a new episode, under the rules that ``info`` tells."""
         self._counter.reset_costs()
+        self._rules = info.get("rules", DEFAULT_RULES)
 
     def act(self, observation: Observation, info: Info) -> Operations:
         """Return the action for ``observation``."""
@@ -110,8 +108,8 @@ def shown_entries(observation: Observation) -> list[str]:
 class ScratchpadBudget:
     """How many tokens a policy writes into the scratchpad: what it wants, or the environment's limit if smaller.
 
-    A policy may not have been told the limit, and the environment's tokenizer may count more than the built-in
-    one: at each refusal the budget shrinks by a quarter.
+    The environment's tokenizer may count more than the built-in one: at each refusal the budget shrinks by a
+    quarter.
 
     Args:
         tokens: what the policy wants (its argument ``budget_tokens``), from 1.
@@ -126,9 +124,9 @@ class ScratchpadBudget:
         self._wanted = self.tokens = tokens
         self._tokenizer = PieceTokenizer()
 
-    def reset(self, rules: Mapping[str, Any]) -> None:
-        """Start an episode in an environment with ``rules``, as far as they are known."""
-        self.tokens = min(self._wanted, rules.get("scratchpad_tokens") or self._wanted)
+    def reset(self, rules: Rules) -> None:
+        """Start an episode in an environment with ``rules``."""
+        self.tokens = min(self._wanted, rules.scratchpad_tokens or self._wanted)
 
     def follow(self, observation: Observation) -> None:
         """Shrink when the last action's scratchpad was refused as too long."""
@@ -165,7 +163,7 @@ class DocumentReader:
     """Turns the chunks of an episode into whole documents, each handed out once, when it is complete.
 
     Args:
-        limit: the most tokens of an entry, if that is known: a document over it is handed out in parts of whole
+        limit: the most tokens of an entry, or ``None``: a document over it is handed out in parts of whole
             sentences, each under its title.
     """
 

@@ -20,6 +20,7 @@ from atommem_env.baselines.common import Info, Observation
 from atommem_env.baselines.keep_best import Profile, Relevance
 from atommem_env.core.ledger import Ledger
 from atommem_env.core.operations import SCRATCHPAD, Create, Delete, Operation, Update, kind_of, parse
+from atommem_env.core.rules import DEFAULT_RULES
 from atommem_env.policies import Policy
 
 
@@ -50,7 +51,7 @@ class KeepBestRule(Around):
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""
         self._begin(observation["questions"])
-        self._too_long = (self._told.get("entry_tokens") or math.inf) + 1
+        self._too_long = (info.get("rules", DEFAULT_RULES).entry_tokens or math.inf) + 1
         self.policy.reset(observation, info)
 
     def _begin(self, questions: Sequence[str]) -> None:

@@ -150,7 +150,7 @@ class GenerativeAgents(Workflow):
         self._begin()
 
     def _begin(self) -> None:
-        self._reader = DocumentReader(self._rules.get("entry_tokens"))
+        self._reader = DocumentReader(self._rules.entry_tokens)
         self._memory: Ledger[Remembered] = Ledger()
         self._step = -1
         self._left = self.reflect_after

@@ -131,10 +131,10 @@ class KeepBest(LookThenAnswer):
         """Get ready for a new episode."""
         super().reset(observation, info)
         self._begin(observation["questions"])
-        self._too_long = (self._rules.get("entry_tokens") or math.inf) + 1
+        self._too_long = (self._rules.entry_tokens or math.inf) + 1
 
     def _begin(self, questions: Sequence[str]) -> None:
-        self._reader = DocumentReader(self._rules.get("entry_tokens"))
+        self._reader = DocumentReader(self._rules.entry_tokens)
         self._relevance = Relevance(questions)
         self._entries: Ledger[Profile] = Ledger()
         self._too_long = math.inf

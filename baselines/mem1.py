@@ -67,7 +67,7 @@ class MEM1(Workflow):
         self._begin()
 
     def _begin(self) -> None:
-        self._reader = DocumentReader(self._rules.get("entry_tokens"))
+        self._reader = DocumentReader(self._rules.entry_tokens)
         self._question = -1
         self._turn = 0
         self._query = ""

@@ -82,7 +82,7 @@ class MemGPT(Workflow):
         self._start()
 
     def _start(self) -> None:
-        self._reader = DocumentReader(self._rules.get("entry_tokens"))
+        self._reader = DocumentReader(self._rules.entry_tokens)
         self._queue: list[_Message] = []
         self._summary = ""
         self._seen = 0

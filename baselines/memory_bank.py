@@ -120,7 +120,7 @@ class MemoryBank(Workflow):
     def _begin(self, task_id: str) -> None:
         state = digest("memory bank", self.seed, task_id)
         self._generator = random.Random(int.from_bytes(state, "little"))
-        self._reader = DocumentReader(self._rules.get("entry_tokens"))
+        self._reader = DocumentReader(self._rules.entry_tokens)
         self._memory: Ledger[Strength] = Ledger()
         self._step = -1
         self._searched = False

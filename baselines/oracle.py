@@ -47,7 +47,7 @@ class Oracle(Workflow):
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode: note which paragraphs to store at which chunk."""
         super().reset(observation, info)
-        self._plan = _plan(info, self._rules.get("entry_tokens"))
+        self._plan = _plan(info, self._rules.entry_tokens)
         self._parts = _parts(self._plan)
         self._question = -1
 

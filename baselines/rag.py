@@ -39,7 +39,7 @@ class RAG(LookThenAnswer):
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""
         super().reset(observation, info)
-        self._reader = DocumentReader(self._rules.get("entry_tokens"))
+        self._reader = DocumentReader(self._rules.entry_tokens)
 
     def read_chunk(self, observation: Observation) -> Operations:
         """Store the documents that the chunk completes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 import threading
@@ -71,7 +72,7 @@ def test_the_first_observation_shows_all_questions_and_the_first_chunk() -> None
     assert observation["chunk"].startswith("Document 1:\n")
     assert observation["looks_left"] == 3
     assert observation["results"] == observation["queries"] == observation["retrieved"] == ()
-    assert info.keys() == {"task_id", "results", "task_index", "source", "gold"}
+    assert info.keys() == {"task_id", "results", "task_index", "source", "rules", "gold"}
     assert info["source"].startswith("records:towns#")
 
 
@@ -712,7 +713,7 @@ def test_a_task_does_not_depend_on_the_agents_side() -> None:
     plain = start(make(), 4)
     other = start(make(capacity=3, retriever="random", top_k=2, max_looks=0), 4)
     assert plain[0]["chunk"] == other[0]["chunk"]
-    assert plain[1] == other[1]
+    assert {**plain[1], "rules": None} == {**other[1], "rules": None}
 
 
 def _play(env: MemoryEnv, generator: random.Random, steps: int) -> list[Any]:
@@ -846,3 +847,69 @@ def test_the_space_samples_what_is_enabled() -> None:
         "create",
         "answer",
     }
+
+
+def test_the_rules_are_told_at_reset() -> None:
+    rules = start(make(capacity=3, overflow="evict_oldest", entry_tokens=9, operations=["answer", "read"]))[
+        1
+    ]["rules"]
+    assert rules.as_dict() == {
+        "capacity": 3, "overflow": "evict_oldest", "entry_tokens": 9, "scratchpad_tokens": 1024, "query_tokens": 1024,
+        "top_k": 6, "max_looks": 3, "operations": ("read", "answer"), "scratchpad": True, "storage": True,
+        "early_answer": False, "questions_shown": "always", "isolate_questions": False, "abstain": "",
+    }  # fmt: skip
+
+
+def test_a_query_over_the_limit_is_refused_and_the_standing_ones_stay() -> None:
+    env = make(query_tokens=3)
+    start(env)
+    observation, *_ = env.step([Read("red blue water")])
+    assert observation["results"][0]["ok"]
+    observation, *_ = env.step([Read("red blue water stone")])
+    assert [result["reason"] for result in observation["results"]] == ["too_long"]
+    assert observation["queries"] == ("red blue water",)
+
+
+def test_the_peak_of_memory_outlives_a_delete() -> None:
+    env = make()
+    start(env)
+    env.step([Create("red"), Create("blue"), Create("green")])
+    env.step([Delete(1), Delete(2)])
+    assert (env.metrics()["memory_peak"], env.metrics()["memory_size"]) == (3, 1)
+
+
+def test_what_an_early_answer_is_given_from_counts_as_kept_and_read() -> None:
+    env = make(early_answer=True, num_questions=1)
+    _, info = start(env)
+    sentences = [unit["sentence"] for unit in info["gold"][0]["evidence"]]
+    last = max(chunk for unit in info["gold"][0]["evidence"] for chunk in unit["chunks"])
+    for _ in range(last):
+        env.step([])
+    env.step([*map(Create, sentences), Read(" ".join(sentences))])
+    *_, terminated, _, info = env.step([Answer("x")])
+    assert terminated
+    evidence = info["metrics"]["questions"][0]["evidence"]
+    assert (evidence["seen"], evidence["kept"], evidence["read"]) == (1.0, 1.0, 1.0)
+
+
+def test_a_cleared_scratchpad_is_shown_no_more() -> None:
+    written, cleared = make(chunk_overlap=0), make(chunk_overlap=0)
+    for env, action in ((written, []), (cleared, [Delete(0)])):
+        start(env)
+        env.step([Update(0, "red blue water")])
+        env.step(action)
+    assert written.metrics()["tokens_shown"] - cleared.metrics()["tokens_shown"] == 3
+
+
+def test_a_unit_is_in_no_chunk_that_ends_where_it_begins() -> None:
+    env = make()
+    start(env)
+    task = env.task
+    for unit in task.units:
+        for number, (first, last) in enumerate(task.chunks):
+            assert (number in task.chunks_of(unit)) == (first < unit.end and unit.start < last)
+    unit = task.units[0]
+    cut = dataclasses.replace(
+        task, chunks=((0, unit.start), (unit.start, unit.end), (unit.end, len(task.text)))
+    )
+    assert cut.chunks_of(unit) == [1]

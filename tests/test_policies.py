@@ -7,6 +7,8 @@ from typing import Any
 import gymnasium as gym
 
 from atommem_env import Answer, Create, MemoryEnv, Policy, Read, RecordTrace, TextProtocol, rollout
+from atommem_env.baselines import make_policy
+from atommem_env.policies import plain_action
 from small_data import dataset
 
 
@@ -79,20 +81,21 @@ def test_an_episode_that_a_wrapper_cuts_off_has_metrics_all_the_same() -> None:
     assert trace.metrics["steps"] == 2
 
 
-def test_a_policy_that_words_prompts_is_told_the_rules_before_each_episode() -> None:
-    class Reader(Scripted):
-        told: dict[str, Any] | None = None
-
-        def tell_rules(self, rules: dict[str, Any]) -> None:
-            self.told = rules
-
-        def reset(self, observation: dict[str, Any], info: dict[str, Any]) -> None:
-            assert self.told is not None
-
-    policy = Reader()
-    rollout(make(entry_tokens=70, max_looks=1), policy, seed=1)
-    assert policy.told is not None
-    assert (policy.told["entry_tokens"], policy.told["max_looks"]) == (70, 1)
+def test_a_policy_does_the_same_in_rollout_and_in_any_other_loop() -> None:
+    env = gym.make("AtomMem-World-v0", num_docs=30, num_questions=2, chunk_tokens=1024, entry_tokens=80)
+    trace = rollout(env, make_policy("rag"), options={"task_index": 0})
+    policy = make_policy("rag")
+    observation, info = env.reset(options={"task_index": 0})
+    policy.reset(observation, info)
+    actions, over = [], False
+    while not over:
+        actions.append(plain_action(policy.act(observation, info)))
+        observation, _, terminated, truncated, info = env.step(actions[-1])
+        over = terminated or truncated
+    assert actions == trace.actions
+    assert info["metrics"] == trace.metrics
+    assert info["metrics"]["refused"]["too_long"] == 0
+    assert info["metrics"]["memory_size"] >= 30
 
 
 def test_record_trace_keeps_finished_episodes() -> None:

@@ -33,7 +33,8 @@ import numpy.typing as npt
 from gymnasium.error import InvalidAction
 
 from atommem_env.core.checks import one_of
-from atommem_env.core.operations import KINDS, SCRATCHPAD, Answer, Create, Delete, Operation, Read, Update
+from atommem_env.core.operations import SCRATCHPAD, Answer, Create, Delete, Operation, Read, Update
+from atommem_env.core.rules import Rules
 from atommem_env.core.words import STOP_WORDS
 from atommem_env.discrete.features import FEATURES, text_features
 from atommem_env.discrete.notes import Array, Note, Notes, bridges
@@ -142,12 +143,12 @@ class Decisions:
 
     # --- the environment's side -----------------------------------------------------------------------
 
-    def begin(self, observation: Mapping[str, Any], rules: Mapping[str, Any]) -> None:
+    def begin(self, observation: Mapping[str, Any], rules: Rules) -> None:
         """Start an episode.
 
         Args:
             observation: the environment's first.
-            rules: what it does not say (see :func:`atommem_env.wrappers.text_protocol.rules_of`).
+            rules: what it does not say, ``info["rules"]``.
 
         Raises:
             ValueError: when it asks more than ``max_questions`` questions.
@@ -159,9 +160,9 @@ class Decisions:
             )
         self._notes = Notes(questions)
         self._stitcher = DocumentStitcher()
-        self._limit: float = rules.get("entry_tokens") or math.inf
-        self._allowed = frozenset(rules.get("operations", KINDS) if rules.get("storage", True) else ())
-        self._budget = int(rules.get("scratchpad_tokens") or 1024) if rules.get("scratchpad", True) else 0
+        self._limit: float = rules.entry_tokens or math.inf
+        self._allowed = frozenset(rules.operations if rules.storage else ())
+        self._budget = (rules.scratchpad_tokens or 1024) if rules.scratchpad else 0
         self._room = min(self.num_slots, observation["capacity"] or self.num_slots)
         self._slots: list[_Slot | None] = [None] * self.num_slots
         self._entries: dict[int, Note] = {}

@@ -23,7 +23,6 @@ from atommem_env.discrete.decisions import (
 )
 from atommem_env.discrete.gold import Gold
 from atommem_env.discrete.notes import Array
-from atommem_env.wrappers.text_protocol import rules_of
 
 REWARDS: Final = ("score", "evidence", "read")
 
@@ -132,11 +131,11 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
     ) -> tuple[dict[str, Array], dict[str, Any]]:
         """Start an episode; see the environment's own ``reset``."""
         observation, info = self.env.reset(seed=seed, options=options)
-        rules = rules_of(self.env)
+        rules = info["rules"]
         self.decisions.begin(observation, rules)
         self._value = 0.0
         if self.reward != "score":
-            self.gold = Gold(info["gold"], observation["questions"], self._threshold, rules["top_k"])
+            self.gold = Gold(info["gold"], observation["questions"], self._threshold, rules.top_k)
             self._take()
         self._over = False
         return self.decisions.view(), {**info, "operations": []}

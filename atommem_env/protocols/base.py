@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from atommem_env.core.operations import Action, Operation, parse
+from atommem_env.core.rules import DEFAULT_RULES, Rules
 
 _EXCERPT: Final = 120
 
@@ -44,8 +45,7 @@ class FormError(ValueError):
 class Protocol(abc.ABC):
     """Turns observations into prompts and texts into operations, and knows no environment.
 
-    The keyword arguments ``rules`` are what a prompt must say and an observation does not: arguments of
-    ``gym.make`` under their own names (see :class:`atommem_env.protocols.rendering.Rules`).
+    What a prompt must say of an environment and an observation does not are its rules, ``info["rules"]``.
 
     Attributes:
         name: the protocol's name in arguments and records.
@@ -54,12 +54,38 @@ class Protocol(abc.ABC):
     name: str
 
     @abc.abstractmethod
-    def render_prompt(self, observation: Mapping[str, Any], **rules: Any) -> list[dict[str, str]]:
-        """Return the messages (``role``, ``content``) of a complete prompt that needs no history."""
+    def render_prompt(
+        self,
+        observation: Mapping[str, Any],
+        rules: Rules = DEFAULT_RULES,
+        *,
+        history: bool = False,
+        malformed: Sequence[Malformed] = (),
+    ) -> list[dict[str, str]]:
+        """Return the messages (``role``, ``content``) of a complete prompt that needs no history.
+
+        Args:
+            observation: an observation of the environment.
+            rules: the environment's rules.
+            history: whether the agent sees the earlier messages too (a conversation that is appended to).
+            malformed: the pieces of the agent's last text that no operation could be made of.
+        """
 
     @abc.abstractmethod
-    def render_delta(self, observation: Mapping[str, Any], **rules: Any) -> str:
-        """Return the user turn that adds ``observation`` to a conversation begun by a complete prompt."""
+    def render_delta(
+        self,
+        observation: Mapping[str, Any],
+        rules: Rules = DEFAULT_RULES,
+        *,
+        malformed: Sequence[Malformed] = (),
+    ) -> str:
+        """Return the user turn that adds ``observation`` to a conversation begun by a complete prompt.
+
+        Args:
+            observation: an observation of the environment.
+            rules: the environment's rules.
+            malformed: the pieces of the agent's last text that no operation could be made of.
+        """
 
     @abc.abstractmethod
     def parse(self, text: str, observation: Mapping[str, Any] | None = None) -> Parsed:

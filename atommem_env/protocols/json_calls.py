@@ -33,8 +33,9 @@ from typing import Any, Final
 
 from atommem_env.core import operations
 from atommem_env.core.operations import KINDS, Action
+from atommem_env.core.rules import DEFAULT_RULES, Rules
 from atommem_env.protocols.base import FormError, Malformed, Parsed, excerpt, well_formed
-from atommem_env.protocols.rendering import Rules, TemplateProtocol
+from atommem_env.protocols.rendering import TemplateProtocol
 from atommem_env.protocols.tagged import INTEGER
 from atommem_env.protocols.tags import reasoning_end, shield
 
@@ -69,11 +70,10 @@ class JSONProtocol(TemplateProtocol):
         """Return how the prompt calls each operation: by its kind."""
         return {**{kind: kind for kind in KINDS}, "scratchpad": "scratchpad"}
 
-    def tools(self, **rules: Any) -> list[dict[str, Any]]:
+    def tools(self, rules: Rules = DEFAULT_RULES) -> list[dict[str, Any]]:
         """Return the JSON Schema definitions of the operations that ``rules`` leave, for a chat endpoint."""
-        known = Rules(**rules)
-        scratchpad = ("update", "delete") if known.scratchpad else ()
-        return operations.tool_definitions([k for k in KINDS if known.allows(k) or k in scratchpad])
+        scratchpad = ("update", "delete") if rules.scratchpad else ()
+        return operations.tool_definitions([k for k in KINDS if rules.allows(k) or k in scratchpad])
 
     def parse(self, text: str, observation: Mapping[str, Any] | None = None) -> Parsed:
         """Return the operations of ``text``; see the module's text for what counts."""

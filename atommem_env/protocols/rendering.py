@@ -16,11 +16,11 @@ import os
 import re
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from atommem_env.core.operations import KINDS, SCRATCHPAD, Answer, Create, Delete, Operation, Read, Update
+from atommem_env.core.operations import SCRATCHPAD, Answer, Create, Delete, Operation, Read, Update
+from atommem_env.core.rules import DEFAULT_RULES, Rules
 from atommem_env.protocols.base import Malformed, Protocol
 
 STANDING: Final = ("history", "memory", "operations", "moving", "reply")
@@ -43,47 +43,6 @@ TURN: Final = (
 _NEEDED: Final = ("looks", "questions", "results", "size", "scratchpad", "retrieved", "chunk")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
 _SECTION = re.compile(r"^\[([a-z_.]+)\]$", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What a prompt must say and an observation does not: arguments of ``gym.make``, with their defaults.
-
-    Attributes:
-        operations: the kinds of operations that are enabled.
-        scratchpad: whether the scratchpad may be written.
-        storage: whether there is a store besides the scratchpad.
-        top_k: how many entries a search shows.
-        overflow: ``"refuse"`` or ``"evict_oldest"``.
-        entry_tokens: the longest entry, or ``None``.
-        scratchpad_tokens: the longest scratchpad, or ``None``.
-        max_looks: the looks that a position allows; ``None`` when it is not known.
-        early_answer: whether an Answer while reading ends the reading.
-        history: whether the agent sees the earlier messages too (a conversation that is appended to).
-        malformed: the pieces of the agent's last text that no operation could be made of.
-    """
-
-    operations: Sequence[str] = KINDS
-    scratchpad: bool = True
-    storage: bool = True
-    top_k: int = 6
-    overflow: str = "refuse"
-    entry_tokens: int | None = None
-    scratchpad_tokens: int | None = 1024
-    max_looks: int | None = None
-    early_answer: bool = False
-    history: bool = False
-    malformed: Sequence[Malformed] = ()
-
-    def allows(self, kind: str) -> bool:
-        """Return whether operations of ``kind`` on stored entries, or ``"answer"``, are enabled."""
-        return kind == "answer" or (self.storage and kind in self.operations)
-
-    @property
-    def enabled(self) -> list[str]:
-        """What the agent can do, in the order in which prompts list it."""
-        order = ("create", "read", "update", "delete", "scratchpad", "answer")
-        return [role for role in order if (self.scratchpad if role == "scratchpad" else self.allows(role))]
 
 
 class PromptTemplate:
@@ -220,47 +179,44 @@ class TemplateProtocol(Protocol):
     def labels(self) -> dict[str, str]:
         """Return how the prompt calls each kind of operation, and writing the ``scratchpad``."""
 
-    def render_prompt(self, observation: Mapping[str, Any], **rules: Any) -> list[dict[str, str]]:
-        """Return the messages of a complete prompt: the user's and, before it, the system's if there is one.
-
-        Args:
-            observation: an observation of the environment.
-            **rules: the fields of :class:`Rules` that differ from their defaults.
-
-        Raises:
-            TypeError: when a rule is unknown.
-        """
-        known = Rules(**rules)
-        facts = self._facts(observation, known)
+    def render_prompt(
+        self,
+        observation: Mapping[str, Any],
+        rules: Rules = DEFAULT_RULES,
+        *,
+        history: bool = False,
+        malformed: Sequence[Malformed] = (),
+    ) -> list[dict[str, str]]:
+        """Return the messages of a complete prompt: the user's and, before it, the system's if there is one."""
+        facts = self._facts(observation, rules, malformed)
+        standing = self._standing(observation, rules, history)
         if self._instructions is not None:
             return [
-                {"role": "system", "content": self._instructions.render(self._standing(observation, known))},
+                {"role": "system", "content": self._instructions.render(standing)},
                 {"role": "user", "content": facts["turn"]},
             ]
-        values = {**facts, **self._standing(observation, known)}
+        values = {**facts, **standing}
         return [{"role": "user", "content": self._prompt.render(values)}]
 
-    def render_delta(self, observation: Mapping[str, Any], **rules: Any) -> str:
+    def render_delta(
+        self,
+        observation: Mapping[str, Any],
+        rules: Rules = DEFAULT_RULES,
+        *,
+        malformed: Sequence[Malformed] = (),
+    ) -> str:
         """Return the user turn for ``observation`` without the standing instructions.
 
-        A chunk that the same position has shown before is not repeated, when ``max_looks`` says so.
-
-        Args:
-            observation: an observation of the environment.
-            **rules: the fields of :class:`Rules` that differ from their defaults.
-
-        Raises:
-            TypeError: when a rule is unknown.
+        A chunk that the same position has shown before, as the looks left say, is not repeated.
         """
-        known = Rules(**rules)
-        again = known.max_looks is not None and int(observation["looks_left"]) < known.max_looks
-        return self._delta.render(self._facts(observation, known, again=again and bool(observation["chunk"])))
+        again = int(observation["looks_left"]) < rules.max_looks and bool(observation["chunk"])
+        return self._delta.render(self._facts(observation, rules, malformed, again))
 
     # --- the standing instructions ------------------------------------------------------------------
 
-    def _standing(self, observation: Mapping[str, Any], rules: Rules) -> dict[str, str]:
+    def _standing(self, observation: Mapping[str, Any], rules: Rules, history: bool) -> dict[str, str]:
         labels = {role: f"`{label}`" for role, label in self.labels().items()}
-        values = {field.name: str(getattr(rules, field.name)) for field in fields(rules)}
+        values = {name: str(value) for name, value in rules.as_dict().items()}
         values = {**values, **labels, "capacity": str(observation["capacity"])}
         lines = {
             "memory": self._memory_phrases(observation, rules),
@@ -271,7 +227,7 @@ class TemplateProtocol(Protocol):
         }
         return {
             **texts,
-            "history": self._say("history.kept" if rules.history else "history.none", {}),
+            "history": self._say("history.kept" if history else "history.none", {}),
             "operations": "\n\n".join(self._describe(role, values) for role in rules.enabled),
             "reply": self._say("reply", {**values, "example": self._example(observation, rules)}),
         }
@@ -300,8 +256,7 @@ class TemplateProtocol(Protocol):
         phrases = ["moving.refused"]
         phrases += ["moving.look", "moving.on"] if rules.allows("read") else ["moving.on_always"]
         phrases += ["moving.early"] if rules.early_answer else []
-        phrases += ["moving.answer"]
-        return phrases + (["moving.limit"] if rules.max_looks is not None else [])
+        return [*phrases, "moving.answer", "moving.limit"]
 
     def _example(self, observation: Mapping[str, Any], rules: Rules) -> str:
         """Return a reply, in this protocol's form, of operations that are enabled."""
@@ -326,11 +281,17 @@ class TemplateProtocol(Protocol):
 
     # --- what an observation says -------------------------------------------------------------------
 
-    def _facts(self, observation: Mapping[str, Any], rules: Rules, again: bool = False) -> dict[str, str]:
+    def _facts(
+        self,
+        observation: Mapping[str, Any],
+        rules: Rules,
+        malformed: Sequence[Malformed],
+        again: bool = False,
+    ) -> dict[str, str]:
         facts = {
             **self._place(observation, rules, again),
             "questions": _numbered(observation),
-            "results": self._results(observation, rules),
+            "results": self._results(observation, malformed),
             "size": self._size(observation, rules),
             "scratchpad": self._scratchpad(observation, rules),
             "queries": self._queries(observation, rules),
@@ -359,11 +320,10 @@ class TemplateProtocol(Protocol):
             "closing": self._say(closing, {}),
         }
 
-    def _results(self, observation: Mapping[str, Any], rules: Rules) -> str:
+    def _results(self, observation: Mapping[str, Any], malformed: Sequence[Malformed]) -> str:
         lines = [self._result(result) for result in observation["results"]]
         lines += [
-            self._say("not_understood", {"text": piece.text, "reason": piece.reason})
-            for piece in rules.malformed
+            self._say("not_understood", {"text": piece.text, "reason": piece.reason}) for piece in malformed
         ]
         if not lines:
             return self._phrases["results.none"]

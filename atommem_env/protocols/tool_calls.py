@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from atommem_env.core.operations import Action, to_dict
+from atommem_env.core.rules import DEFAULT_RULES, Rules
 from atommem_env.protocols.base import well_formed
 from atommem_env.protocols.json_calls import JSONProtocol
 
@@ -52,13 +53,13 @@ class ToolProtocol(JSONProtocol):
 
     name = "tools"
 
-    def tools(self, **rules: Any) -> list[dict[str, Any]]:
+    def tools(self, rules: Rules = DEFAULT_RULES) -> list[dict[str, Any]]:
         """Return the definitions of the tools that ``rules`` leave, in the order of their names.
 
         They are what transformers makes of the methods of ``atommem_env.integrations.trl.tools.MemoryTools``, to the
         letter, so that a model fine-tuned with them sees the same prompt in training.
         """
-        left = {tool["function"]["name"] for tool in super().tools(**rules)}
+        left = {tool["function"]["name"] for tool in super().tools(rules)}
         return [_definition(name) for name in _TOOLS if name in left or name == NEXT]
 
 

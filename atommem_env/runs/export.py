@@ -29,7 +29,6 @@ from atommem_env.runs.files import replacing, write_whole
 from atommem_env.runs.run import Run
 from atommem_env.runs.traces import Replayed, replay_run
 from atommem_env.text import clean
-from atommem_env.wrappers.text_protocol import rules_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -160,26 +159,26 @@ def _episode_rows(replayed: Replayed, trace: Trace, protocol: Protocol) -> Itera
 
 
 def _message_rows(replayed: Replayed, trace: Trace, protocol: Protocol) -> Iterator[Row]:
-    rules = {**rules_of(replayed.env), "history": True}
+    rules = trace.infos[0]["rules"]
     messages: list[Message] = []
     for observation, completion in _turns(trace, protocol):
         if isinstance(observation, str):
             messages.append({"role": "user", "content": observation})
         elif not messages:
-            messages += protocol.render_prompt(observation, **rules)
+            messages += protocol.render_prompt(observation, rules, history=True)
         else:
-            messages.append({"role": "user", "content": protocol.render_delta(observation, **rules)})
+            messages.append({"role": "user", "content": protocol.render_delta(observation, rules)})
         messages.append({"role": "assistant", "content": completion})
     yield {**_head(replayed, trace), "messages": messages}
 
 
 def _turn_rows(replayed: Replayed, trace: Trace, protocol: Protocol) -> Iterator[Row]:
-    rules = rules_of(replayed.env)
+    rules = trace.infos[0]["rules"]
     for step, (observation, completion) in enumerate(_turns(trace, protocol)):
         prompt = (
             [{"role": "user", "content": observation}]
             if isinstance(observation, str)
-            else protocol.render_prompt(observation, **rules)
+            else protocol.render_prompt(observation, rules)
         )
         yield {
             **_head(replayed, trace),
@@ -205,7 +204,7 @@ def _tool_rows(replayed: Replayed, trace: Trace, protocol: Protocol) -> Iterator
             for name, arguments in calls
         ]
     messages.append({"role": "assistant", "content": _FAREWELL})
-    definitions = ToolProtocol().tools(**rules_of(replayed.env))
+    definitions = ToolProtocol().tools(trace.infos[0]["rules"])
     yield {**_head(replayed, trace), "messages": messages, "tools": _json(definitions)}
 
 

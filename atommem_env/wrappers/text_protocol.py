@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping
 from typing import Any, Final, SupportsFloat
@@ -10,15 +9,12 @@ from typing import Any, Final, SupportsFloat
 import gymnasium as gym
 from gymnasium.error import InvalidAction, ResetNeeded
 
+from atommem_env.core.rules import DEFAULT_RULES
 from atommem_env.core.spaces import TextSpace
 from atommem_env.protocols import Malformed, Parsed, Protocol, get_protocol
-from atommem_env.protocols.rendering import Rules
 from atommem_env.text import clean
 
 PROMPT_MODES: Final = ("reset", "append")
-_RULES: Final = tuple(
-    field.name for field in dataclasses.fields(Rules) if field.name not in ("history", "malformed")
-)
 
 
 class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorArgs):
@@ -30,7 +26,7 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
     (empty after a reset), and ``num_malformed``, their number in the episode so far.
 
     Args:
-        env: an environment whose observations and actions are those of ``MemoryEnv``.
+        env: an environment whose observations, infos and actions are those of ``MemoryEnv``.
         protocol: ``"atommem"``, ``"released"``, ``"json"``, ``"module:name"``, or an instance; see
             :func:`atommem_env.protocols.get_protocol`.
         template: the complete prompt in other words, as a file's path or as text; see
@@ -64,7 +60,7 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         self.prompt_mode = prompt_mode
         self.observation_space = TextSpace()
         self.action_space = TextSpace()
-        self._rules = {**rules_of(env), "history": prompt_mode == "append"}
+        self._rules = DEFAULT_RULES
         self._observation: Mapping[str, Any] | None = None
         self._messages: list[dict[str, str]] = []
         self._malformed: list[Malformed] = []
@@ -75,6 +71,7 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
     ) -> tuple[str, dict[str, Any]]:
         """Start an episode; see the environment's own ``reset``."""
         self._observation, info = self.env.reset(seed=seed, options=options)
+        self._rules = info.get("rules", DEFAULT_RULES)
         self._malformed = []
         self._num_malformed = 0
         self._messages = self.render_prompt()
@@ -135,6 +132,7 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         """Return a copy of the episode in progress: the environment's ``get_state()``, and what was last shown."""
         return (
             self.env.get_wrapper_attr("get_state")(),
+            self._rules,
             self._observation,
             self._messages,
             self._malformed,
@@ -143,7 +141,7 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
 
     def set_state(self, state: Any) -> None:
         """Go back to ``state``, which may be used again."""
-        inner, self._observation, self._messages, self._malformed, self._num_malformed = state
+        inner, self._rules, self._observation, self._messages, self._malformed, self._num_malformed = state
         self.env.get_wrapper_attr("set_state")(inner)
 
     def render_prompt(self, observation: Mapping[str, Any] | None = None) -> list[dict[str, str]]:
@@ -152,7 +150,12 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         Raises:
             ResetNeeded: when there is no observation yet.
         """
-        return self.protocol.render_prompt(self._given(observation), **self._current(observation))
+        return self.protocol.render_prompt(
+            self._given(observation),
+            self._rules,
+            history=self.prompt_mode == "append",
+            malformed=self._malformed_of(observation),
+        )
 
     def render_delta(self, observation: Mapping[str, Any] | None = None) -> str:
         """Return the user turn that says what is new in ``observation`` (``None``: the last one).
@@ -160,7 +163,9 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         Raises:
             ResetNeeded: when there is no observation yet.
         """
-        return self.protocol.render_delta(self._given(observation), **self._current(observation))
+        return self.protocol.render_delta(
+            self._given(observation), self._rules, malformed=self._malformed_of(observation)
+        )
 
     def _given(self, observation: Mapping[str, Any] | None) -> Mapping[str, Any]:
         given = self._observation if observation is None else observation
@@ -168,9 +173,9 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
             raise ResetNeeded("there is no observation to render before the first reset: call reset() first")
         return given
 
-    def _current(self, observation: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return the rules, with what was malformed when the observation is the last one."""
-        return {**self._rules, "malformed": tuple(self._malformed) if observation is None else ()}
+    def _malformed_of(self, observation: Mapping[str, Any] | None) -> tuple[Malformed, ...]:
+        """Return what was malformed, when the observation is the last one."""
+        return tuple(self._malformed) if observation is None else ()
 
     @staticmethod
     def _text(messages: list[dict[str, str]]) -> str:
@@ -179,15 +184,3 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
     def _extended(self, info: dict[str, Any]) -> dict[str, Any]:
         malformed = [{"text": piece.text, "reason": piece.reason} for piece in self._malformed]
         return {**info, "malformed": malformed, "num_malformed": self._num_malformed}
-
-
-def rules_of(env: gym.Env[Any, Any]) -> dict[str, Any]:
-    """Return what a prompt must say about ``env``: the fields of ``Rules`` that it tells.
-
-    They are read from its attribute ``rules`` (a mapping), else from the arguments that ``gym.make``
-    recorded, over the defaults of ``MemoryEnv``.
-    """
-    told = getattr(env.unwrapped, "rules", None)
-    if told is None:
-        told = {"max_looks": 3, **(env.unwrapped.spec.kwargs if env.unwrapped.spec is not None else {})}
-    return {name: told[name] for name in _RULES if name in told}

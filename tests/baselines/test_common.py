@@ -8,6 +8,7 @@ import pytest
 
 from atommem_env.baselines.common import ScratchpadBudget, blocks
 from atommem_env.core.ledger import Ledger
+from atommem_env.core.rules import Rules
 from atommem_env.text import PieceTokenizer
 
 
@@ -64,14 +65,14 @@ def test_a_scratchpad_budget_shrinks_by_a_quarter_at_a_refusal_for_its_length() 
     for _ in range(40):
         budget.follow(after(result("update", 0, reason="too_long")))
     assert budget.tokens == 1
-    budget.reset({})
+    budget.reset(Rules(scratchpad_tokens=None))
     assert budget.tokens == 100
 
 
 def test_a_scratchpad_budget_is_at_most_what_the_environment_allows() -> None:
     budget = ScratchpadBudget(100)
     for limit, tokens in ((30, 30), (300, 100), (None, 100)):
-        budget.reset({"scratchpad_tokens": limit})
+        budget.reset(Rules(scratchpad_tokens=limit))
         assert budget.tokens == tokens
 
 

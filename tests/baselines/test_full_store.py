@@ -14,6 +14,7 @@ from atommem_env.baselines.full_store import KeepBestRule
 from atommem_env.baselines.keep_best import Relevance
 from atommem_env.core.ledger import Ledger
 from atommem_env.core.operations import Answer, Create, Delete, Read, Update, kind_of
+from atommem_env.core.rules import Rules
 from atommem_env.policies import Trace
 from scripted import make_env, named, operations, play
 
@@ -107,10 +108,9 @@ def test_what_is_worse_or_cannot_be_stored_makes_no_room(content: str) -> None:
 def test_what_is_as_long_as_a_refused_content_makes_no_room() -> None:
     long = f"{GOOD} " * 20
     policy = KeepBestRule(Scripted([[Create(long)], [Create("nothing")], [Create(long)]]))
-    policy.tell_rules({})
     env = make_env(capacity=1, entry_tokens=60)
     observation, info = env.reset(options={"task_index": 0})
-    policy.reset(observation, info)
+    policy.reset(observation, {**info, "rules": Rules()})
     for _ in range(3):
         action = policy.act(observation, info)
         assert not any(isinstance(item, Delete) for item in action)
@@ -163,9 +163,8 @@ def test_both_ledgers_hold_the_entries_that_exist(
     env = ENV[capacity]
     inner = Scripted(actions)
     policy = KeepBestRule(inner)
-    policy.tell_rules({"entry_tokens": 60} if told else {})
     observation, info = env.reset(options={"task_index": 0})
-    policy.reset(observation, info)
+    policy.reset(observation, info if told else {**info, "rules": Rules()})
     over = False
     while not over:
         action = policy.act(observation, info)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 import os
 import pickle
 import subprocess
@@ -444,6 +445,25 @@ def test_what_the_environment_refuses_leaves_the_slots_as_they_were() -> None:
             assert len(held) == env.unwrapped.observation()["memory_size"]
             refused += sum(not result.ok for result in info["results"])
     assert refused == info["metrics"]["refused"]["too_long"] > 0
+
+
+def test_what_is_as_long_as_a_refused_text_is_not_offered_again() -> None:
+    env = make(entry_tokens=50, tokenizer=Doubling(), chunk_tokens=300)
+    env.reset(options={"task_index": 0})
+    over, shortest, sent = False, math.inf, []
+    while not over:
+        note, masks = env.decisions.candidate_note, env.action_masks()
+        if note is not None and masks[1]:
+            assert note.size < shortest
+            sent.append(note.size)
+        *_, over, _, info = env.step(1 if masks[1] else int(masks.argmax()))
+        if info:
+            created = [result for result in info["results"] if result.op == "create"]
+            shortest = min(
+                [shortest, *(size for size, result in zip(sent, created, strict=True) if not result.ok)]
+            )
+            sent = []
+    assert shortest < math.inf
 
 
 # --- the observation --------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import gymnasium as gym
 import pytest
 
 from atommem_env.core.operations import Answer, Create, Read, Update
+from atommem_env.core.rules import Rules
 from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.text_episode import BENCHMARKS, TextEpisode
 from atommem_env.integrations.trl.text import TextTools, set_text_templates
@@ -224,7 +225,7 @@ def test_tools_of_disabled_operations_are_hidden() -> None:
     ):
         factory = make_environment_factory(CUSTOM, source=dataset(), num_docs=6, **arguments)
         assert methods(type(factory())) == left
-        assert [tool["function"]["name"] for tool in ToolProtocol().tools(**arguments)] == left
+        assert [tool["function"]["name"] for tool in ToolProtocol().tools(Rules(**arguments))] == left
 
 
 def test_a_factory_wants_an_id() -> None:

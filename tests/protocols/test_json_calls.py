@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from atommem_env.core.operations import Answer, Create, Delete, Operation, Read, Update
+from atommem_env.core.rules import Rules
 from atommem_env.protocols import JSONProtocol
 
 PROTOCOL = JSONProtocol()
@@ -173,4 +174,4 @@ def test_every_operation_can_be_written() -> None:
     ],
 )
 def test_tools_are_those_that_the_rules_leave(rules: dict[str, Any], names: list[str]) -> None:
-    assert [tool["function"]["name"] for tool in PROTOCOL.tools(**rules)] == names
+    assert [tool["function"]["name"] for tool in PROTOCOL.tools(Rules(**rules))] == names

@@ -16,9 +16,10 @@ from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
 from atommem_env.core.operations import Answer, Create, Update
+from atommem_env.core.rules import Rules
 from atommem_env.core.spaces import TextSpace
 from atommem_env.protocols import JSONProtocol, XMLProtocol
-from atommem_env.wrappers.text_protocol import TextProtocol, rules_of
+from atommem_env.wrappers.text_protocol import TextProtocol
 from small_data import dataset
 
 SMALL = {"num_docs": 12, "num_questions": 2, "chunk_tokens": 120, "chunk_overlap": 20}
@@ -44,8 +45,6 @@ def first_chunk() -> str:
 class FakeEnv(gym.Env[dict[str, Any], Any]):
     """Shows one entry under a high id, and keeps the actions it got."""
 
-    rules = {"top_k": 17, "early_answer": True, "unrelated": 1}  # noqa: RUF012
-
     def __init__(self) -> None:
         self.observation_space = self.action_space = TextSpace()
         self.actions: list[Any] = []
@@ -59,7 +58,7 @@ class FakeEnv(gym.Env[dict[str, Any], Any]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         super().reset(seed=seed)
-        return self._observation(), {}
+        return self._observation(), {"rules": Rules(top_k=17, early_answer=True)}
 
     def step(self, action: Any) -> Any:
         self.actions.append(action)
@@ -220,8 +219,7 @@ class TestRules:
         assert "cratchpad" not in text
         assert "<delete_memory>" not in text
 
-    def test_an_environment_may_tell_its_rules_itself(self) -> None:
-        assert rules_of(FakeEnv()) == {"top_k": 17, "early_answer": True}
+    def test_an_environment_tells_its_rules_at_reset(self) -> None:
         assert "at most 17 entries" in TextProtocol(FakeEnv()).reset()[0]
 
 

@@ -128,10 +128,10 @@ class SkyRLEpisode:
         episode = self._episode = row_episode(self._limited_row(), **self._options)
         messages = episode.reset(int(self._row["task_index"]))
         env: Any = episode.env.unwrapped
-        positions = len(env.task.chunks) + len(env.task.questions)
-        longest = positions * (env.rules["max_looks"] + 1)
-        self.turns, self.max_turns = 0, min(longest, self._limit() or longest)
         trace = episode.trajectory.trace
+        positions = len(env.task.chunks) + len(env.task.questions)
+        longest = positions * (trace.infos[0]["rules"].max_looks + 1)
+        self.turns, self.max_turns = 0, min(longest, self._limit() or longest)
         return messages, {"task_id": trace.task_id, "task_index": trace.task_index, "source": trace.source}
 
     def step(self, action: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from typing import Any, Final
 import gymnasium as gym
 
 from atommem_env.core.operations import KINDS
+from atommem_env.core.rules import Rules
 from atommem_env.integrations.text_episode import TextEpisode, Trajectory
 from atommem_env.protocols.tags import shield
 from atommem_env.protocols.tool_calls import NEXT, ToolProtocol
@@ -200,7 +201,7 @@ def _make(env: str, tools: type[EnvironmentTools], name: str, arguments: dict[st
         rules = {
             rule: arguments[rule] for rule in ("operations", "scratchpad", "storage") if rule in arguments
         }
-        shown = {tool["function"]["name"] for tool in ToolProtocol().tools(**rules)}
+        shown = {tool["function"]["name"] for tool in ToolProtocol().tools(Rules(**rules))}
         hidden = [kind for kind in (*KINDS, NEXT) if kind not in shown]
     return _named(tools, name, tuple(hidden))(env, **arguments)  # type: ignore[arg-type]  # a class is hashable
 
