@@ -62,6 +62,23 @@ PolicyArguments = Annotated[
         metavar="NAME.KEY=VALUE",
     ),
 ]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Let the run's record name code (module:name), models and addresses, and use them. Without it, looking "
+        "at a run uses this package's own names alone.",
+    ),
+]
+RecordedAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--base-url",
+        help="With --trust: the address of the run's engine, if $OPENAI_API_KEY may be sent there.",
+        metavar="URL",
+        show_default="no key is sent",
+    ),
+]
 OnlyEnvs = Annotated[
     list[str] | None,
     typer.Option(

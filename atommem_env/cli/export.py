@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, command
+from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, Trust, command
 from atommem_env.cli.console import say
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.export import SCORES, export
@@ -70,6 +70,7 @@ def export_command(
     ] = None,
     env: OnlyEnvs = None,
     policy: OnlyPolicies = None,
+    trust: Trust = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -92,7 +93,7 @@ def export_command(
     if (out.suffix == ".parquet") != (format == "parquet") and format in ("jsonl", "parquet"):
         raise RunError(f"--out {out}: a {format} file's name ends in .{format}")
     done = export(
-        Run.load(run),
+        Run.load(run, trust),
         out,
         FORMATS[format],
         envs=env or (),

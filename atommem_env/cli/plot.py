@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, command
+from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, Trust, command
 from atommem_env.cli.console import say
 from atommem_env.report.plots import FORMATS, KINDS, TRAINING_KINDS, plot, plot_trainings
 from atommem_env.report.trainings import Training, is_training
@@ -36,6 +36,7 @@ def plot_command(
     ] = None,
     env: OnlyEnvs = None,
     policy: OnlyPolicies = None,
+    trust: Trust = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -60,7 +61,7 @@ def plot_command(
             )
         made = plot_trainings([Training.load(path) for path in runs], folder, kinds, formats)
     else:
-        parts = [Run.load(path).only(env or (), policy or ()) for path in runs]
+        parts = [Run.load(path, trust).only(env or (), policy or ()) for path in runs]
         made = plot(parts, folder, kinds, formats)
     for path in made.files:
         print(path)

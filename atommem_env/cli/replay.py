@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, command
+from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, Trust, command
 from atommem_env.cli.console import complain
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.progress import progress_bar
@@ -25,6 +25,7 @@ def replay_command(
     task_index: Annotated[
         int | None, typer.Option(help="Only this task.", metavar="I", show_default="all")
     ] = None,
+    trust: Trust = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -39,7 +40,7 @@ def replay_command(
 
       atommem replay runs/mine --policy rag --task-index 3
     """
-    loaded = Run.load(run)
+    loaded = Run.load(run, trust)
     episodes = loaded.select(env or (), policy or (), task_index)
     if not episodes:
         raise RunError(f"{run} holds no such episode: leave out --env, --policy or --task-index")

@@ -13,8 +13,10 @@ from atommem_env.cli.common import (
     Arguments,
     Debug,
     PolicyArguments,
+    RecordedAddress,
     Source,
     Split,
+    Trust,
     command,
     read_env_arguments,
     read_policy_arguments,
@@ -69,6 +71,8 @@ def show_command(
     seed: Annotated[
         int | None, typer.Option(help="The policy's seed.", metavar="S", show_default="0")
     ] = None,
+    trust: Trust = False,
+    base_url: RecordedAddress = None,
     debug: Debug = False,
 ) -> None:
     """Show one episode step by step: of a run, by its stored trace, or one that is run now.
@@ -97,8 +101,8 @@ def show_command(
         return
     given = {"--source": source, "--split": split, "--arg": arg, "--policy-arg": policy_arg}
     _refuse_with_run({**given, "--engine": engine, "--seed": seed})
-    recorded = Run.load(run)
-    env_recipe = recorded_env(recorded.settings, env)
+    recorded = Run.load(run, trust, base_url)
+    env_recipe = recorded_env(recorded.settings, env, trust)
     trace, title = _recorded_trace(recorded, env_recipe, policy, task_index)
     _show(env_recipe, trace, title, view_options)
 
@@ -110,9 +114,9 @@ def _recorded_trace(run: Run, env: EnvRecipe, policy: str | None, task_index: in
     record = next((episode for episode in run.episodes if episode_key(episode) == key), None)
     stored = None if run.folder is None else find_trace(run.folder, key)
     if stored is None or record is None:
-        trace, title = _run(env, recorded_policy(run.settings, policy), task_index)
+        trace, title = _run(env, recorded_policy(run.settings, policy, run.trust, run.base_url), task_index)
     else:
-        trace, title = replay(run.settings, stored), _title(env.name, name, record["engine"])
+        trace, title = replay(run.settings, stored, run.trust), _title(env.name, name, record["engine"])
     if record is not None and record["metrics"] != trace.metrics:
         say(
             "Note: the record of this episode has other metrics: the package, the data or the policy has changed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from collections.abc import Mapping
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -10,16 +11,18 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, command
+from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, RecordedAddress, Trust, command
 from atommem_env.cli.console import say
 from atommem_env.credit import SCORES
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.files import write_whole
+from atommem_env.runs.keys import Key
 from atommem_env.runs.progress import progress_bar
 from atommem_env.runs.run import Run
 from atommem_env.viewer.view import view_page
 
 HOST: Final = "127.0.0.1"
+_MOST: Final = 3
 
 
 @command("view")
@@ -50,6 +53,8 @@ def view_command(
         int, typer.Option(help="The port of --serve; 0: a free one.", metavar="PORT", min=0, max=65535)
     ] = 8000,
     open: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    trust: Trust = False,
+    base_url: RecordedAddress = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -67,20 +72,39 @@ def view_command(
 
       atommem view runs/mine --serve --port 8000
     """
-    loaded = Run.load(run)
+    loaded = Run.load(run, trust, base_url)
     wanted = loaded.select(env or (), policy or (), task_index)
+    without: dict[Key, str] = {}
     with progress_bar(len(wanted), 0, not quiet) as advance:
-        page = view_page(loaded, env or (), policy or (), task_index, advance, credit).encode()
+        page = view_page(loaded, env or (), policy or (), task_index, advance, credit, without).encode()
     path = run / "view.html" if out is None else out
     if path.is_dir():
         raise RunError(f"--out {path} is a folder: name a file in it, such as {path / 'view.html'}")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, [page])
     say(f"The page is {path} ({len(page) / 1e6:.1f} MB)", quiet)
+    _tell_without(without, len(wanted))
     if serve:
         serve_page(page, port, open, quiet)
     elif open:
         webbrowser.open(path.resolve().as_uri())
+
+
+def _tell_without(without: Mapping[Key, str], total: int) -> None:
+    """Say why episodes are shown without their steps.
+
+    Raises:
+        RunError: when all of them are.
+    """
+    reasons = list(dict.fromkeys(without.values()))
+    shown = [
+        *reasons[:_MOST],
+        *([f"and {len(reasons) - _MOST} more reasons"] if len(reasons) > _MOST else []),
+    ]
+    if without and len(without) == total:
+        raise RunError("\n".join(["the page shows no episode's steps, only the outcomes:", *shown]))
+    if without:
+        say("\n".join([f"{len(without)} of {total} episodes are shown without their steps:", *shown]))
 
 
 def serve_page(page: bytes, port: int, open: bool, quiet: bool) -> None:

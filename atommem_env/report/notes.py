@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from atommem_env.registration import ENVS
 from atommem_env.report.summary import Row
 from atommem_env.runs.arguments import env_arguments, find_spec
 from atommem_env.runs.jsonable import plain
@@ -47,10 +48,9 @@ def _arguments(runs: Sequence[Run]) -> list[str]:
     found: list[set[str]] = []
     for run in runs:
         for env in run.settings["envs"]:
-            try:
-                known = env_arguments(find_spec(env["id"]))
-            except ValueError:  # an environment that is registered elsewhere
-                known = {}
+            known = (
+                env_arguments(find_spec(env["id"])) if env["id"] in ENVS else {}
+            )  # another's would be code
             found.append(
                 {
                     f"{name}={json.dumps(value, ensure_ascii=False)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
@@ -15,6 +15,7 @@ from atommem_env.runs.arguments import check_arguments, env_arguments, find_spec
 from atommem_env.runs.engines import EngineLike, recorded_engine
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.jsonable import given_as_objects, plain
+from atommem_env.runs.trust import env_demands, policy_demands, require_trust
 
 EnvLike: TypeAlias = "str | EnvSpec | gym.Env[Any, Any] | EnvRecipe"
 PolicyLike: TypeAlias = "str | Policy | Callable[..., Policy]"
@@ -31,6 +32,7 @@ class EnvRecipe:
         name: what its episodes are recorded under, unique in the run; the id unless there is more to say.
         policies: the names of the policies that are run on it; ``None``: all of the run's.
         episodes: the number of its episodes for each policy; ``None``: the run's.
+        record: what a run's record says of it, when it is made again from one.
     """
 
     id: str
@@ -39,6 +41,7 @@ class EnvRecipe:
     name: str = ""
     policies: tuple[str, ...] | None = None
     episodes: int | None = None
+    record: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -76,11 +79,27 @@ class EnvRecipe:
         return cls(env.id, dict(arguments), env)
 
     def make(self) -> gym.Env[Any, Any]:
-        """Return the environment: a new one, or the one that was given."""
+        """Return the environment: a new one, or the one that was given.
+
+        Raises:
+            RunError: when it is made again from a run's record, and cannot be, or has other data.
+        """
         if isinstance(self.given, gym.Env):
             return self.given
         spec = find_spec(self.id) if self.given is None else self.given
-        return gym.make(spec, disable_env_checker=True, **self.arguments)
+        if self.record is None:
+            return gym.make(spec, disable_env_checker=True, **self.arguments)
+        try:
+            env = gym.make(spec, disable_env_checker=True, **self.arguments)
+        except (ValueError, OSError, ImportError, gym.error.Error) as error:
+            raise RunError(f"{self.name} of this run cannot be made again: {error}") from error
+        except Exception as error:  # a record may hold anything
+            raise RunError(
+                f"{self.name} of this run cannot be made from its record ({type(error).__name__}: {error}): mend the "
+                "environment's arguments in run.json"
+            ) from error
+        _check_data(self.name, self.record, env)
+        return env
 
     def describe(self, env: gym.Env[Any, Any]) -> dict[str, Any]:
         """Return what a run's record says of the environment, which :meth:`make` has made."""
@@ -152,6 +171,35 @@ class PolicyRecipe:
         }
 
 
+_NO_KEY: Final = "(no key: --base-url does not name the address)"
+"""Where the key of a recorded engine is looked for: no environment variable has such a name."""
+
+
+def _check_data(name: str, record: Mapping[str, Any], env: gym.Env[Any, Any]) -> None:
+    """Compare the data of an environment that was made again with that of its record.
+
+    Raises:
+        RunError: when it is another's; names what the run had, what was found, and where to look.
+    """
+    expected, found = record.get("data_hash"), data_hash(env)
+    if expected is None or found == expected:
+        return
+    there = getattr(getattr(env.unwrapped, "dataset", None), "source", found)
+    env.close()
+    given = record["arguments"].get("source")
+    had = record.get("source")
+    if given in (None, "auto") and not str(had).startswith("generated:"):
+        mend = "set ATOMMEM_DATA to the folder that holds its files"
+    elif given == "hub" or str(had).startswith("generated:"):
+        mend = "it was made by another version of this package or of the data: run it again"
+    else:
+        mend = f"put that file back at {given}, or run it again"
+    raise RunError(
+        f"{name}: the run's data is {had}, and what is found here is {there}: the data is missing or has changed; "
+        f"{mend}"
+    )
+
+
 def data_hash(env: gym.Env[Any, Any]) -> str | None:
     """Return the hash of an environment's data; ``None`` for an environment that tells none."""
     return getattr(getattr(env.unwrapped, "dataset", None), "hash", None)
@@ -202,18 +250,20 @@ def policy_recipes(
     )
 
 
-def recorded_env(settings: Mapping[str, Any], name: str | None = None) -> EnvRecipe:
+def recorded_env(settings: Mapping[str, Any], name: str | None = None, trust: bool = False) -> EnvRecipe:
     """Return what makes an environment of a run again, by its record.
 
     Args:
         settings: the run's.
         name: the environment's name within the run; ``None``: the first.
+        trust: whether the record may name more than this package's own (see :mod:`atommem_env.runs.trust`).
 
     Raises:
-        RunError: when the run has no such environment, or it was given as a Python object.
+        RunError: when the run has no such environment, it was given as a Python object, or it asks for trust.
     """
     record = _pick("environment", settings["envs"], name)
     _refuse_objects(f"environment {record['name']}", record["arguments"], record.get("wrappers", []))
+    require_trust(list(env_demands(record)), trust)
     spec = find_spec(record["id"])
     check_arguments(record["id"], record["arguments"], env_arguments(spec))
     wrappers = tuple(
@@ -221,25 +271,52 @@ def recorded_env(settings: Mapping[str, Any], name: str | None = None) -> EnvRec
         for wrapper in record.get("wrappers", ())
     )
     given = replace(spec, additional_wrappers=wrappers) if wrappers else None
-    return EnvRecipe(record["id"], dict(record["arguments"]), given, record["name"])
+    return EnvRecipe(record["id"], dict(record["arguments"]), given, record["name"], record=record)
 
 
-def recorded_policy(settings: Mapping[str, Any], name: str | None = None) -> PolicyRecipe:
+def recorded_policy(
+    settings: Mapping[str, Any], name: str | None = None, trust: bool = False, base_url: str | None = None
+) -> PolicyRecipe:
     """Return what makes a policy of a run again, by its record; see :func:`recorded_env`.
 
+    Args:
+        settings: the run's.
+        name: the policy's name within the run; ``None``: the first.
+        trust: whether the record may name more than this package's own.
+        base_url: the address to which a key may be sent, which has to be the record's; ``None``: no key is sent.
+
     Raises:
-        RunError: when the run has no such policy, or it or its engine was given as a Python object.
+        RunError: when the run has no such policy, it or its engine was given as a Python object, or it asks for
+            trust.
     """
     record = _pick("policy", settings["policies"], name)
     _refuse_objects(f"policy {record['name']!r}", record["policy"], record["arguments"])
-    _refuse_objects("engine", settings["engine"])
+    engine = settings["engine"]
+    _refuse_objects("engine", engine)
+    require_trust(list(policy_demands(record, engine)), trust)
     return PolicyRecipe(
         record["name"],
         record["policy"],
         dict(record["arguments"]),
-        recorded_engine(settings["engine"]),
+        engine if isinstance(engine, str) else _engine_of(engine, base_url),
         settings["seed"],
     )
+
+
+def _engine_of(record: Mapping[str, Any], base_url: str | None) -> EngineLike:
+    """Return the chat endpoint of a record; it gets a key only where ``base_url`` is its address."""
+    address = record.get("base_url")
+    if base_url is not None and base_url != address:
+        raise RunError(
+            f"--base-url {base_url}: this run's engine is at {address}; give that, or leave it out"
+        )
+    variable = "OPENAI_API_KEY" if base_url is not None else _NO_KEY
+    try:
+        return recorded_engine({**record, "api_key_variable": variable})
+    except (TypeError, ValueError) as error:
+        raise RunError(
+            f"the engine in the record of this run is none ({error}): mend it in run.json"
+        ) from error
 
 
 def _describe_wrapper(wrapper: WrapperSpec) -> dict[str, Any]:

@@ -25,6 +25,9 @@ class Run:
         timings: times and costs of its episodes, as in ``timing.jsonl``, as far as they are known, in any order.
         judgements: by episode, whether a judge took each answer for right (see :mod:`atommem_env.runs.judge`), as far
             as it was asked.
+        trust: whether its record may name more than this package's own, code and addresses, when it is looked at
+            (see :mod:`atommem_env.runs.trust`).
+        base_url: the address to which a key may be sent when a policy of it runs again; ``None``: none is sent.
     """
 
     settings: Mapping[str, Any]
@@ -32,10 +35,17 @@ class Run:
     folder: Path | None = None
     timings: list[dict[str, Any]] = field(default_factory=list)
     judgements: Mapping[Key, list[bool]] = field(default_factory=dict)
+    trust: bool = False
+    base_url: str | None = None
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> Run:
+    def load(cls, folder: str | os.PathLike[str], trust: bool = False, base_url: str | None = None) -> Run:
         """Read a run's folder; it may be unfinished, or be written at this moment.
+
+        Args:
+            folder: the folder.
+            trust: whether its record may name code and addresses that are used when the run is looked at.
+            base_url: the address to which a key may be sent, if a policy runs again with the run's engine.
 
         Raises:
             RunError: when it is no run's folder, or a file in it is broken.
@@ -44,7 +54,8 @@ class Run:
 
         settings = read_settings(folder)
         episodes = in_order(settings, read_episodes(folder))
-        return cls(settings, episodes, Path(folder), read_timings(folder), read_judgements(folder, episodes))
+        timings, judgements = read_timings(folder), read_judgements(folder, episodes)
+        return cls(settings, episodes, Path(folder), timings, judgements, trust, base_url)
 
     @property
     def total(self) -> int:

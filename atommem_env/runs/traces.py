@@ -92,13 +92,16 @@ def store_trace(
 
 
 def replay(
-    where: str | os.PathLike[str] | Mapping[str, Any] | gym.Env[Any, Any], stored: StoredTrace
+    where: str | os.PathLike[str] | Mapping[str, Any] | gym.Env[Any, Any],
+    stored: StoredTrace,
+    trust: bool = False,
 ) -> Trace:
     """Step an environment through a stored trace, and return the trace with all observations and metrics.
 
     Args:
         where: the run's folder, its settings, or the environment (not closed then, for many traces of one).
         stored: what the policy did.
+        trust: whether the run's record may name more than this package's own.
 
     Raises:
         ReplayError: when the episode does not end in the same state with the same rewards: the data, the
@@ -107,7 +110,7 @@ def replay(
     """
     if not isinstance(where, gym.Env):
         settings = where if isinstance(where, Mapping) else read_settings(where)
-        env = recorded_env(settings, stored.env).make()
+        env = recorded_env(settings, stored.env, trust).make()
         try:
             return replay(env, stored)
         finally:
@@ -128,6 +131,11 @@ def replay(
             raise ReplayError(
                 f"{_name(stored)}: step {number} is refused by the environment ({error}); replay the trace in the "
                 "environment, with the wrappers, that the run was given"
+            ) from error
+        except Exception as error:  # a stored trace may hold anything
+            raise ReplayError(
+                f"{_name(stored)}: step {number} fails ({type(error).__name__}: {error}): the trace is damaged, or "
+                "the environment has changed"
             ) from error
         trace.add(action, observation, float(reward), terminated, truncated, info)
     trace.metrics = info["metrics"] if "metrics" in info else where.get_wrapper_attr("metrics")()
@@ -176,7 +184,7 @@ def replay_run(run: Run, episodes: Sequence[dict[str, Any]]) -> Iterator[Replaye
             if env is None or stored.env != name:
                 if env is not None:
                     env.close()
-                name, env = stored.env, recorded_env(run.settings, stored.env).make()
+                name, env = stored.env, recorded_env(run.settings, stored.env, run.trust).make()
             episode = wanted[stored.key]
             try:
                 yield Replayed(episode, env, _checked(replay(env, stored), stored, episode))

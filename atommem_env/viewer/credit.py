@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import gymnasium as gym
@@ -10,6 +9,7 @@ import gymnasium as gym
 from atommem_env.credit import entry_values
 from atommem_env.policies import Trace
 from atommem_env.runs.recipes import recorded_policy
+from atommem_env.runs.run import Run
 
 _OTHERWISE: Final = (
     "run again, the policy does something else: it is not deterministic, or it, its engine or this package "
@@ -19,7 +19,7 @@ _OTHERWISE: Final = (
 
 def add_values(
     data: dict[str, Any],
-    settings: Mapping[str, Any],
+    run: Run,
     env: gym.Env[Any, Any],
     trace: Trace,
     policy: str,
@@ -32,7 +32,7 @@ def add_values(
 
     Args:
         data: what :func:`~atommem_env.viewer.steps.episode_data` returned.
-        settings: the run's.
+        run: the run.
         env: its environment; left as it is.
         trace: the episode.
         policy: the policy's name within the run.
@@ -40,7 +40,7 @@ def add_values(
     """
     data["credit"] = {"score": score}
     try:
-        made = recorded_policy(settings, policy).make()
+        made = recorded_policy(run.settings, policy, run.trust, run.base_url).make()
         again, values = entry_values(env, made, {"task_index": trace.task_index}, score)
     except Exception as error:  # a policy may raise anything; the episode is shown all the same
         data["credit"]["why"] = str(error) or type(error).__name__

@@ -54,6 +54,7 @@ def view_page(
     task_index: int | None = None,
     advance: Callable[[], None] = lambda: None,
     credit: str | None = None,
+    without: dict[Key, str] | None = None,
 ) -> str:
     """Return the page of a run: one HTML document, which needs no other file and no network.
 
@@ -68,6 +69,7 @@ def view_page(
         advance: called for each episode that was made again.
         credit: the score whose change each write is shown with, one of :data:`atommem_env.credit.SCORES`; the
             policies are run again for it. ``None``: writes are shown without a value.
+        without: gets, for each episode that is shown without its steps, why.
 
     Raises:
         RunError: when the run is in memory only, has no such environment, policy or episode, or its traces are
@@ -84,6 +86,8 @@ def view_page(
         raise RunError(f"{folder} holds no such episode: leave out a filter, or go on with `atommem run`")
     packed = _Packed(run, credit)
     packed.pack(run, advance)
+    if without is not None:
+        without |= packed.reasons
     name = folder.resolve().name
     return page(f"{name}: atommem", {"name": name, **_table_data(run, packed)}, packed.blobs.items())
 
@@ -101,7 +105,7 @@ class _Packed:
     """
 
     def __init__(self, run: Run, credit: str | None) -> None:
-        self._settings = run.settings
+        self._run = run
         self._credit = credit
         self.blobs: dict[str, bytes] = {}
         self.reasons: dict[Key, str] = dict.fromkeys(map(episode_key, run.episodes), _NO_TRACE)
@@ -151,7 +155,7 @@ class _Packed:
                 self.blobs[name] = blob(task_data(env.task))
             data = episode_data(trace, env.task, threshold, evidence=not _uses_buffer(replayed.episode))
             if self._credit is not None:
-                add_values(data, self._settings, replayed.env, trace, key[1], self._credit)
+                add_values(data, self._run, replayed.env, trace, key[1], self._credit)
             self.blobs[self._names[key]] = blob(data)
             del self.reasons[key]
 

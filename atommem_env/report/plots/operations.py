@@ -135,7 +135,7 @@ def profiles(runs: Sequence[Run]) -> dict[tuple[int, str, str], Profile]:
             if stored.task_index < _MOST_EPISODES and stored.key in wanted:
                 chosen.setdefault(stored.env, []).append(stored)
         for name, traces in chosen.items():
-            with contextlib.closing(recorded_env(run.settings, name).make()) as env:
+            with contextlib.closing(recorded_env(run.settings, name, run.trust).make()) as env:
                 for stored in traces:
                     found.setdefault((number, name, stored.policy), Profile()).add(replay(env, stored))
     if not found:
