@@ -1,4 +1,8 @@
-"""Registers the environments with Gymnasium."""
+"""One table of names: the environments' ids, the policies and the engines, each with the place of what it names.
+
+A new benchmark is a module in ``envs/`` and a row here, a new workflow a module in ``baselines/`` and a row here.
+Everything else (Gymnasium's registry, vector environments, the command line, the trainers' port) reads this table.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import Final
 
 import gymnasium as gym
 
-ENVS: Final = {
+ENVS: Final[dict[str, str]] = {
     "AtomMem-HotpotQA-v0": "atommem_env.envs.hotpotqa:HotpotQAEnv",
     "AtomMem-2WikiMultihopQA-v0": "atommem_env.envs.wiki2:TwoWikiMultihopQAEnv",
     "AtomMem-MuSiQue-v0": "atommem_env.envs.musique:MuSiQueEnv",
@@ -16,14 +20,43 @@ ENVS: Final = {
 }
 """Every id, with the place of its class."""
 
-VECTOR_ENVS: Final = {
-    "AtomMem-HotpotQA-v0": "atommem_env.vector.vector_env:hotpotqa",
-    "AtomMem-2WikiMultihopQA-v0": "atommem_env.vector.vector_env:wiki2",
-    "AtomMem-MuSiQue-v0": "atommem_env.vector.vector_env:musique",
-    "AtomMem-World-v0": "atommem_env.vector.vector_env:world",
-    "AtomMem-Custom-v0": "atommem_env.vector.vector_env:custom",
+PAPER_ENVS: Final = ("AtomMem-HotpotQA-v0", "AtomMem-2WikiMultihopQA-v0", "AtomMem-MuSiQue-v0")
+"""The environments of the paper's tables."""
+
+POLICIES: Final[dict[str, str]] = {
+    "closed-book": "atommem_env.baselines.closed_book:ClosedBook",
+    "random": "atommem_env.baselines.random_policy:RandomPolicy",
+    "write-everything": "atommem_env.baselines.write_everything:WriteEverything",
+    "write-nothing": "atommem_env.baselines.write_nothing:WriteNothing",
+    "oracle": "atommem_env.baselines.oracle:Oracle",
+    "full-context": "atommem_env.baselines.full_context:FullContext",
+    "keep-best": "atommem_env.baselines.keep_best:KeepBest",
+    "rag": "atommem_env.baselines.rag:RAG",
+    "memagent": "atommem_env.baselines.memagent:MemAgent",
+    "mem1": "atommem_env.baselines.mem1:MEM1",
+    "generative-agents": "atommem_env.baselines.generative_agents:GenerativeAgents",
+    "mem0": "atommem_env.baselines.mem0:Mem0",
+    "a-mem": "atommem_env.baselines.a_mem:AMem",
+    "memory-bank": "atommem_env.baselines.memory_bank:MemoryBank",
+    "memgpt": "atommem_env.baselines.memgpt:MemGPT",
+    "atommem": "atommem_env.baselines.atommem:AtomMem",
+    "learned": "atommem_env.baselines.learned:Learned",
 }
-"""Every id, with the place of what ``gym.make_vec`` calls by default: a ``MemoryVectorEnv`` over its class."""
+"""The policies by name, with the place of each one's class."""
+
+ENGINES: Final[dict[str, str]] = {
+    "rules": "atommem_env.baselines.engines.rules.rules:RulesEngine",
+    "llm": "atommem_env.baselines.engines.llm:make_llm_engine",
+    "world": "atommem_env.baselines.engines.world:WorldEngine",
+}
+"""The engines by name, with the place of what makes each. Every result names the engine it was made with."""
+
+_VECTOR: Final = "atommem_env.vector.vector_env"
+
+
+def short_name(id: str) -> str:
+    """Return an id as trainers' data names it: ``AtomMem-HotpotQA-v0`` is ``hotpotqa``."""
+    return id.removeprefix("AtomMem-").removesuffix("-v0").lower()
 
 
 def register_envs() -> None:
@@ -40,4 +73,4 @@ def register_envs() -> None:
         )
     for id, entry_point in ENVS.items():
         if id not in gym.registry:
-            gym.register(id, entry_point=entry_point, vector_entry_point=VECTOR_ENVS[id])
+            gym.register(id, entry_point=entry_point, vector_entry_point=f"{_VECTOR}:{id}")

@@ -7,31 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from atommem_env.core.checks import one_of
+from atommem_env.registration import POLICIES
 
 if TYPE_CHECKING:
     from atommem_env.baselines.engines.engine import EngineSpec
     from atommem_env.policies import Policy
-
-POLICIES: Final[dict[str, str]] = {
-    "closed-book": "atommem_env.baselines.closed_book:ClosedBook",
-    "random": "atommem_env.baselines.random_policy:RandomPolicy",
-    "write-everything": "atommem_env.baselines.write_everything:WriteEverything",
-    "write-nothing": "atommem_env.baselines.write_nothing:WriteNothing",
-    "oracle": "atommem_env.baselines.oracle:Oracle",
-    "full-context": "atommem_env.baselines.full_context:FullContext",
-    "keep-best": "atommem_env.baselines.keep_best:KeepBest",
-    "rag": "atommem_env.baselines.rag:RAG",
-    "memagent": "atommem_env.baselines.memagent:MemAgent",
-    "mem1": "atommem_env.baselines.mem1:MEM1",
-    "generative-agents": "atommem_env.baselines.generative_agents:GenerativeAgents",
-    "mem0": "atommem_env.baselines.mem0:Mem0",
-    "a-mem": "atommem_env.baselines.a_mem:AMem",
-    "memory-bank": "atommem_env.baselines.memory_bank:MemoryBank",
-    "memgpt": "atommem_env.baselines.memgpt:MemGPT",
-    "atommem": "atommem_env.baselines.atommem:AtomMem",
-    "learned": "atommem_env.baselines.learned:Learned",
-}
-"""The policies by name, as entry points."""
 
 FULL_STORES: Final = (None, "keep-best")
 """What a policy can do when the store is full: nothing of its own, or make room by keep-best's rule."""
@@ -52,9 +32,9 @@ def make_policy(
     """Return a new policy.
 
     Args:
-        name: one of :data:`POLICIES`, or ``"module:Class"`` of a user's own.
+        name: one of :data:`~atommem_env.registration.POLICIES`, or ``"module:Class"`` of a user's own.
         engine: what does the policy's language work (a name of
-            :data:`~atommem_env.baselines.engines.engine.ENGINES`, an engine, or ``ChatSettings``); passed to policies
+            :data:`~atommem_env.registration.ENGINES`, an engine, or ``ChatSettings``); passed to policies
             that take one.
         seed: the seed of the policy's own generator; passed to policies that take one.
         full_store: what a Create does when the store is full: ``None``: what the environment says

@@ -51,10 +51,11 @@ def _list_envs() -> None:
 
 
 def _env_cells(id: str) -> tuple[str, ...]:
-    if id == "AtomMem-Custom-v0":
-        return "your own data, from Python", "", "", "", ""
+    spec = find_spec(id)
+    if env_arguments(spec)["source"].default in (REQUIRED, None):
+        return "your own data", "", "", "", ""
     try:
-        benchmark = getattr(_env_class(find_spec(id)), "benchmark", None)
+        benchmark = getattr(_env_class(spec), "benchmark", None)
         env = gym.make(id, disable_env_checker=True)
     except (ValueError, OSError, ImportError) as error:
         return f"not available: {error}", "", "", "", ""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
@@ -23,7 +22,7 @@ from atommem_env.cli.common import (
     read_policy_arguments,
 )
 from atommem_env.cli.console import output, print_lines, say
-from atommem_env.core.resolve import resolve
+from atommem_env.registration import POLICIES
 from atommem_env.report.paper import RECIPES, make_recipe
 from atommem_env.report.tables import terminal_lines
 from atommem_env.runs.engines import LLM, EngineLike, replies_folder
@@ -50,8 +49,7 @@ def run_command(
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"A policy: {', '.join(cast(Mapping[str, str], resolve('atommem_env.baselines:POLICIES')))}, or "
-            "your own as module:Class. Repeatable.",
+            help=f"A policy: {', '.join(POLICIES)}, or your own as module:Class. Repeatable.",
             metavar="NAME",
             show_default=", ".join(DEFAULT_POLICIES),
         ),

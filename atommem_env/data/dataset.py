@@ -37,6 +37,7 @@ class QADataset:
         hash: 32 hexadecimal digits that depend on the questions and paragraphs alone.
         num_questions: the number of questions.
         num_paragraphs: the number of distinct (title, text) pairs.
+        generated: whether the generated world wrote it.
         report: counts: ``questions``, ``paragraphs``, ``dropped_facts`` (supporting facts that named a
             sentence that does not exist) and ``questions_without_gold`` (they have no evidence).
         title_hash: int64 of shape (num_paragraphs,): :func:`~atommem_env.data.table.text_key` of each title.
@@ -51,6 +52,7 @@ class QADataset:
         split: str,
         origin: str,
         remake: Callable[[], QADataset] | None = None,
+        generated: bool = False,
     ) -> None:
         """Open a converted dataset.
 
@@ -60,10 +62,12 @@ class QADataset:
             split: the split that it is.
             origin: where the rows came from: ``source`` without the hash.
             remake: makes the dataset again in another process; ``None`` has a pickle carry the records.
+            generated: whether the generated world wrote it.
         """
         self.name = meta.name
         self.split = split
         self.source = f"{origin}#{meta.hash[:8]}"
+        self.generated = generated
         self.hash = meta.hash
         self.num_questions = meta.num_questions
         self.num_paragraphs = meta.num_paragraphs
@@ -121,7 +125,9 @@ class QADataset:
         records = [self._record(self.question(row)) for row in rows]
         if not records:
             raise ValueError(f"rows=(): expected the positions of questions of {self.source}")
-        return _from_records(records, [], self.name, self.split, f"{self._origin}[{name}]")
+        part = _from_records(records, [], self.name, self.split, f"{self._origin}[{name}]")
+        part.generated = self.generated
+        return part
 
     def question(self, index: int) -> Question:
         """Return question ``index`` (from 0).
@@ -222,7 +228,7 @@ class QADataset:
 
     def __reduce__(self) -> tuple[Callable[..., QADataset], tuple[object, ...]]:
         remake = self._remake or functools.partial(_from_payload, self._payload, self.name, self.split)
-        return _reopen, (str(self._folder), self._origin, self.split, self.hash, remake)
+        return _reopen, (str(self._folder), self._origin, self.split, self.hash, remake, self.generated)
 
     @functools.cached_property
     def _payload(self) -> bytes:
@@ -261,13 +267,15 @@ def _from_payload(payload: bytes, name: str, split: str) -> QADataset:
     return _from_records(records, documents, name, split)
 
 
-def _reopen(folder: str, origin: str, split: str, hash: str, remake: Callable[[], QADataset]) -> QADataset:
+def _reopen(
+    folder: str, origin: str, split: str, hash: str, remake: Callable[[], QADataset], generated: bool
+) -> QADataset:
     """Open the dataset that another process pickled."""
     meta = read_meta(Path(folder))
     if meta is not None and meta.hash == hash:
         # A partial that carries records is dropped: they are read from the files again when needed.
         keep = None if getattr(remake, "func", None) is _from_payload else remake
-        return QADataset(Path(folder), meta, split=split, origin=origin, remake=keep)
+        return QADataset(Path(folder), meta, split=split, origin=origin, remake=keep, generated=generated)
     dataset = remake()
     if dataset.hash != hash:
         raise ValueError(

@@ -24,6 +24,7 @@ from gymnasium.error import ResetNeeded
 from atommem_env.core.operations import to_dict
 from atommem_env.policies import Trace
 from atommem_env.protocols import Protocol
+from atommem_env.registration import PAPER_ENVS, short_name
 from atommem_env.wrappers.text_protocol import TextProtocol
 
 Message = dict[str, str]
@@ -32,11 +33,7 @@ Message = dict[str, str]
 TextPolicy = Callable[[list[Message]], str]
 """Anything that maps a conversation to a text: a model, an endpoint, a script."""
 
-BENCHMARKS: Final = {
-    "hotpotqa": "AtomMem-HotpotQA-v0",
-    "2wikimultihopqa": "AtomMem-2WikiMultihopQA-v0",
-    "musique": "AtomMem-MuSiQue-v0",
-}
+BENCHMARKS: Final = {short_name(id): id for id in PAPER_ENVS}
 """The paper's benchmarks: a short name, and the environment's id."""
 
 

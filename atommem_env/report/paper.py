@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from atommem_env.registration import PAPER_ENVS
 from atommem_env.runs.engines import LLM
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.recipes import EnvRecipe
@@ -21,9 +22,6 @@ MODEL: Final = "Qwen3-8B"
 
 TRAINED: Final = "AtomMem (trained)"
 """What the paper's own agent is called beside a run's policies."""
-
-DATASETS: Final = ("AtomMem-HotpotQA-v0", "AtomMem-2WikiMultihopQA-v0", "AtomMem-MuSiQue-v0")
-"""The environments of the paper's three columns, in its order."""
 
 EPISODES: Final = {200: 30, 800: 10}
 """How many episodes a recipe has for each policy, by the number of documents."""
@@ -176,7 +174,7 @@ def make_recipe(
             policies=policies,
             episodes=EPISODES[own["num_docs"]] if episodes is None else episodes,
         )
-        for id in DATASETS
+        for id in PAPER_ENVS
         for label, (own, policies) in variants.items()
     )
     used = dict.fromkeys(policy for env in envs for policy in env.policies or ())
@@ -199,9 +197,9 @@ def figures(recipe: str, env: str) -> dict[str, float]:
     """
     id, _, rest = env.partition("[")
     label = rest.removesuffix("]")
-    if id not in DATASETS:
+    if id not in PAPER_ENVS:
         return {}
-    column = DATASETS.index(id)
+    column = PAPER_ENVS.index(id)
     return {policy: row[column] / 100 for policy, row in _rows(recipe, label)}
 
 

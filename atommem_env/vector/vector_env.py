@@ -334,9 +334,8 @@ def _maker(env: str | EnvMaker, kwargs: dict[str, Any]) -> EnvMaker:
     return partial(maker, **kwargs)
 
 
-# The vector entry points of the registered ids.
-hotpotqa = partial(MemoryVectorEnv, env=ENVS["AtomMem-HotpotQA-v0"])
-wiki2 = partial(MemoryVectorEnv, env=ENVS["AtomMem-2WikiMultihopQA-v0"])
-musique = partial(MemoryVectorEnv, env=ENVS["AtomMem-MuSiQue-v0"])
-world = partial(MemoryVectorEnv, env=ENVS["AtomMem-World-v0"])
-custom = partial(MemoryVectorEnv, env=ENVS["AtomMem-Custom-v0"])
+def __getattr__(name: str) -> Any:
+    """Return, for an id of the package, what ``gym.make_vec`` calls: :class:`MemoryVectorEnv` over its class."""
+    if name in ENVS:
+        return partial(MemoryVectorEnv, env=ENVS[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

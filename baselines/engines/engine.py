@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
+
+from atommem_env.registration import ENGINES
 
 if TYPE_CHECKING:
     from atommem_env.llm import ChatSettings
 
-ENGINES: Final[dict[str, str]] = {
-    "rules": "atommem_env.baselines.engines.rules.rules:RulesEngine",
-    "llm": "atommem_env.baselines.engines.llm:make_llm_engine",
-    "world": "atommem_env.baselines.engines.world:WorldEngine",
-}
-"""The engines by name, as entry points. Every result names the engine it was made with."""
-
 EngineSpec: TypeAlias = "str | Engine | ChatSettings"
-"""What :func:`get_engine` takes: a name of :data:`ENGINES`, an engine, or the settings of a chat endpoint."""
+"""A name (:data:`~atommem_env.registration.ENGINES`), an engine, or the settings of a chat endpoint."""
 
 
 # --- what abilities return --------------------------------------------------------------------------

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from atommem_env.baselines import POLICIES, make_policy
+from atommem_env.baselines import make_policy
 from atommem_env.policies import Policy
+from atommem_env.registration import POLICIES
 from scripted import named
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from atommem_env.baselines import POLICIES, make_policy
+from atommem_env.baselines import make_policy
 from atommem_env.core.operations import REASONS, SCRATCHPAD, Answer, Create, Read, Update
+from atommem_env.registration import POLICIES
 from atommem_env.text import PieceTokenizer
 from scripted import named
 

@@ -9,9 +9,9 @@ import gymnasium as gym
 import pytest
 
 import atommem_env  # noqa: F401  (registers the environments)
-from atommem_env.baselines import POLICIES
 from atommem_env.data.dataset import QADataset
 from atommem_env.policies import Trace, rollout
+from atommem_env.registration import POLICIES
 from scripted import named
 from small_data import dataset
 

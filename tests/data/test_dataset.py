@@ -19,7 +19,10 @@ from hypothesis import strategies as st
 
 from atommem_env.data.dataset import QADataset
 from atommem_env.data.records import Document
+from atommem_env.data.sources import open_dataset
 from atommem_env.data.table import text_key
+from atommem_env.data.world import WorldConfig
+from atommem_env.envs.hotpotqa import HOTPOTQA
 from atommem_env.text import PieceTokenizer
 
 ROW: dict[str, Any] = {
@@ -265,3 +268,11 @@ def test_a_pickle_outlives_the_converted_files(tmp_path: Path, monkeypatch: pyte
     assert (again.name, again.source) == (data.name, data.source)
     assert again.question(0) == data.question(0)
     assert pickle.loads(pickle.dumps(again)) == data
+
+
+def test_a_dataset_says_whether_the_world_wrote_it() -> None:
+    world = open_dataset(HOTPOTQA, "generated", world=WorldConfig(size=20))
+    assert world.generated
+    assert pickle.loads(pickle.dumps(world)).generated
+    assert world.part([0, 1], "two").generated
+    assert not QADataset.from_records([row()]).generated

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from atommem_env.baselines import POLICIES
-from atommem_env.report.paper import DATASETS, RECIPES, TRAINED, figures, make_recipe
+from atommem_env.registration import PAPER_ENVS, POLICIES
+from atommem_env.report.paper import RECIPES, TRAINED, figures, make_recipe
 from atommem_env.report.paper_columns import comparisons
 from atommem_env.report.tables import table, terminal_lines
 from atommem_env.runs import Run, RunError, evaluate
@@ -40,7 +40,7 @@ def test_a_recipe_names_what_exists(name: str, engine: str) -> None:
 def test_the_first_table_compares_methods_at_both_sizes() -> None:
     made = make_recipe("paper-table1")
     assert [env.name for env in made.envs] == [
-        f"{id}[num_docs={size}]" for id in DATASETS for size in (200, 800)
+        f"{id}[num_docs={size}]" for id in PAPER_ENVS for size in (200, 800)
     ]
     assert [env.episodes for env in made.envs] == [30, 10] * 3
     assert {env.episodes for env in make_recipe("paper-table1", episodes=2).envs} == {2}
@@ -135,12 +135,12 @@ def measured(source: str = "file:dev.json#1", engine: Any = "rules", label: str 
         "entries_shown": 1,
         "steps": 1,
     }
-    names = [f"{id}[{label}]" for id in DATASETS[:2]]
+    names = [f"{id}[{label}]" for id in PAPER_ENVS[:2]]
     settings = {
         "atommem_env": "0",
         "recipe": "paper-table1",
         "envs": [
-            {"name": name, "id": id, "arguments": {}} for name, id in zip(names, DATASETS, strict=False)
+            {"name": name, "id": id, "arguments": {}} for name, id in zip(names, PAPER_ENVS, strict=False)
         ],
         "policies": [{"name": "rag"}, {"name": "memagent"}],
         "engine": engine,

@@ -241,7 +241,7 @@ def _open_generated(benchmark: Benchmark, split: str, world: WorldConfig | None)
     key = cache_key(benchmark.name, code, "generated", label, split)
     folder, meta = convert(benchmark.name, key, lambda: _generated_records(benchmark, config, split))
     remake = functools.partial(open_dataset, benchmark, "generated", split, config, False)
-    return QADataset(folder, meta, split=split, origin=f"generated:{label}", remake=remake)
+    return QADataset(folder, meta, split=split, origin=f"generated:{label}", remake=remake, generated=True)
 
 
 def _generated_records(benchmark: Benchmark, config: WorldConfig, split: str) -> Iterator[Record]:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from atommem_env.baselines import make_policy
-from atommem_env.baselines.engines.engine import ENGINES, Engine, get_engine
+from atommem_env.baselines.engines.engine import Engine, get_engine
 from atommem_env.baselines.engines.rules.rules import RulesEngine
 from atommem_env.llm import ChatSettings
+from atommem_env.registration import ENGINES
 
 
 class Parrot:
