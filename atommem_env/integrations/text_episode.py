@@ -131,8 +131,6 @@ class TextEpisode:
         **arguments: Any,
     ) -> None:
         if isinstance(env, str):
-            import atommem_env  # noqa: F401  (registers the environments)
-
             env = gym.make(env, **arguments)
         elif arguments:
             raise ValueError(

@@ -70,6 +70,7 @@ class CachedEncoder:
         loaded: how many vectors came from the file instead.
         width: the vectors' length, ``None`` before the first.
         origin: what the encoder was made from.
+        maker: the function that made it from the name ``origin``, and does so again where it is unpickled; else ``None``.
 
     Raises:
         ValueError: when ``size`` is below 1, the file cannot be used, or there is a file and no identity.
@@ -92,6 +93,7 @@ class CachedEncoder:
         self.loaded = 0
         self.width: int | None = None
         self.origin: object = encoder
+        self.maker: Callable[[str], CachedEncoder] | None = None
         self._identity = identity
         self._known: OrderedDict[Key, Encoded] = OrderedDict()
         self._lock = threading.Lock()
@@ -110,10 +112,8 @@ class CachedEncoder:
         return self
 
     def __reduce__(self) -> tuple[Callable[..., CachedEncoder], tuple[object, ...]]:
-        if isinstance(self.origin, str):
-            from atommem_env.retrieval.encoders import make_encoder
-
-            return make_encoder, (self.origin,)
+        if self.maker is not None:
+            return self.maker, (self.origin,)
         return CachedEncoder, (self.encoder, self.size, self.disk, self._identity)
 
     @property

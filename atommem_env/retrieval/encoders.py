@@ -208,7 +208,7 @@ def make_encoder(spec: object = None) -> CachedEncoder:
             path = os.environ.get(DISK_VARIABLE)
             if path and encoder.disk is None and encoder.identity is not None:
                 encoder = CachedEncoder(encoder.encoder, encoder.size, path, encoder.identity)
-            encoder.origin = spec
+            encoder.origin, encoder.maker = spec, make_encoder
             _named[spec] = encoder
         return _named[spec]
     known = _given.get(id(spec))

@@ -94,8 +94,6 @@ def find_spec(id: str) -> gym.envs.registration.EnvSpec:
     Raises:
         RunError: when no such environment is registered; names the nearest ones.
     """
-    import atommem_env  # noqa: F401  (registers the environments)
-
     module, colon, name = id.rpartition(":")
     try:
         if colon:

@@ -63,8 +63,6 @@ class GemEpisodes:
         **arguments: Any,
     ) -> None:
         super().__init__()
-        import atommem_env  # noqa: F401  (registers the environments)
-
         self._made_with = {
             "env": env,
             "task_index": task_index,

@@ -37,8 +37,6 @@ class AtomMemEnvironment(Environment):  # type: ignore[misc]
         self, env: str, *, protocol: str = "atommem", prompt_mode: str = "reset", **arguments: Any
     ) -> None:
         super().__init__()
-        import atommem_env  # noqa: F401  (registers the environments)
-
         self._env = TextProtocol(gym.make(env, **arguments), protocol, prompt_mode=prompt_mode)
         self._memory: Any = self._env.unwrapped
         self._state = AtomMemState(env=env)

@@ -10,7 +10,7 @@ from openai import AsyncOpenAI
 from pydantic import Field, model_validator
 
 from atommem_env.integrations.text_episode import BENCHMARKS, Message, TextEpisode
-from atommem_env.integrations.verifiers import play
+from atommem_env.integrations.verifiers.playing import play
 from atommem_env.protocols import get_protocol
 
 ID = "atommem_env"

@@ -1,0 +1,108 @@
+"""Imports point one way, and never in a circle: read from the source of every module, not from what was imported."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+PARTS = ("atommem_env", "atommem_env.envs", "atommem_env.baselines")
+NOT_YET = {
+    "atommem_env.bench.environments",
+    "atommem_env.discrete.wrapper",
+    "atommem_env.integrations.scripted",
+    "atommem_env.llm.prompts",
+    "atommem_env.runs.recipes",
+}
+"""Modules that still name a baseline or an engine in a string of their own."""
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Return the file of every module of the package, by name."""
+    found: dict[str, Path] = {}
+    for part in PARTS:
+        for folder in importlib.import_module(part).__path__:
+            for file in Path(folder).rglob("*.py"):
+                path = file.relative_to(folder).with_suffix("")
+                words = path.parts[:-1] if path.name == "__init__" else path.parts
+                found.setdefault(".".join((part, *words)), file)
+    return found
+
+
+def imported(module: str, tree: ast.AST) -> set[str]:
+    """Return the package's own modules that ``module`` imports at any time, but for the sake of types."""
+    names: set[str] = set()
+    for node in nodes_that_run(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: imports are absolute here"
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return {own for name in names if (own := own_module(name)) not in (None, module)}  # type: ignore[misc]
+
+
+def nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test).split(" and not ")[0]:
+            continue
+        yield node
+        yield from nodes_that_run(node)
+
+
+def own_module(name: str) -> str | None:
+    """Return the module of the package that ``name`` is, or is in."""
+    while name and name not in modules():
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+@cache
+def graph() -> dict[str, set[str]]:
+    return {
+        module: imported(module, ast.parse(file.read_text(encoding="utf-8")))
+        for module, file in modules().items()
+    }
+
+
+def test_every_module_is_read() -> None:
+    walked = {
+        info.name
+        for info in pkgutil.walk_packages(importlib.import_module("atommem_env").__path__, "atommem_env.")
+    }
+    assert walked - set(modules()) == set()
+    assert {"atommem_env.env", "atommem_env.envs.hotpotqa", "atommem_env.baselines.rag"} <= set(modules())
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    try:
+        graphlib.TopologicalSorter(graph()).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail("a circle of imports: " + " <- ".join(error.args[1]))
+
+
+def test_benchmarks_and_baselines_are_imported_by_none_of_the_parts_that_they_use() -> None:
+    against = {
+        f"{module} imports {target}"
+        for module, targets in graph().items()
+        for target in targets
+        if target.startswith(PARTS[1:]) and not module.startswith(PARTS[1:])
+    }
+    assert against == set()
+
+
+def test_benchmarks_and_baselines_are_named_in_the_registration_alone() -> None:
+    named = {
+        module
+        for module, file in modules().items()
+        if not module.startswith(PARTS[1:])
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(PARTS[1:])
+    }
+    assert named - NOT_YET == {"atommem_env.registration"}
