@@ -70,7 +70,7 @@ class CachedEncoder:
         loaded: how many vectors came from the file instead.
         width: the vectors' length, ``None`` before the first.
         origin: what the encoder was made from.
-        maker: the function that made it from the name ``origin``, and does so again where it is unpickled; else ``None``.
+        maker: what made it from the name ``origin``, and does so where it is unpickled; ``None`` without a name.
 
     Raises:
         ValueError: when ``size`` is below 1, the file cannot be used, or there is a file and no identity.
