@@ -20,7 +20,6 @@ COMMANDS: Final = (
     "atommem_env.cli.view",
     "atommem_env.cli.replay",
     "atommem_env.cli.export",
-    "atommem_env.cli.bench",
 )
 """The modules of the commands, in the order in which ``atommem --help`` lists them."""
 

@@ -1,10 +1,4 @@
-"""What the choices of classic RL cost, beside the environment beneath.
-
-pytest tests/benchmarks/test_choices.py -n 0 --benchmark-enable --benchmark-columns=median,iqr,rounds
-
-Each is one episode of 200 documents of the generated world; divide by the choices that are printed. Without
-``--benchmark-enable`` each runs once, on 60 documents, as a check that it works. Nothing asserts a time.
-"""
+"""What the choices of classic RL cost, next to the environment beneath: one episode of the generated world."""
 
 from __future__ import annotations
 
@@ -13,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from measuring import Row
 
 from atommem_env import DiscreteOperations
 
@@ -32,28 +27,29 @@ def choose(env: DiscreteOperations, generator: np.random.Generator) -> int:
     return choices
 
 
-def skip(env: gym.Env[Any, Any]) -> None:
+def skip(env: gym.Env[Any, Any]) -> int:
     """Play an episode of the environment beneath, without writing anything."""
     env.reset(options={"task_index": 0})
     over = False
     while not over:
         _, _, terminated, truncated, _ = env.step([])
         over = terminated or truncated
+    return 0
 
 
 @pytest.mark.parametrize("questions", [1, 4, 10])
-@pytest.mark.benchmark(group="an episode of 200 documents, the choices")
-def test_choices(benchmark: Any, questions: int) -> None:
+@pytest.mark.parametrize("what", ["its choices", "the environment beneath, nothing written"])
+def test_choices(benchmark: Any, row: Row, what: str, questions: int) -> None:
     docs = 200 if benchmark.enabled else 60
     made = gym.make("AtomMem-World-v0", num_docs=docs, num_questions=questions, **PROTOCOL)
-    env = DiscreteOperations(made, reward="evidence")
     generator = np.random.default_rng(0)
-    choices = benchmark.pedantic(lambda: choose(env, generator), rounds=10 if benchmark.enabled else 1)
-    print(f"{choices} choices")
-
-
-@pytest.mark.benchmark(group="an episode of 200 documents, nothing written")
-def test_the_environment_beneath(benchmark: Any) -> None:
-    docs = 200 if benchmark.enabled else 60
-    env = gym.make("AtomMem-World-v0", num_docs=docs, num_questions=4, **PROTOCOL)
-    benchmark.pedantic(lambda: skip(env), rounds=10 if benchmark.enabled else 1)
+    env = DiscreteOperations(made, reward="evidence") if what == "its choices" else None
+    choices = row(
+        lambda: skip(made) if env is None else choose(env, generator),
+        table="An episode of 200 documents through DiscreteOperations",
+        name=what,
+        column=f"{questions} questions",
+        than="the environment beneath, nothing written",
+    )
+    if env is not None:
+        benchmark.extra_info["note"] = f"{choices} choices"

@@ -6,17 +6,15 @@ wants them. None is asked for more than the ids of what it finds.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from mix import WIDTH, Item
 
-from atommem_env.bench.mix import WIDTH, Item
 from atommem_env.core.memory import MemoryStore
 from atommem_env.retrieval import BM25, DenseRetriever, FunctionEncoder
 from atommem_env.text import tokens
@@ -457,13 +455,12 @@ class Contender:
     """A way to keep the memories of rollouts.
 
     Attributes:
-        name: what it is called on the command line and in results.
+        name: what it is called in a test's id.
         label: what it is called in tables.
         family: ``"lexical"`` (BM25) or ``"dense"`` (given embeddings).
         make: returns empty stores for that many rollouts at once.
         needs: the modules it imports.
         packages: what pip installs for it.
-        ours: whether it is this package's, which the ratios refer to.
     """
 
     name: str
@@ -472,7 +469,6 @@ class Contender:
     make: Callable[[int], list[Store]]
     needs: tuple[str, ...] = ()
     packages: str = ""
-    ours: bool = False
 
     @property
     def available(self) -> bool:
@@ -489,7 +485,7 @@ _LANGCHAIN = ("langchain_community", "faiss")
 CONTENDERS = {
     contender.name: contender
     for contender in (
-        Contender("ours-bm25", "atommem_env, BM25", "lexical", _each(OurBM25), ours=True),
+        Contender("ours-bm25", "atommem_env, BM25", "lexical", _each(OurBM25)),
         Contender(
             "rank-bm25", "rank_bm25, rebuilt when dirty", "lexical", _each(RebuiltRankBM25), ("rank_bm25",)
         ),
@@ -497,7 +493,7 @@ CONTENDERS = {
         Contender(
             "tantivy", "tantivy, a commit per step", "lexical", _each(Tantivy), ("tantivy",), "tantivy"
         ),
-        Contender("ours-dense", "atommem_env, dense", "dense", _our_dense, ours=True),
+        Contender("ours-dense", "atommem_env, dense", "dense", _our_dense),
         Contender("matrix", "one numpy matrix per rollout", "dense", _each(Matrix)),
         Contender(
             "langchain-faiss",
@@ -519,25 +515,3 @@ CONTENDERS = {
     )
 }
 """Every store that can be measured, by name."""
-
-
-@contextlib.contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Hide the deprecation warnings that some libraries give on import and use."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", FutureWarning)
-        yield
-
-
-def contenders(names: Sequence[str] | None = None) -> list[Contender]:
-    """Return the stores with these names (``None``: all), those that are installed.
-
-    Raises:
-        ValueError: when a name is unknown.
-    """
-    wanted = list(CONTENDERS) if names is None else list(names)
-    unknown = [name for name in wanted if name not in CONTENDERS]
-    if unknown:
-        raise ValueError(f"stores {unknown}: expected names of {', '.join(CONTENDERS)}")
-    return [contender for name, contender in CONTENDERS.items() if name in wanted and contender.available]
