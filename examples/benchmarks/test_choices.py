@@ -37,8 +37,8 @@ def skip(env: gym.Env[Any, Any]) -> int:
     return 0
 
 
-@pytest.mark.parametrize("questions", [1, 4, 10])
 @pytest.mark.parametrize("what", ["its choices", "the environment beneath, nothing written"])
+@pytest.mark.parametrize("questions", [1, 4, 10])
 def test_choices(benchmark: Any, row: Row, what: str, questions: int) -> None:
     docs = 200 if benchmark.enabled else 60
     made = gym.make("AtomMem-World-v0", num_docs=docs, num_questions=questions, **PROTOCOL)

@@ -81,8 +81,8 @@ def test_reset_does_not_depend_on_the_dataset(benchmark: Any, row: Row, question
 # --- a step -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("entries", [100, 1_000, 10_000])
 @pytest.mark.parametrize("what", ["the step", "its operations on the bare store"])
+@pytest.mark.parametrize("entries", [100, 1_000, 10_000])
 def test_step(benchmark: Any, row: Row, what: str, entries: int) -> None:
     rounds = 100 if benchmark.enabled else 1
     source = Source(0)
@@ -143,8 +143,8 @@ VECTORS: dict[str, Callable[..., Any] | None] = {
 }
 
 
-@pytest.mark.parametrize("count", [1, 16, 64])
 @pytest.mark.parametrize("kind", VECTORS)
+@pytest.mark.parametrize("count", [1, 16, 64])
 def test_vector_step(benchmark: Any, row: Row, kind: str, count: int) -> None:
     """Nobody answers, so that an episode ends when its last question's looks are used up; resets are not timed."""
     small = not benchmark.enabled

@@ -72,8 +72,8 @@ def play(plans: Sequence[Sequence[Sequence[Call]]], patience: float = PATIENCE) 
     return len(plans[0])
 
 
-@pytest.mark.parametrize("rollouts", [1, 128])
 @pytest.mark.parametrize("name", STORES)
+@pytest.mark.parametrize("rollouts", [1, 128])
 def test_mix(benchmark: Any, row: Row, name: str, rollouts: int) -> None:
     source = Source(0)
     rollouts = rollouts if benchmark.enabled else min(rollouts, 2)
@@ -99,8 +99,8 @@ def test_mix(benchmark: Any, row: Row, name: str, rollouts: int) -> None:
         benchmark.extra_info["note"] = f"first {steps} of {STEPS} steps"
 
 
-@pytest.mark.parametrize("entries", [1_000, 10_000, 100_000])
 @pytest.mark.parametrize("name", STORES)
+@pytest.mark.parametrize("entries", [1_000, 10_000, 100_000])
 def test_read_after_write(benchmark: Any, row: Row, name: str, entries: int) -> None:
     if entries > 10_000 and name not in (*LIGHT, "langchain-faiss"):
         pytest.skip("a minute and more for one row")
