@@ -16,7 +16,7 @@ PARTS = ("atommem_env", "atommem_env.envs", "atommem_env.baselines")
 NOT_YET = {
     "atommem_env.cli.run",
     "atommem_env.discrete.wrapper",
-    "atommem_env.integrations.scripted",
+    "scripted_policy",
     "atommem_env.llm.prompts",
     "atommem_env.runs.recipes",
 }

@@ -1,4 +1,4 @@
-"""A progress bar on the terminal: what is done, and the time that is left."""
+"""A progress bar on the terminal, or in a notebook: what is done, and the time that is left."""
 
 from __future__ import annotations
 
@@ -11,41 +11,20 @@ Advance = Callable[[], None]
 
 @contextlib.contextmanager
 def progress_bar(total: int, done: int, show: bool, what: str = "episodes") -> Iterator[Advance]:
-    """Show a bar on standard error while the context lasts; yields what is called after each of ``total``.
+    """Show a bar while the context lasts; yields what is called after each of ``total``.
 
     Args:
         total: how many there are in all.
         done: those that are there already.
-        show: whether to; nothing is shown either when standard error is no terminal.
+        show: whether to; nothing is shown either outside notebooks when standard error is not a terminal.
         what: what they are called.
     """
-    if not show or not sys.stderr.isatty() or done == total:
+    if not show or done == total:
         yield lambda: None
         return
-    try:
-        import rich.progress
-    except ImportError:
-        with _plain_bar(total, done, what) as advance:
-            yield advance
-        return
-    from rich.console import Console
+    from tqdm.auto import tqdm
 
-    columns = (
-        rich.progress.TextColumn(what),
-        rich.progress.BarColumn(),
-        rich.progress.MofNCompleteColumn(),
-        rich.progress.TimeElapsedColumn(),
-        rich.progress.TextColumn("left"),
-        rich.progress.TimeRemainingColumn(),
-    )
-    with rich.progress.Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=total, completed=done)
-        yield lambda: bar.advance(task)
-
-
-@contextlib.contextmanager
-def _plain_bar(total: int, done: int, what: str) -> Iterator[Advance]:
-    from tqdm import tqdm
-
-    with tqdm(total=total, initial=done, desc=what, unit="") as bar:
+    in_notebook = any(parent.__module__ == "tqdm.notebook" for parent in tqdm.__mro__)
+    hidden = not in_notebook and not sys.stderr.isatty()
+    with tqdm(total=total, initial=done, desc=what, unit="", disable=hidden) as bar:
         yield lambda: bar.update() and None

@@ -31,11 +31,13 @@ from typing import Any, Final
 import yaml
 from task import FOLDER, read_task
 
+sys.path.insert(0, str(FOLDER.parent / "trainers"))  # the scripted policy and the tiny model are there
+
 from atommem_env import Create, Read, Update
 from atommem_env.core.operations import Operation
-from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.text_episode import Message, TextEpisode
 from atommem_env.text import Tokenizer, make_tokenizer, tokens
+from scripted_policy import ScriptedPolicy
 
 CONTEXT: Final = 32768
 """The longest sequence of Qwen3-8B, in tokens, without a change of its position encoding."""
@@ -381,7 +383,7 @@ class DryRun:
     def _tiny(self) -> tuple[str, Any]:
         """A folder with a tiny random model, and its tokenizer."""
         self._needs("transformers")
-        from atommem_env.integrations.tiny_model import make_tiny_model
+        from tiny_model import make_tiny_model
 
         folder = str(self.work / "tiny")
         model, tokenizer = make_tiny_model(context=CONTEXT)

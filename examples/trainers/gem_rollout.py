@@ -14,7 +14,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import gem
 
 from atommem_env.integrations.gem import register
-from atommem_env.integrations.scripted import ScriptedPolicy
+from scripted_policy import ScriptedPolicy
 
 GROUP = 4
 SMALL = {"source": "generated", "num_docs": 20, "num_questions": 4, "chunk_tokens": 512, "chunk_overlap": 32}

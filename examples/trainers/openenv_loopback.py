@@ -17,7 +17,7 @@ import time
 import urllib.request
 
 from atommem_env.integrations.openenv import AtomMemClient
-from atommem_env.integrations.scripted import ScriptedPolicy
+from scripted_policy import ScriptedPolicy
 
 ENV = "AtomMem-HotpotQA-v0"
 ARGUMENTS = ("source=generated", "num_docs=50", "chunk_tokens=1024")

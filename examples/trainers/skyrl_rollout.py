@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 import skyrl_gym
 from skyrl_gym.metrics import aggregate_for_environment
 
-from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.skyrl import dataset_rows, register, write_dataset
+from scripted_policy import ScriptedPolicy
 
 GROUP = 4
 SMALL = {"source": "generated", "num_docs": 20, "num_questions": 4, "chunk_tokens": 512, "chunk_overlap": 32}

@@ -27,8 +27,8 @@ import transformers
 from datasets import Dataset, load_dataset
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
-from atommem_env.integrations.tiny_model import make_tiny_model
 from atommem_env.integrations.trl.rollouts import episode_return, make_rollout_func, rollout_rows
+from tiny_model import make_tiny_model
 
 ENV = "AtomMem-World-v0"
 TASKS = {

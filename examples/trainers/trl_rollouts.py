@@ -18,9 +18,9 @@ from datasets import Dataset
 from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from atommem_env.integrations.scripted import ScriptedPolicy
-from atommem_env.integrations.tiny_model import make_tiny_model
 from atommem_env.integrations.trl.rollouts import episode_return, make_rollout_func, rollout_rows
+from scripted_policy import ScriptedPolicy
+from tiny_model import make_tiny_model
 
 ROWS = 5  # for each episode, best its number of steps; the paper's tasks of 200 documents take about ten
 EPISODES = 4  # in a group; the paper: 16

@@ -17,11 +17,11 @@ from datasets import Dataset, disable_progress_bars
 from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from atommem_env.integrations.scripted import ScriptedPolicy
-from atommem_env.integrations.scripted_model import scripted_generate
 from atommem_env.integrations.text_episode import BENCHMARKS
-from atommem_env.integrations.tiny_model import make_tiny_model
 from atommem_env.integrations.trl.tools import log_scores, make_environment_factory, tool_rows
+from scripted_model import scripted_generate
+from scripted_policy import ScriptedPolicy
+from tiny_model import make_tiny_model
 
 disable_progress_bars()
 

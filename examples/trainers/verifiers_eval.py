@@ -29,7 +29,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import verifiers.v1 as vf
 
-from atommem_env.integrations.scripted import ScriptedPolicy
+from scripted_policy import ScriptedPolicy
 
 TASKSET = {
     "id": "atommem_env",

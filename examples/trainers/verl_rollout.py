@@ -25,9 +25,9 @@ from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
 from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.workers.rollout.replica import TokenOutput
 
-from atommem_env.integrations.scripted import ScriptedPolicy
-from atommem_env.integrations.tiny_model import make_tiny_model
 from atommem_env.integrations.verl import write_dataset
+from scripted_policy import ScriptedPolicy
+from tiny_model import make_tiny_model
 
 GROUP = 4
 LOOPS = Path(__file__).with_name("verl_agent_loop.yaml")

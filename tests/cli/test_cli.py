@@ -195,11 +195,10 @@ def test_a_killed_run_goes_on(data: Path) -> None:
     os.killpg(process.pid, signal.SIGSTOP)  # however busy the machine is, it does not end meanwhile
     locked = atommem(*words, "--out", "r")
     assert locked.exit_code == 2
-    assert f"in use by process {process.pid}" in locked.stderr
+    assert "in use by another process" in locked.stderr
     process.kill()
     os.killpg(process.pid, signal.SIGCONT)
     process.communicate(timeout=60)  # the pipes close once the workers have gone, too
-    assert (data / "r" / ".lock").exists()
     result = atommem(*words, "--out", "r")
     assert result.exit_code == 0, result.stderr
     assert re.search(r"\d of 6 episodes are in r already; going on", result.stderr)

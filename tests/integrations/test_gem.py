@@ -10,8 +10,8 @@ from gymnasium.error import InvalidAction, ResetNeeded
 
 from atommem_env.integrations import gem as adapter
 from atommem_env.integrations.gem import GemEpisodes
-from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.text_episode import TextEpisode
+from scripted_policy import ScriptedPolicy
 
 SMALL: dict[str, Any] = {"num_docs": 10, "num_questions": 2, "chunk_tokens": 400, "chunk_overlap": 20}
 

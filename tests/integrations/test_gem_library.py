@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from atommem_env.integrations import gem as adapter
-from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.text_episode import TextEpisode
+from scripted_policy import ScriptedPolicy
 from trainers import library, pytestmark  # noqa: F401
 
 gem = library("gem")

@@ -20,8 +20,8 @@ import gymnasium as gym
 import pytest
 
 from atommem_env import Answer, Create, Delete, Read, Update
-from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.text_episode import TextEpisode
+from scripted_policy import ScriptedPolicy
 from small_data import dataset
 from trainers import library, pytestmark  # noqa: F401
 

@@ -13,7 +13,6 @@ from gymnasium.error import InvalidAction, ResetNeeded
 
 import atommem_env
 from atommem_env import Create, MemoryEnv, TextProtocol
-from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.text_episode import (
     BENCHMARKS,
     TextEpisode,
@@ -21,6 +20,7 @@ from atommem_env.integrations.text_episode import (
     row_episode,
     task_rows,
 )
+from scripted_policy import ScriptedPolicy
 from small_data import dataset
 
 SMALL: dict[str, Any] = {"num_docs": 12, "num_questions": 2, "chunk_tokens": 300, "chunk_overlap": 20}

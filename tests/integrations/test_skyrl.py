@@ -13,11 +13,11 @@ import pytest
 from gymnasium.error import ResetNeeded
 
 from atommem_env.integrations import skyrl as adapter
-from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.skyrl import SkyRLEpisode, dataset_rows, write_dataset
 from atommem_env.integrations.skyrl import trainer as skyrl_trainer
 from atommem_env.integrations.skyrl.trainer import ContextReset
 from atommem_env.integrations.text_episode import TextEpisode, row_episode
+from scripted_policy import ScriptedPolicy
 
 SMALL: dict[str, Any] = {"num_docs": 10, "num_questions": 2, "chunk_tokens": 400, "chunk_overlap": 20}
 

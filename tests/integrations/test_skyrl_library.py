@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from atommem_env.integrations import skyrl as adapter
-from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.text_episode import row_episode
+from scripted_policy import ScriptedPolicy
 from trainers import library, pytestmark  # noqa: F401
 
 skyrl_gym = library("skyrl_gym")

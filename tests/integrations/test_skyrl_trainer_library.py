@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.skyrl import dataset_rows, register, write_dataset
 from atommem_env.integrations.skyrl import trainer as adapter
 from atommem_env.integrations.text_episode import Trajectory, row_episode
+from scripted_policy import ScriptedPolicy
 from trainers import library, pytestmark  # noqa: F401
 
 library("skyrl")
@@ -77,7 +77,7 @@ class ScriptedServer:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
-    from atommem_env.integrations.tiny_model import make_tiny_model
+    from tiny_model import make_tiny_model
 
     return make_tiny_model()[1]
 

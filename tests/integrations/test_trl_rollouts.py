@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.text_episode import Message, row_episode
 from atommem_env.integrations.trl.rollouts import episode_return, make_rollout_func, rollout_rows
+from scripted_policy import ScriptedPolicy
 
 SMALL: dict[str, Any] = {"source": "generated", "num_docs": 8, "num_questions": 1, "chunk_tokens": 300}
 ENV = "AtomMem-2WikiMultihopQA-v0"

@@ -12,7 +12,6 @@ import pytest
 
 from atommem_env.core.operations import Answer, Create, Read, Update
 from atommem_env.core.rules import Rules
-from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.text_episode import BENCHMARKS, TextEpisode
 from atommem_env.integrations.trl.text import TextTools, set_text_templates
 from atommem_env.integrations.trl.tools import (
@@ -23,6 +22,7 @@ from atommem_env.integrations.trl.tools import (
     tool_rows,
 )
 from atommem_env.protocols.tool_calls import ToolProtocol, calls_of
+from scripted_policy import ScriptedPolicy
 from small_data import dataset
 
 CUSTOM = "AtomMem-Custom-v0"

@@ -12,10 +12,7 @@ from typing import Any
 
 import pytest
 
-from atommem_env.integrations.scripted import ScriptedPolicy
-from atommem_env.integrations.scripted_model import scripted_generate
 from atommem_env.integrations.text_episode import BENCHMARKS
-from atommem_env.integrations.tiny_model import make_tiny_model
 from atommem_env.integrations.trl.text import TextTools, set_text_templates
 from atommem_env.integrations.trl.tools import (
     OVER,
@@ -25,7 +22,10 @@ from atommem_env.integrations.trl.tools import (
     tool_rows,
 )
 from atommem_env.protocols.tool_calls import ToolProtocol
+from scripted_model import scripted_generate
+from scripted_policy import ScriptedPolicy
 from small_data import dataset
+from tiny_model import make_tiny_model
 from trainers import library, pytestmark  # noqa: F401
 
 trl = library("trl")

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from atommem_env import evaluate
-from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.text_episode import Message
-from atommem_env.integrations.tiny_model import make_tiny_model
 from atommem_env.integrations.trl.rollouts import episode_return, make_rollout_func, rollout_rows
 from atommem_env.runs import Run
 from atommem_env.runs.export import export
+from scripted_policy import ScriptedPolicy
+from tiny_model import make_tiny_model
 from trainers import library, pytestmark  # noqa: F401
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}

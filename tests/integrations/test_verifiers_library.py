@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.text_episode import TextEpisode, Trajectory
 from fake_server import Answer, FakeServer, failed, said, serving
+from scripted_policy import ScriptedPolicy
 from trainers import library, pytestmark  # noqa: F401
 
 vf = library("verifiers.v1")

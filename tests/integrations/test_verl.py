@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from atommem_env.integrations import verl
-from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.text_episode import Message, TextEpisode, row_episode
 from atommem_env.integrations.verl import Rollout, run_episode, write_dataset
+from scripted_policy import ScriptedPolicy
 from small_data import dataset
 
 SMALL: dict[str, Any] = {"num_docs": 12, "num_questions": 2, "chunk_tokens": 300, "chunk_overlap": 20}

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.text_episode import row_episode
-from atommem_env.integrations.tiny_model import make_tiny_model
 from atommem_env.integrations.verl import AGENT_NAME, write_dataset
+from scripted_policy import ScriptedPolicy
+from tiny_model import make_tiny_model
 from trainers import library, pytestmark  # noqa: F401
 
 library("verl")

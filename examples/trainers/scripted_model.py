@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from atommem_env.core.operations import Operation
-from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.text_episode import load_library
 from atommem_env.integrations.trl.tools import OVER
 from atommem_env.protocols.tool_calls import calls_of
+from scripted_policy import ScriptedPolicy
 
 
 def scripted_generate(

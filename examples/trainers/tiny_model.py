@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from atommem_env.integrations.scripted import ScriptedPolicy
 from atommem_env.integrations.text_episode import BENCHMARKS, TextEpisode, load_library
+from scripted_policy import ScriptedPolicy
 
 _SPECIAL: Final = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 _MARKS: Final = tuple(

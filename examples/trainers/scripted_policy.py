@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from atommem_env.baselines.engines.engine import get_engine
 from atommem_env.core.operations import Answer, Create, Operation, Read
-from atommem_env.core.resolve import resolve
 from atommem_env.integrations.text_episode import Message
 from atommem_env.protocols import Protocol, get_protocol
 from atommem_env.tasks.documents import split_documents
@@ -64,7 +64,7 @@ class ScriptedPolicy:
         if question not in standing:
             return [Read(question)]
         if self._engine is None:
-            self._engine = resolve("atommem_env.baselines.engines.engine:get_engine")("rules")  # type: ignore[operator]
+            self._engine = get_engine("rules")
         passages = [item.strip() for item in _ENTRY.split(view.get("Entries found", ""))[1:]]
         return [Answer(self._engine.answer(question, passages) or "unknown")]
 
