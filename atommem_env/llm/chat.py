@@ -13,7 +13,7 @@ from typing import Any, Final
 from atommem_env.llm.cache import Reply, ReplyCache
 from atommem_env.llm.endpoint import LONGEST_WAIT, Endpoint, EndpointError, find_key, require_openai
 from atommem_env.llm.settings import ChatSettings
-from atommem_env.protocols.tags import reasoning_end
+from atommem_env.protocols.thinking import split_thinking
 from atommem_env.text import clean, digest
 
 Messages = Sequence[Mapping[str, str]]
@@ -23,7 +23,6 @@ _OVERFLOW = re.compile(
     r"context[ _]?(?:length|window|size)|maximum context|too many tokens|prompt is too long|(?:input|prompt) length",
     re.IGNORECASE,
 )
-_THINKING = re.compile(r"\s*<think\s*>(.*?)(?:</think\s*>|\Z)", re.IGNORECASE | re.DOTALL)
 
 
 class ChatError(Exception):
@@ -190,18 +189,6 @@ class Chat:
 # --- replies ----------------------------------------------------------------------------------------
 
 
-def split_reasoning(text: str) -> tuple[str, str]:
-    """Return a model's thinking and its reply, where a text holds both: ``<think>...</think>`` at its head.
-
-    The opening mark may have stood in the prompt; a thinking that was cut off leaves an empty reply.
-    """
-    thought = _THINKING.match(text)
-    if thought is not None:
-        return thought.group(1).strip(), text[thought.end() :].strip()
-    end = reasoning_end(text)
-    return re.sub(r"</think\s*>\Z", "", text[:end], flags=re.IGNORECASE).strip(), text[end:].strip()
-
-
 def _chat_reply(answer: Any) -> Reply:
     choice = _first_choice(answer)
     message = getattr(choice, "message", None)
@@ -233,7 +220,7 @@ def _first_choice(answer: Any) -> Any:
 def _reply(answer: Any, choice: Any, content: Any, reasoning: str) -> Reply:
     if content is not None and not isinstance(content, str):
         raise ValueError(f"the answer's content is no text, but {str(content)[:80]!r}")
-    thought, text = split_reasoning(content or "")
+    thought, text = split_thinking(content or "")
     usage = getattr(answer, "usage", None)
     return Reply(
         text,

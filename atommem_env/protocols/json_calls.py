@@ -1,25 +1,16 @@
-r"""The protocol ``json``: operations as JSON, the way chat models write tool calls.
+"""The protocol ``json``: operations as JSON, the way chat models write tool calls.
 
-Any of these, alone, in a fenced code block, inside ``<tool_call>...</tool_call>`` or amid prose, several in
-one text:
+The prompt asks for an array of operations, ``[{"op": "update", "id": 3, "content": "..."}]``. What is read is any
+way in which models write calls, several in one text, alone or amid prose: :mod:`atommem_env.protocols.calls` lists
+them. What counts, for every text:
 
-- an operation, ``{"op": "update", "id": 3, "content": "..."}``;
-- a tool call, ``{"name": "update", "arguments": {"id": 3, "content": "..."}}``; ``arguments`` (or
-  ``parameters``) is an object or a str that holds one; the ``{"type": "function", "function": {...}}`` around
-  it and the further keys of chat endpoints are ignored;
-- an array of these, or an object that holds one under ``operations``, ``actions`` or ``tool_calls``.
-
-What counts, for every text:
-
-- Kinds are case-insensitive. An id or a ``k`` may be a str of digits. Contents are taken verbatim. An unknown
-  kind, a missing, extra or ill-typed field makes the call malformed, and only that call.
-- Bracketed prose is no JSON: only ``{`` before a quote, and ``[`` (one or two) before such a ``{``, can begin
-  a call. An array or object that closes but is no JSON (a trailing comma, single quotes) is searched within,
-  two levels deep; if nothing is found there, it is malformed. An unclosed one is malformed, and the calls
-  that are complete within it count: a text cut short loses only its last call. An empty object says nothing.
-- Line breaks and other control characters inside a str are accepted. Full-width brackets and quotes are
-  prose.
-- Text inside ``<think>...</think>`` is ignored, as in :mod:`atommem_env.protocols.tags`.
+- Kinds are case-insensitive. An id or a ``k`` may be written as ``3.0``, ``"#3"``, ``[3]`` or ``"entry 3"``. Contents
+  are taken verbatim. Empty fields that another operation has are ignored. An unknown kind, a missing, further or
+  ill-typed field makes the call malformed, and only that call.
+- Bracketed prose is no JSON: only ``{`` before a key, and ``[`` (one or two) before such a ``{``, can begin a call.
+  A container that is not JSON even with all allowances is malformed, and the calls that are whole within it count:
+  a text cut short loses only its last call. An empty object says nothing.
+- What a model thinks (:mod:`atommem_env.protocols.thinking`) is ignored, unless it never ends.
 - The time is linear in the length of the text.
 """
 
@@ -27,29 +18,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from atommem_env.core import operations
 from atommem_env.core.operations import KINDS, Action
 from atommem_env.core.rules import DEFAULT_RULES, Rules
 from atommem_env.protocols.base import FormError, Malformed, Parsed, excerpt, well_formed
+from atommem_env.protocols.calls import Call, find_calls, looks_like_call, settled_fields
 from atommem_env.protocols.rendering import TemplateProtocol
-from atommem_env.protocols.tagged import INTEGER
-from atommem_env.protocols.tags import reasoning_end, shield
+from atommem_env.protocols.tags import shield
 
-_MAX_LEVELS: Final = 2
-_CONTAINERS: Final = ("operations", "actions", "tool_calls")
-_BEGINS = r"(?:\{(?=\s*[\"'])|\[(?=\s*(?:\[\s*)?\{\s*[\"']))"
-_LIKE_JSON = re.compile(_BEGINS)
-_OUTSIDE = re.compile(rf"{_BEGINS}|<think\s*>", re.IGNORECASE)
-_INSIDE = re.compile(r"[\[\]{}\"]")
-_STRING_END = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_THINK_END = re.compile(r"</think\s*>", re.IGNORECASE | re.ASCII)
-_DECODE: Final = json.JSONDecoder(strict=False).decode
 _ENCODE: Final = json.JSONEncoder(ensure_ascii=False).encode
-_PAIRS: Final = {"]": "[", "}": "{"}
 
 
 class JSONProtocol(TemplateProtocol):
@@ -77,9 +57,7 @@ class JSONProtocol(TemplateProtocol):
 
     def parse(self, text: str, observation: Mapping[str, Any] | None = None) -> Parsed:
         """Return the operations of ``text``; see the module's text for what counts."""
-        parsed = Parsed()
-        _collect(text, reasoning_end(text), len(text), 0, parsed)
-        return parsed
+        return read_calls(text)
 
     def render_operations(self, operations_: Action, observation: Mapping[str, Any] | None = None) -> str:
         """Return ``operations_`` as a JSON array, one operation to a line; every operation can be written.
@@ -91,149 +69,36 @@ class JSONProtocol(TemplateProtocol):
         return shield("[" + ",\n ".join(lines) + "]")
 
 
-def _collect(text: str, start: int, end: int, level: int, parsed: Parsed) -> None:
-    """Add to ``parsed`` what is found between ``start`` and ``end``."""
-    for left, right in _spans(text, start, end, within=level > 0):
-        if not _LIKE_JSON.match(text, left):
-            continue
-        if right is None:
-            parsed.malformed.append(
-                Malformed(excerpt(text[left : left + 200]), f"{text[left]} is not closed")
-            )
-            continue
-        piece = text[left:right]
-        try:
-            value = _DECODE(piece)
-        except (ValueError, RecursionError) as error:
-            found = len(parsed.operations) + len(parsed.malformed)
-            deeper = level < _MAX_LEVELS and isinstance(error, ValueError)
-            if deeper and _LIKE_JSON.search(text, left + 1, right - 1):
-                _collect(text, left + 1, right - 1, level + 1, parsed)
-            if found == len(parsed.operations) + len(parsed.malformed):
-                parsed.malformed.append(Malformed(excerpt(piece), f"it is no JSON: {error}"))
-        else:
-            _add(value, parsed)
-
-
-def _spans(text: str, start: int, end: int, within: bool) -> Iterator[tuple[int, int | None]]:
-    """Yield the outermost bracketed spans, in order; one that is not closed has no end, and comes first.
-
-    Brackets inside strings do not count; outside of all brackets a quote is prose, unless ``within``.
-    """
-    stack: list[int] = []
-    depth = {"[": 0, "{": 0}
-    closed: list[tuple[int, int]] = []
-    quotes = thoughts = True
-    position = start
-    while True:
-        mark = (_INSIDE if stack or within else _OUTSIDE).search(text, position, end)
-        if mark is None:
-            break
-        sign, position = mark.group(), mark.end()
-        if sign in depth:
-            stack.append(mark.start())
-            depth[sign] += 1
-        elif sign == '"':
-            string = _STRING_END.match(text, position, end) if quotes else None
-            quotes = string is not None
-            position = string.end() if string is not None else position
-        elif sign in _PAIRS:
-            left = _close(text, stack, depth, _PAIRS[sign])
-            if left is not None:
-                while closed and closed[-1][0] > left:
-                    closed.pop()
-                closed.append((left, position))
-        else:
-            thought = _THINK_END.search(text, position, end) if thoughts else None
-            thoughts = thought is not None
-            position = thought.end() if thought is not None else position
-    yield from _in_order(text, stack, closed)
-
-
-def _close(text: str, stack: list[int], depth: dict[str, int], opening: str) -> int | None:
-    """Take the last ``opening`` off ``stack``, with what was opened after it, and return its position."""
-    if not depth[opening]:
-        return None
-    while True:
-        left = stack.pop()
-        depth[text[left]] -= 1
-        if text[left] == opening:
-            return left
-
-
-def _in_order(text: str, stack: list[int], closed: list[tuple[int, int]]) -> Iterator[tuple[int, int | None]]:
-    """Yield the closed spans and, of those that are not closed and can be JSON, the outermost."""
-    unclosed = next((left for left in stack if _LIKE_JSON.match(text, left)), None)
-    for left, right in closed:
-        if unclosed is not None and unclosed < left:
-            yield unclosed, None
-            unclosed = None
-        yield left, right
-    if unclosed is not None:
-        yield unclosed, None
-
-
-def _add(value: Any, parsed: Parsed) -> None:
-    """Add the calls that the JSON value ``value`` holds, in order."""
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, list):
-            pending.extend(reversed(item))
-            continue
-        if item == {}:
-            continue
-        held = _held(item)
-        if held is not None:
-            pending.append(held)
+def read_calls(text: str, own_tags: bool = True) -> Parsed:
+    """Return the operations that are called in ``text``, and what is malformed; see :func:`find_calls`."""
+    parsed = Parsed()
+    for found in find_calls(text, own_tags):
+        if isinstance(found, Malformed):
+            parsed.malformed.append(found)
             continue
         try:
-            parsed.operations.append(_operation(item))
+            parsed.operations.append(operation_of(found))
         except FormError as error:
-            parsed.malformed.append(Malformed(_shown(item), str(error)))
+            parsed.malformed.append(Malformed(excerpt(found.text), str(error)))
+    return parsed
 
 
-def _held(item: Any) -> Any:
-    """Return the calls that an object holds under one of the known keys, or ``None``."""
-    if not isinstance(item, dict) or "op" in item or "name" in item:
-        return None
-    return next((item[key] for key in _CONTAINERS if isinstance(item.get(key), list)), None)
+def read_other_calls(text: str) -> Parsed:
+    """Return what :func:`read_calls` does, for a text that was to be in another form: JSON that is no call is prose."""
+    parsed = read_calls(text, own_tags=False)
+    return parsed if parsed.operations or looks_like_call(text) else Parsed()
 
 
-def _operation(item: Any) -> operations.Operation:
-    if not isinstance(item, dict):
-        raise FormError("expected an object")
-    plain = dict(item) if "op" in item else _call(item)
-    kind = plain["op"]
-    if not isinstance(kind, str) or kind.lower() not in KINDS:
-        raise FormError(f"{excerpt(repr(kind))} is no operation; choose from {', '.join(KINDS)}")
-    plain["op"] = kind.lower()
-    for key in ("id", "k"):
-        if isinstance(plain.get(key), str) and INTEGER.fullmatch(plain[key].strip()):
-            plain[key] = int(plain[key])
-    operation = operations.parse(plain)
+def operation_of(call: Call) -> operations.Operation:
+    """Return the operation that ``call`` is.
+
+    Raises:
+        FormError: when its fields do not fit; says which are expected.
+    """
+    operation = operations.parse({**settled_fields(call.kind, call.fields), "op": call.kind})
     if operation is None:
-        raise FormError(f"the fields do not fit: expected {_signature(plain['op'])}")
+        raise FormError(f"the fields do not fit: expected {_signature(call.kind)}")
     return operation
-
-
-def _call(item: dict[str, Any]) -> dict[str, Any]:
-    """Return the plain operation that a tool call stands for."""
-    inner = item.get("function")
-    call = inner if isinstance(inner, dict) else item
-    if "name" not in call:
-        raise FormError("it names no operation: expected the key 'op' or 'name'")
-    arguments = call.get("arguments", call.get("parameters"))
-    if isinstance(arguments, str):
-        try:
-            arguments = _DECODE(arguments)
-        except (ValueError, RecursionError) as error:
-            raise FormError(f"its arguments are no JSON: {error}") from error
-    if arguments is None:
-        arguments = {}
-    if not isinstance(arguments, dict):
-        raise FormError("its arguments are no object")
-    return {**arguments, "op": call["name"]}
 
 
 def _signature(kind: str) -> str:
@@ -243,10 +108,3 @@ def _signature(kind: str) -> str:
         for name, field in schema["properties"].items()
     ]
     return ", ".join(fields)
-
-
-def _shown(item: Any) -> str:
-    try:
-        return excerpt(_ENCODE(item))
-    except (ValueError, RecursionError):
-        return excerpt(str(type(item).__name__))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import html
 import os
 import re
 from collections.abc import Mapping
@@ -68,8 +69,13 @@ class TagProtocol(TemplateProtocol):
 
     def parse(self, text: str, observation: Mapping[str, Any] | None = None) -> Parsed:
         """Return the operations of ``text``; see :mod:`atommem_env.protocols.tags` for what counts."""
+        pieces = list(self._scanner.scan(text))
+        if not pieces and "&lt;" in text:  # tags that were escaped for a page
+            pieces = [piece for piece in self._scanner.scan(html.unescape(text)) if isinstance(piece, Tag)]
+        if not pieces:
+            return self._otherwise(text)
         parsed = Parsed()
-        for piece in self._scanner.scan(text):
+        for piece in pieces:
             if isinstance(piece, Malformed):
                 parsed.malformed.append(piece)
                 continue
@@ -107,6 +113,10 @@ class TagProtocol(TemplateProtocol):
         if role == "delete":
             return self._parse_delete(tag, observation)
         return Answer(self._parse_answer(tag.content))
+
+    def _otherwise(self, text: str) -> Parsed:
+        """Return what a text says that has none of the tags."""
+        return Parsed()
 
     @abc.abstractmethod
     def _parse_update(self, tag: Tag, observation: Mapping[str, Any] | None) -> Operation: ...

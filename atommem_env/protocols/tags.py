@@ -10,7 +10,8 @@ What counts, for every text:
 - An unclosed tag is malformed; its text is not used, and the search goes on right after its ``>``. So is a
   closing tag without an opening one.
 - Unknown tags, of whatever script or length, are prose; an opening tag without its ``>`` is prose too.
-- Text inside ``<think>...</think>`` is ignored. A text whose first such mark is ``</think>`` was written by a
+- What a model thinks (``<think>...</think>``, ``[THINK]...[/THINK]`` and the other marks of
+  :mod:`atommem_env.protocols.thinking`) is ignored. A text whose first such mark is ``</think>`` was written by a
   model whose prompt ended in ``<think>``: all before the mark is ignored. An unclosed ``<think>`` ignores
   nothing, and within a known tag the mark is content like any other.
 - The time is linear in the length of the text.
@@ -24,9 +25,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from atommem_env.protocols.base import Malformed, excerpt
+from atommem_env.protocols.thinking import CLOSE, OPEN, ending_of, reasoning_end
 
 THINK: Final = "think"
-_THINK_MARK = re.compile(r"<(/?)think\s*>", re.IGNORECASE | re.ASCII)
 _NAME = re.compile(r"[^\s<>/=\"'`]+")
 
 
@@ -37,12 +38,6 @@ class Tag(NamedTuple):
     attributes: str
     content: str
     text: str
-
-
-def reasoning_end(text: str) -> int:
-    """Return where the reasoning ends that a text begins with, when its opening mark stood in the prompt."""
-    first = _THINK_MARK.search(text)
-    return first.end() if first is not None and first.group(1) else 0
 
 
 def shield(text: str) -> str:
@@ -76,30 +71,39 @@ class TagScanner:
                     f"{name!r} cannot be a tag's name here: names are words such as 'create_memory', all "
                     f"different in lower case, and not {THINK!r}"
                 )
-        alternatives = "|".join(map(re.escape, (*lowered, THINK)))
+        alternatives = "|".join(map(re.escape, lowered))
         self._pattern = re.compile(
-            rf"<(?:/(?P<close>{alternatives})\s*|(?P<open>{alternatives})(?P<attributes>\s[^<>]*?)?(?P<empty>/?))>",
+            rf"<(?:/(?P<close>{alternatives})\s*|(?P<open>{alternatives})(?P<attributes>\s[^<>]*?)?(?P<empty>/?))>"
+            rf"|(?P<thought>{OPEN})|(?P<thought_end>{CLOSE})",
             re.IGNORECASE | re.ASCII,
         )
 
     def scan(self, text: str) -> Iterator[Tag | Malformed]:
         """Yield the closed tags and the malformed ones of ``text``, in order."""
-        marks = list(self._pattern.finditer(text, reasoning_end(text)))
-        closings: dict[str, deque[int]] = {}
-        for index, mark in enumerate(marks):
+        position = reasoning_end(text)
+        unended: set[str] = set()
+        closings: dict[str, deque[re.Match[str]]] = {}
+        marks = list(self._pattern.finditer(text, position))
+        for mark in marks:
             if mark["close"]:
-                closings.setdefault(fold(mark["close"]), deque()).append(index)
-        index = 0
-        while index < len(marks):
-            mark = marks[index]
-            closing = None if mark["close"] else _closing(mark, index, closings)
+                closings.setdefault(fold(mark["close"]), deque()).append(mark)
+        for mark in marks:
+            if mark.start() < position or mark["thought_end"]:
+                continue
+            if mark["thought"]:
+                ending = ending_of(mark.group())
+                end = None if ending.pattern in unended else ending.search(text, mark.end())
+                if end is None:
+                    unended.add(ending.pattern)
+                else:
+                    position = max(end.end(), mark.end())
+                continue
+            closing = None if mark["close"] else _closing(mark, closings)
             if closing is None:
-                problem = _problem(mark)
-                if problem is not None:
-                    yield problem
-            elif fold(mark["open"]) != THINK:
-                yield _tag(text, mark, marks[closing])
-            index = 1 + (index if closing is None else closing)
+                yield _problem(mark)
+            else:
+                yield _tag(text, mark, closing)
+                position = closing.end()
 
 
 def fold(name: str) -> str:
@@ -107,20 +111,18 @@ def fold(name: str) -> str:
     return "".join(letter.lower() if letter.isascii() else letter for letter in name)
 
 
-def _closing(mark: re.Match[str], index: int, closings: dict[str, deque[int]]) -> int | None:
-    """Return the index of the mark that closes ``mark``: its own when it is empty."""
+def _closing(mark: re.Match[str], closings: dict[str, deque[re.Match[str]]]) -> re.Match[str] | None:
+    """Return the mark that closes ``mark``: its own when it is empty."""
     if mark["empty"]:
-        return index
+        return mark
     later = closings.get(fold(mark["open"]), deque())
-    while later and later[0] < index:
+    while later and later[0].start() < mark.end():
         later.popleft()
     return later[0] if later else None
 
 
-def _problem(mark: re.Match[str]) -> Malformed | None:
+def _problem(mark: re.Match[str]) -> Malformed:
     name = fold(mark["close"] or mark["open"])
-    if name == THINK:
-        return None
     if mark["close"]:
         return Malformed(excerpt(mark.group()), f"</{name}> closes no tag")
     return Malformed(excerpt(mark.group()), f"<{name}> is not closed by </{name}>")

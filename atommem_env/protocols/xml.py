@@ -15,7 +15,9 @@ text                                                  operation
 An update names its entry as the attribute ``id="3"``, or at the head of its content: ``id: 3`` (or ``id=3``)
 and then a line break, a space, a comma or a colon, or the bare number and then a line break or a colon. A
 delete names it as the attribute, as ``id: 3``, or as the bare number. A number may stand in brackets or
-quotes. What else a text may hold, and what then counts, is said in :mod:`atommem_env.protocols.tags`.
+quotes, after ``entry`` or ``#``, or be written ``3.0``. A text without any of these tags that has calls in
+another form (:mod:`atommem_env.protocols.calls`) is read as those. What else a text may hold, and what then
+counts, is said in :mod:`atommem_env.protocols.tags`.
 """
 
 from __future__ import annotations
@@ -25,15 +27,17 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from atommem_env.core.operations import Delete, Operation, Update
-from atommem_env.protocols.base import FormError
+from atommem_env.protocols.base import FormError, Parsed
+from atommem_env.protocols.calls import whole_number
+from atommem_env.protocols.json_calls import read_other_calls
 from atommem_env.protocols.tagged import TagProtocol, integer
 from atommem_env.protocols.tags import Tag, attribute
 
-_ID = r"[\[\"'#]?(-?[0-9]{1,18})[\]\"']?"
+_ID = r"[\[\"'#]{0,2}(-?[0-9]{1,18})(?:\.0+)?[\]\"']?"
 _LABEL = r"id(?:\s*[:=]\s*|\s+)"
 _LABELLED = re.compile(rf"\[?{_LABEL}{_ID}(?:[ \t]*[\r\n:,;]|[ \t]|$)", re.IGNORECASE | re.ASCII)
 _BARE = re.compile(rf"{_ID}(?:[ \t]*[\r\n:]|$)", re.ASCII)
-_ONLY = re.compile(rf"(?:\[?{_LABEL})?{_ID}", re.IGNORECASE | re.ASCII)
+_ENTRY = re.compile(rf"(?:entry|memory)\s+{_ID}[ \t]*[\r\n:]", re.IGNORECASE | re.ASCII)
 
 
 class XMLProtocol(TagProtocol):
@@ -52,8 +56,8 @@ class XMLProtocol(TagProtocol):
     def _parse_update(self, tag: Tag, observation: Mapping[str, Any] | None) -> Operation:
         named = attribute(tag.attributes, "id")
         if named is not None:
-            return Update(integer(named), tag.content)
-        head = _LABELLED.match(tag.content) or _BARE.match(tag.content)
+            return Update(_id(named), tag.content)
+        head = next(filter(None, (form.match(tag.content) for form in (_LABELLED, _BARE, _ENTRY))), None)
         if head is None:
             raise FormError("it does not begin with the id of the entry, such as 'id: 3' and a line break")
         return Update(int(head.group(1)), tag.content[head.end() :].strip())
@@ -61,13 +65,21 @@ class XMLProtocol(TagProtocol):
     def _parse_delete(self, tag: Tag, observation: Mapping[str, Any] | None) -> Operation:
         named = attribute(tag.attributes, "id")
         if named is not None:
-            return Delete(integer(named))
-        only = _ONLY.fullmatch(tag.content)
-        if only is None:
+            return Delete(_id(named))
+        only = whole_number(tag.content)
+        if not isinstance(only, int):
             raise FormError("expected the id of one entry, such as 3")
-        return Delete(int(only.group(1)))
+        return Delete(only)
+
+    def _otherwise(self, text: str) -> Parsed:
+        return read_other_calls(text)
 
     def _entry_text(self, operation: Update | Delete, observation: Mapping[str, Any] | None) -> str:
         if isinstance(operation, Delete):
             return self._wrap("delete", str(operation.id))
         return self._wrap("update", f"id: {operation.id}\n{operation.content}")
+
+
+def _id(text: str) -> int:
+    number = whole_number(text)
+    return number if isinstance(number, int) else integer(text)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from atommem_env.llm import Chat, ChatError, ChatSettings, chat, endpoint
-from atommem_env.llm.chat import split_reasoning
+from atommem_env.protocols.thinking import split_thinking
 from fake_server import Answer, FakeServer, failed, prompt_of, said, serving
 
 pytest.importorskip("openai")
@@ -121,7 +121,7 @@ def test_thinking_in_a_field_of_its_own_is_kept_apart(server: FakeServer, field:
     ],
 )
 def test_thinking_at_the_head_of_a_reply_is_kept_apart(text: str, thinking: str, answer: str) -> None:
-    assert split_reasoning(text) == (thinking, answer)
+    assert split_thinking(text) == (thinking, answer)
 
 
 def test_a_reply_that_was_cut_off_counts_as_it_is(server: FakeServer) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from atommem_env.protocols.base import Malformed
-from atommem_env.protocols.tags import Tag, TagScanner, attribute, reasoning_end, shield
+from atommem_env.protocols.tags import Tag, TagScanner, attribute, shield
+from atommem_env.protocols.thinking import reasoning_end
 
 SCANNER = TagScanner(["note", "find"])
 
