@@ -14,6 +14,7 @@ COMMANDS: Final = (
     "atommem_env.cli.envs",
     "atommem_env.cli.run",
     "atommem_env.cli.table",
+    "atommem_env.cli.compare",
     "atommem_env.cli.judge",
     "atommem_env.cli.show",
     "atommem_env.cli.plot",

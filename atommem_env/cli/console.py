@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from atommem_env.core.safe_text import terminal
 from atommem_env.data.sources import GeneratedDataWarning
 
 
@@ -25,19 +26,19 @@ def output(width: int | None = None) -> Console:
 def print_lines(lines: Iterable[tuple[str, str]], console: Console) -> None:
     """Print pairs (style, text), one a line; a line is never broken."""
     for style, text in lines:
-        console.print(Text(text, style=style), soft_wrap=True)
+        console.print(Text(terminal(text), style=style), soft_wrap=True)
 
 
 def say(text: str, quiet: bool = False) -> None:
     """Print a note on standard error, unless ``quiet``."""
     if not quiet:
-        Console(stderr=True, highlight=False).print(Text(text, style="dim"), soft_wrap=True)
+        Console(stderr=True, highlight=False).print(Text(terminal(text), style="dim"), soft_wrap=True)
 
 
 def complain(text: str) -> None:
     """Print an error on standard error."""
     console = Console(stderr=True, highlight=False)
-    console.print(Text.assemble(("Error: ", "bold red"), text), soft_wrap=True)
+    console.print(Text.assemble(("Error: ", "bold red"), terminal(text)), soft_wrap=True)
 
 
 @contextlib.contextmanager

@@ -8,11 +8,11 @@ from typing import Annotated
 import gymnasium as gym
 import typer
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from atommem_env.cli.common import Debug, command
 from atommem_env.cli.console import output
+from atommem_env.core.safe_text import markup
 from atommem_env.registration import ENVS
 from atommem_env.runs.arguments import REQUIRED, Argument, env_arguments, find_spec
 
@@ -42,7 +42,7 @@ def _list_envs() -> None:
     for title in ("environment", "source here (auto)", "questions", "paragraphs", "tasks", "licence"):
         sheet.add_column(title, justify="right" if title in ("questions", "paragraphs", "tasks") else "left")
     for id in ENVS:
-        sheet.add_row(f"[bold]{id}[/bold]", *(escape(cell) for cell in _env_cells(id)))
+        sheet.add_row(f"[bold]{markup(id)}[/bold]", *(markup(cell) for cell in _env_cells(id)))
     console.print(sheet)
     console.print(
         "tasks: how many an epoch has with the default arguments. For the arguments: atommem envs ID",
@@ -76,7 +76,7 @@ def _describe_env(spec: gym.envs.registration.EnvSpec) -> None:
     console = output()
     creator = _env_class(spec)
     summary = (creator.__doc__ or "").strip().splitlines()
-    console.print(f"[bold]{spec.id}[/bold]  {escape(summary[0] if summary else '')}")
+    console.print(f"[bold]{markup(spec.id)}[/bold]  {markup(summary[0] if summary else '')}")
     benchmark = getattr(creator, "benchmark", None)
     if benchmark is not None:
         for line in (
@@ -85,17 +85,16 @@ def _describe_env(spec: gym.envs.registration.EnvSpec) -> None:
             benchmark.licence and f"licence {benchmark.licence}",
         ):
             if line:
-                console.print(line, style="dim")
+                console.print(markup(line), style="dim")
     sheet = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     sheet.add_column("argument", style="bold", no_wrap=True)
     sheet.add_column("default", overflow="fold", max_width=28)
     sheet.add_column("what it does")
     for argument in env_arguments(spec).values():
-        sheet.add_row(argument.name, escape(_default(argument)), escape(argument.help))
+        sheet.add_row(argument.name, markup(_default(argument)), markup(argument.help))
     console.print(sheet)
-    console.print(
-        f"For example: atommem run --env {spec.id} --arg num_docs=50 --arg 'num_questions=[1,4]'", style="dim"
-    )
+    example = f"For example: atommem run --env {spec.id} --arg num_docs=50 --arg 'num_questions=[1,4]'"
+    console.print(markup(example), style="dim")
 
 
 def _default(argument: Argument) -> str:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from atommem_env.cli.common import Debug, Quiet, command
 from atommem_env.cli.console import output, say
+from atommem_env.core.safe_text import markup, one_line
 from atommem_env.llm import ChatSettings
 from atommem_env.runs.engines import replies_folder
 from atommem_env.runs.judge import JUDGEMENTS_FILE, judge
@@ -64,7 +65,7 @@ def judge_command(
         sheet.add_column(title, justify="left" if title == "policy" else "right")
     for line in agreements:
         sheet.add_row(
-            line.policy,
+            markup(one_line(line.policy)),
             str(line.questions),
             str(line.answered),
             f"{100 * line.em:.1f}",

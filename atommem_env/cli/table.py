@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from atommem_env.cli.common import Debug, command
+from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, command
 from atommem_env.cli.console import output, print_lines, say
-from atommem_env.report.tables import FORMATS, table, terminal_lines
+from atommem_env.report.tables import ENDINGS, FORMATS, format_of, table, terminal_lines
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.run import Run
 
@@ -21,31 +21,79 @@ def table_command(
     format: Annotated[
         str | None,
         typer.Option(
-            help="terminal, markdown or csv.",
+            help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}.",
             metavar="FORMAT",
-            show_default="terminal, or by the name of --out",
+            show_default="terminal, or by the ending of --out",
         ),
     ] = None,
     wide: Annotated[bool, typer.Option("--wide", help="Show all columns.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Write the table to this file.", metavar="FILE")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", help="type: a column for each type of question.", metavar="type"),
+    ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(
+            help="The score that --by shows.",
+            metavar="NAME",
+            show_default="the benchmark's own, else em",
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            help="Order by a column, such as em, kept or memory; numbers from the greatest.",
+            metavar="COLUMN",
+            show_default="the order of the runs",
+        ),
+    ] = None,
+    env: OnlyEnvs = None,
+    policy: OnlyPolicies = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"Write the table to this file, in the format of its ending: {', '.join(ENDINGS)}.",
+            metavar="FILE",
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Print one table of one or many runs, finished or not.
 
-    [dim]Example:[/dim]  atommem table runs/a runs/b --format markdown --out results.md
+    [dim]Examples:[/dim]
+
+      atommem table runs/a runs/b --sort em --out results.tex
+
+      atommem table runs/a --by type --policy rag
     """
-    suffix = "" if out is None else out.suffix.lower()
-    chosen = format or {".md": "markdown", ".csv": "csv"}.get(suffix, "terminal")
-    if chosen not in FORMATS:
-        raise RunError(f"--format {chosen}: expected one of {', '.join(FORMATS)}")
+    if format is not None and format not in FORMATS:
+        raise RunError(f"--format {format}: expected one of {', '.join(FORMATS)}")
+    if score is not None and by is None:
+        raise RunError(f"--score {score} is for --by type: leave it out, or add --by type")
+    chosen = format or ("terminal" if out is None else format_of(out))
     loaded = [Run.load(folder) for folder in runs]
+    if env or policy:
+        loaded = [part for run in loaded if (part := _part(run, env or [], policy or [])) is not None]
+        if not loaded:
+            raise RunError("no run has an episode of these environments and policies: leave out a filter")
     if not any(run.episodes for run in loaded):
         raise RunError("there is no finished episode yet: go on with `atommem run`, then ask for the table")
     if out is not None:
-        out.write_text(table(loaded, chosen, wide), encoding="utf-8")
+        out.write_text(table(loaded, chosen, wide, by, sort, score), encoding="utf-8")
         say(f"The table is in {out}")
     elif chosen == "terminal":
         console = output()
-        print_lines(terminal_lines(loaded, wide, console.width), console)
+        print_lines(terminal_lines(loaded, wide, console.width, by, sort, score), console)
     else:
-        sys.stdout.write(table(loaded, chosen, wide))
+        sys.stdout.write(table(loaded, chosen, wide, by, sort, score))
+
+
+def _part(run: Run, envs: list[str], policies: list[str]) -> Run | None:
+    """Return a run's part of these environments and policies, ``None`` when it has none."""
+    known_envs = {env["name"] for env in run.settings["envs"]}
+    known = {policy["name"] for policy in run.settings["policies"]}
+    some_envs = [name for name in envs if name in known_envs]
+    some = [name for name in policies if name in known]
+    if (envs and not some_envs) or (policies and not some):
+        return None
+    return run.only(some_envs, some)

@@ -7,19 +7,15 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from atommem_env.core.safe_text import cut, one_line, terminal
+
 _BOLD, _DIM, _RED, _GREEN, _CYAN, _OFF = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[36m", "\x1b[0m"
 _MOST_ENTRIES = 12
 
 
-def shorten(text: str, width: int) -> str:
-    """Return ``text`` on one line of at most ``width`` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= width else line[: max(1, width - 1)] + "…"
-
-
 def result_text(result: Mapping[str, Any]) -> str:
     """Return what came of one operation in a few words, for example ``update 7 refused: unknown_id``."""
-    what = result["op"] or "operation"
+    what = one_line(str(result["op"] or "operation"))
     if result["id"] is not None:
         what += (
             " scratchpad"
@@ -90,11 +86,15 @@ class _Page:
         self._lines += [self._paint(text, _CYAN)]
 
     def line(self, mark: str, text: str, style: str = "") -> None:
-        self._lines.append(self._paint(f"  {mark} {shorten(text, self._width - len(mark) - 3)}", style))
+        self._lines.append(self._paint(f"  {mark} {cut(text, self._width - len(mark) - 3)}", style))
 
     def block(self, name: str, text: str, most: int = 8) -> None:
         self.head(f"{name} ({len(text)} characters)")
-        lines = [line for part in text.splitlines() for line in textwrap.wrap(part, self._width - 2) or [""]]
+        lines = [
+            line
+            for part in terminal(text).splitlines()
+            for line in textwrap.wrap(part, self._width - 2) or [""]
+        ]
         kept: Sequence[str] = lines if len(lines) <= most else [*lines[: most - 3], "…", *lines[-2:]]
         self._lines += [self._paint(f"  {line}", _DIM) for line in kept]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from atommem_env.registration import ENVS
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 BUFFER_MARK: Final = "†"
 """Stands behind the name of a policy that uses a buffer."""
 
+ENGINES: Final = {
+    "rules": "fixed rules without a model, a stand-in for an LLM.",
+    "world": "reads the generated world's sentences exactly, so that scores measure memory alone.",
+}
+"""What engines are that are no language model."""
+
+MOST_UNREAD: Final = 0.01
+"""The share of a policy's calls that may fail to be read without a word."""
+
 
 def data_notes(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
     """Return what there is to say of arguments, generated data, engines, buffers, evidence and unfinished runs."""
@@ -26,8 +35,15 @@ def data_notes(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
             "(generated): the generated world in the benchmark's schema; these scores say nothing about the "
             "benchmark itself."
         )
-    if any(row.engine == "rules" for row in rows):
-        notes.append("engine rules: fixed rules without a model, a stand-in for an LLM.")
+    notes += _policy_arguments(rows, runs)
+    engines = list(dict.fromkeys(row.engine for row in rows if row.engine))
+    notes += [f"engine {engine}: {ENGINES[engine]}" for engine in engines if engine in ENGINES]
+    notes += _models(runs)
+    notes += [
+        f"{row.name} on {row.label}: {100 * row.unread:.1f} % of its calls gave a reply that could not be read."
+        for row in rows
+        if row.unread is not None and row.unread > MOST_UNREAD
+    ]
     if any(row.uses_buffer for row in rows):
         notes.append(f"{BUFFER_MARK} keeps text outside memory, so that its evidence says nothing.")
     lacking = max((row.without_evidence for row in rows), default=0)
@@ -60,3 +76,26 @@ def _arguments(runs: Sequence[Run]) -> list[str]:
             )
     common = sorted(set.intersection(*found)) if found else []
     return [f"Arguments: {', '.join(common)}; otherwise the defaults."] if common else []
+
+
+def _policy_arguments(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
+    """Return the arguments of policies whose names do not say them."""
+    found: dict[str, None] = {}
+    for row in rows:
+        for policy in runs[row.run].settings["policies"]:
+            given = policy.get("arguments")
+            if policy["name"] == row.policy and given and "[" not in row.name:
+                said = ", ".join(
+                    f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given.items()
+                )
+                found[f"{row.name}: {said}"] = None
+    return [f"Policies' arguments: {'; '.join(found)}."] if found else []
+
+
+def _models(runs: Sequence[Run]) -> list[str]:
+    """Return the language models that were the engines of ``runs``."""
+    engines = [run.settings.get("engine") for run in runs]
+    models = dict.fromkeys(
+        str(engine["model"]) for engine in engines if isinstance(engine, Mapping) and "model" in engine
+    )
+    return [f"engine llm: {', '.join(models)}."] if models else []

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from atommem_env.evidence import STAGES
 from atommem_env.runs.keys import episode_key
+from atommem_env.scoring import SCORES
 
 if TYPE_CHECKING:
     from atommem_env.runs.run import Run
@@ -19,8 +21,11 @@ if TYPE_CHECKING:
 RESAMPLES: Final = 2000
 """How often episodes are drawn anew for an interval."""
 
-FUNNEL: Final = ("seen", "written", "kept", "read", "answered")
-"""The stages that a row reports, in their order."""
+FEWEST_HISTORIES: Final = 10
+"""With fewer histories than this, an interval over them would say little, and none is given."""
+
+SUPERSEDED: Final = ("stale_kept", "stale_read")
+"""The stages of units of evidence that a later one replaces."""
 
 _SEED = 20260108
 _BLOCK = 100
@@ -28,34 +33,65 @@ _BLOCK = 100
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over episodes and its 95 % bootstrap interval (percentile method), each in [0, 1]."""
+    """A mean over episodes and its 95 % bootstrap interval (percentile method), each in [0, 1].
+
+    The bounds are ``None`` where there is no interval: see :data:`FEWEST_HISTORIES`.
+    """
 
     mean: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The lower and the upper bound."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Abstention:
+    """How a policy dealt with questions that can be answered and with those that cannot.
+
+    Attributes:
+        counts: by ``(answerable, abstained)``, how many questions.
+        answerable: the share of the answerable questions that were answered rightly; ``None`` without any.
+        unanswerable: the share of the others on which it abstained.
+    """
+
+    counts: Mapping[tuple[bool, bool], int]
+    answerable: float | None
+    unanswerable: float | None
 
 
 @dataclass(frozen=True)
 class Row:
     """One line of a table: a policy on an environment in a run.
 
+    Scores and the funnel are weighted alike: the mean over episodes, of each the mean over its questions.
+
     Attributes:
         env: the environment's name in its run: its id, unless the run has several of that id.
         generated: whether generated data stands in for the benchmark that the environment is of.
         source: where the data came from.
         settings: the arguments in which environments of this name differ within the table, ``name=value``.
-        policy: the policy's name.
+        questions_shown: ``"always"`` or ``"when_asked"``: rows of the two are never compared.
+        policy: the policy's name in its run.
+        name: what tells its rows apart within the table: its name, with what differs where that is not enough.
         engine: its engine's name, ``None`` when it has none.
         episodes: the number of episodes.
         questions: the number of questions in them.
-        without_evidence: how many of these have no evidence in the data; the funnel leaves them out.
+        histories: the number of histories that these are about, ``None`` when they are not about histories.
+        without_evidence: how many of the questions have no evidence in the data; the funnel leaves them out.
         uses_buffer: whether the policy keeps text outside memory, so that its funnel says nothing.
-        em, f1, cover_em: the scores.
-        funnel: by stage, the mean over the questions with evidence; ``None`` where undefined.
+        scores: by name: ``em``, ``f1``, ``cover_em``; ``official`` where the benchmark has a score of its own;
+            ``judge`` where a judge has judged all of the episodes.
+        funnel: by stage, the mean; ``None`` where undefined.
+        stale: by stage of :data:`SUPERSEDED`, likewise; all ``None`` where no evidence is superseded.
+        abstention: ``None`` unless some question cannot be answered.
         memory_peak, entries_shown, steps, refused: means over the episodes.
         calls: calls to the engine, the mean over the episodes of which they are known; ``None``: of none.
-        reads: accepted Reads, likewise.
-        judge: the score of a judge, ``None`` unless it has judged all of the episodes.
+        reads, prompt_tokens, completion_tokens: accepted Reads, and the engine's tokens, likewise.
+        unread: the share of all calls whose reply could not be read; ``None`` where that is not known.
         run: the place of its run among those that were summarised.
     """
 
@@ -63,30 +99,40 @@ class Row:
     generated: bool
     source: str
     settings: tuple[str, ...]
+    questions_shown: str
     policy: str
+    name: str
     engine: str | None
     episodes: int
     questions: int
+    histories: int | None
     without_evidence: int
     uses_buffer: bool
-    em: Interval
-    f1: Interval
-    cover_em: Interval
-    funnel: dict[str, float | None]
+    scores: Mapping[str, Interval]
+    funnel: Mapping[str, float | None]
+    stale: Mapping[str, float | None]
+    abstention: Abstention | None
     memory_peak: float
     entries_shown: float
     steps: float
     refused: float
     calls: float | None = None
     reads: float | None = None
+    prompt_tokens: float | None = None
+    completion_tokens: float | None = None
+    unread: float | None = None
     run: int = 0
-    judge: Interval | None = None
 
     @property
     def label(self) -> str:
         """The environment's name as a table shows it: generated data never passes for the benchmark's."""
         name = f"{self.env} (generated)" if self.generated else self.env
         return ", ".join([name, *self.settings])
+
+    @property
+    def em(self) -> Interval:
+        """Exact match, which every row has."""
+        return self.scores["em"]
 
 
 def summarise(runs: Sequence[Run]) -> list[Row]:
@@ -98,39 +144,72 @@ def summarise(runs: Sequence[Run]) -> list[Row]:
     rows: list[Row] = []
     differing = _differing(runs)
     for number, run in enumerate(runs):
-        by_key: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for episode in run.episodes:
-            by_key.setdefault((episode["env"], episode["policy"]), []).append(episode)
-        costs: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for timing in run.timings:
-            costs.setdefault((timing["env"], timing["policy"]), []).append(timing)
+        by_key = _by_pair(run.episodes)
+        costs = _by_pair(run.timings)
         for env in run.settings["envs"]:
             settings = _shown_settings(run, env, differing[env["name"]])
             for policy in run.settings["policies"]:
                 key = env["name"], policy["name"]
                 if key in by_key:
-                    row = _row(env, settings, policy["name"], by_key[key], costs.get(key, []))
-                    rows.append(replace(row, run=number, judge=_judge(run, by_key[key])))
-    return [row for group in by_environment(rows) for row in _told_apart(group)]
+                    row = _row(run, env, policy["name"], by_key[key], costs.get(key, []))
+                    rows.append(replace(row, run=number, settings=settings))
+    return [row for group in by_environment(rows) for row in _told_apart(group, runs)]
 
 
 def by_environment(rows: Sequence[Row]) -> list[list[Row]]:
-    """Return ``rows`` in groups, each of one environment and source."""
-    groups: dict[tuple[str, str], list[Row]] = {}
+    """Return ``rows`` in groups, each of one environment and source, with questions shown at the same time."""
+    groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row.label, row.source), []).append(row)
+        groups.setdefault((row.label, row.source, row.questions_shown), []).append(row)
     return list(groups.values())
 
 
-def bootstrap(values: Sequence[float], resamples: int = RESAMPLES) -> Interval:
+def share(metrics: Mapping[str, Any], stage: str) -> float | None:
+    """Return an episode's share of the evidence, or of what is superseded, that reached a stage.
+
+    The mean over its questions that have any; ``None`` where none has, or nothing is known.
+    """
+    shares = [question["evidence"].get(stage) for question in metrics["questions"]]
+    known = [value for value in shares if value is not None]
+    return _mean(known) if known else None
+
+
+def is_history(env: Mapping[str, Any]) -> bool:
+    """Return whether an environment of a run's record is about histories, from which nothing is sampled."""
+    arguments = env["arguments"]
+    return "chunk_by" in arguments and arguments.get("num_docs") is None
+
+
+def history_of(episode: Mapping[str, Any]) -> str:
+    """Return what an episode's history is known by; without histories, its task."""
+    return str(episode.get("history", episode["task_id"]))
+
+
+def bootstrap(
+    values: Sequence[float], resamples: int = RESAMPLES, units: Sequence[str] | None = None
+) -> Interval:
     """Return the mean of ``values``, one per episode, with its 95 % interval.
 
     Args:
         values: at least one.
         resamples: how often they are drawn anew, a multiple of 100.
+        units: of each value, what is drawn as a whole, such as its history; ``None``: each by itself.
     """
     array = np.asarray(values, dtype=np.float64)
-    means = np.concatenate([array[block].mean(axis=1) for block in _resamples(len(array), resamples)])
+    names = range(len(values)) if units is None else list(dict.fromkeys(units))
+    if len(names) == len(values):
+        means = np.concatenate([array[block].mean(axis=1) for block in _resamples(len(array), resamples)])
+    else:
+        numbers = np.array(
+            [{name: number for number, name in enumerate(names)}[unit] for unit in units or ()]
+        )
+        sums, counts = np.bincount(numbers, array), np.bincount(numbers)
+        means = np.concatenate(
+            [
+                sums[block].sum(axis=1) / counts[block].sum(axis=1)
+                for block in _resamples(len(names), resamples)
+            ]
+        )
     low, high = np.percentile(means, [2.5, 97.5])
     return Interval(float(array.mean()), float(low), float(high))
 
@@ -143,9 +222,16 @@ def _resamples(size: int, count: int) -> tuple[npt.NDArray[np.int32], ...]:
     )
 
 
+def _by_pair(records: Sequence[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    pairs: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for record in records:
+        pairs.setdefault((record["env"], record["policy"]), []).append(record)
+    return pairs
+
+
 def _row(
+    run: Run,
     env: Mapping[str, Any],
-    settings: tuple[str, ...],
     policy: str,
     episodes: Sequence[Mapping[str, Any]],
     costs: Sequence[Mapping[str, Any]],
@@ -153,36 +239,76 @@ def _row(
     metrics = [episode["metrics"] for episode in episodes]
     questions = [question for metric in metrics for question in metric["questions"]]
     with_evidence = [question for question in questions if question["num_evidence"] > 0]
+    uses_buffer = any(question["evidence"].get("seen") is None for question in with_evidence)
     source = str(episodes[0]["source"])
+    units = [history_of(episode) for episode in episodes]
+    histories = len(set(units)) if is_history(env) else None
+    scores = {name: _score(values, units, histories) for name, values in _values(run, episodes).items()}
     return Row(
         env=env["name"],
         generated=source.startswith("generated") and not env["id"].startswith("AtomMem-World"),
         source=source,
-        settings=settings,
+        settings=(),
+        questions_shown=env["arguments"].get("questions_shown", "always"),
         policy=policy,
+        name=policy,
         engine=episodes[0]["engine"],
         episodes=len(episodes),
         questions=len(questions),
+        histories=histories,
         without_evidence=len(questions) - len(with_evidence),
-        uses_buffer=any(question["evidence"]["seen"] is None for question in with_evidence),
-        em=bootstrap([metric["em"] for metric in metrics]),
-        f1=bootstrap([metric["f1"] for metric in metrics]),
-        cover_em=bootstrap([metric["cover_em"] for metric in metrics]),
-        funnel={stage: _stage_mean(with_evidence, stage) for stage in FUNNEL},
+        uses_buffer=uses_buffer,
+        scores=scores,
+        funnel={stage: None if uses_buffer else _mean_share(metrics, stage) for stage in STAGES},
+        stale={stage: None if uses_buffer else _mean_share(metrics, stage) for stage in SUPERSEDED},
+        abstention=_abstention(questions),
         memory_peak=_mean([metric["memory_peak"] for metric in metrics]),
         entries_shown=_mean([metric["entries_shown"] for metric in metrics]),
         steps=_mean([metric["steps"] for metric in metrics]),
         refused=_mean([sum(metric["refused"].values()) for metric in metrics]),
         calls=_known_mean(costs, "calls"),
         reads=_known_mean(costs, "reads"),
+        prompt_tokens=_known_mean(costs, "prompt_tokens"),
+        completion_tokens=_known_mean(costs, "completion_tokens"),
+        unread=_unread(costs),
     )
 
 
-def _judge(run: Run, episodes: Sequence[Mapping[str, Any]]) -> Interval | None:
-    """Return a judge's score of ``episodes``, if it has judged them all."""
+def _values(run: Run, episodes: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """Return each score of the episodes, by its name: those that all of them have."""
+    found = {name: [episode["metrics"].get(name) for episode in episodes] for name in (*SCORES, "official")}
     verdicts = [run.judgements.get(episode_key(episode)) for episode in episodes]
-    shares = [_mean(verdict) for verdict in verdicts if verdict]
-    return bootstrap(shares) if len(shares) == len(episodes) else None
+    found["judge"] = [_mean(verdict) if verdict else None for verdict in verdicts]
+    return {name: values for name, values in found.items() if None not in values}
+
+
+def _score(values: Sequence[float], units: Sequence[str], histories: int | None) -> Interval:
+    if histories is not None and histories < FEWEST_HISTORIES:
+        return Interval(_mean(values))
+    return bootstrap(values, units=None if histories is None else units)
+
+
+def _abstention(questions: Sequence[Mapping[str, Any]]) -> Abstention | None:
+    if all(question.get("answerable") in (None, True) for question in questions):
+        return None
+    counts = {(answerable, abstained): 0 for answerable in (True, False) for abstained in (True, False)}
+    right: dict[bool, list[float]] = {True: [], False: []}
+    for question in questions:
+        answerable = question.get("answerable") is not False
+        counts[answerable, bool(question.get("abstained"))] += 1
+        right[answerable].append(question["em"])
+    return Abstention(counts, *(_mean(right[side]) if right[side] else None for side in (True, False)))
+
+
+def _unread(costs: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return the share of calls that could not be read: ``unparsed`` counts them, in all or by ability."""
+    counted = [
+        (cost["unparsed"], cost["calls"]) for cost in costs if "unparsed" in cost and cost.get("calls")
+    ]
+    if not counted:
+        return None
+    unread = sum(sum(count.values()) if isinstance(count, Mapping) else count for count, _ in counted)
+    return float(unread / sum(calls for _, calls in counted))
 
 
 def _known_mean(costs: Sequence[Mapping[str, Any]], name: str) -> float | None:
@@ -190,9 +316,9 @@ def _known_mean(costs: Sequence[Mapping[str, Any]], name: str) -> float | None:
     return _mean(values) if values else None
 
 
-def _stage_mean(questions: Sequence[Mapping[str, Any]], stage: str) -> float | None:
-    values = [question["evidence"][stage] for question in questions]
-    return None if not values or None in values else _mean(values)
+def _mean_share(metrics: Sequence[Mapping[str, Any]], stage: str) -> float | None:
+    values = [value for metric in metrics if (value := share(metric, stage)) is not None]
+    return _mean(values) if values else None
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -224,15 +350,54 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _told_apart(rows: Sequence[Row]) -> list[Row]:
-    """Return ``rows`` of one environment, numbering a policy's rows where runs gave it more than one.
+def _told_apart(rows: Sequence[Row], runs: Sequence[Run]) -> list[Row]:
+    """Return ``rows`` of one environment with names that tell them apart, where those in their runs do not.
 
-    Rows differ by their engine, too, and then need no number.
+    Rows of one policy differ by its arguments, else by its engine's settings, else by their run's folder.
     """
-    keys = [(row.policy, row.engine) for row in rows]
-    result: list[Row] = []
-    for number, (row, key) in enumerate(zip(rows, keys, strict=True)):
-        if keys.count(key) > 1:
-            row = replace(row, policy=f"{row.policy} #{keys[: number + 1].count(key)}")
-        result.append(row)
-    return result
+    groups: dict[tuple[str, str | None], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.policy, row.engine), []).append(row)
+    names: dict[int, str] = {}
+    for (policy, _), group in groups.items():
+        if len(group) > 1:
+            marks = _marks(group, [runs[row.run] for row in group])
+            for row, mark in zip(group, marks, strict=True):
+                names[id(row)] = f"{policy} [{mark}]" if mark else policy
+    return [replace(row, name=names.get(id(row), row.policy)) for row in rows]
+
+
+def _marks(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
+    """Return for each row of one policy what the others' differs from."""
+    arguments = [
+        next(policy for policy in run.settings["policies"] if policy["name"] == row.policy).get(
+            "arguments", {}
+        )
+        for row, run in zip(rows, runs, strict=True)
+    ]
+    engines = [run.settings.get("engine") for run in runs]
+    folders = [
+        {"": f"run {row.run + 1}" if run.folder is None else str(run.folder)}
+        for row, run in zip(rows, runs, strict=True)
+    ]
+    for facts in (arguments, [engine if isinstance(engine, Mapping) else {} for engine in engines]):
+        marks = _differences(facts)
+        if len(set(marks)) == len(marks):
+            return marks
+    return [
+        ", ".join(filter(None, pair))
+        for pair in zip(_differences(arguments), _differences(folders), strict=True)
+    ]
+
+
+def _differences(facts: Sequence[Mapping[str, Any]]) -> list[str]:
+    names = dict.fromkeys(name for fact in facts for name in fact)
+    differing = [
+        name for name in names if len({json.dumps(fact.get(name), sort_keys=True) for fact in facts}) > 1
+    ]
+    return [
+        ", ".join(
+            f"{name}={_plain(fact[name])}" if name else fact[name] for name in differing if name in fact
+        )
+        for fact in facts
+    ]

@@ -1,23 +1,57 @@
-"""Tables of runs: for the terminal, in Markdown, or as CSV."""
+"""Tables of runs: for the terminal, in Markdown, LaTeX or HTML, and as CSV or JSON."""
 
 from __future__ import annotations
 
-import csv
-import io
+import os
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
+from atommem_env.core import safe_text
+from atommem_env.core.safe_text import one_line
+from atommem_env.evidence import STAGES
+from atommem_env.report.formats import Column, Sheet, html_page, latex_page, markdown_page
 from atommem_env.report.notes import BUFFER_MARK, data_notes
 from atommem_env.report.paper_columns import Comparison, comparisons
-from atommem_env.report.summary import FUNNEL, Interval, Row, by_environment, summarise
+from atommem_env.report.question_types import TypedRow, by_type
+from atommem_env.report.records import csv_records, json_records
+from atommem_env.report.summary import (
+    SUPERSEDED,
+    Interval,
+    Row,
+    by_environment,
+    summarise,
+)
 from atommem_env.runs.errors import RunError
 
 if TYPE_CHECKING:
     from atommem_env.runs.run import Run
 
-FORMATS: Final = ("terminal", "markdown", "csv")
+FORMATS: Final = ("terminal", "markdown", "csv", "json", "latex", "html")
+
+ENDINGS: Final = {
+    ".txt": "terminal",
+    ".md": "markdown",
+    ".csv": "csv",
+    ".json": "json",
+    ".tex": "latex",
+    ".html": "html",
+}
+"""The format of a file, by the ending of its name."""
+
+TYPE: Final = "type"
+"""What rows can be split by."""
+
+SCORE_TITLES: Final = {
+    "em": "EM",
+    "f1": "F1",
+    "cover_em": "cover EM",
+    "official": "official",
+    "judge": "judge",
+}
+"""What heads a score's column; a score that is not here is headed by its name."""
 
 _NONE = "–"
 _GAP = "  "
@@ -25,11 +59,12 @@ _GAP = "  "
 
 @dataclass(frozen=True)
 class _Column:
+    name: str
     title: str
     text: Callable[[Row], str] = lambda row: ""
+    value: Callable[[Row], float | str | None] = lambda row: None
     wide: bool = False
     left: bool = False
-    judged: bool = False  # shown when a judge has judged a row
 
 
 def _percent(value: float | None) -> str:
@@ -43,172 +78,300 @@ def _number(value: float | None) -> str:
 def _interval(interval: Interval | None) -> str:
     if interval is None:
         return _NONE
+    if interval.bounds is None:
+        return _percent(interval.mean)
     return f"{_percent(interval.mean)} [{_percent(interval.low)}, {_percent(interval.high)}]"
 
 
-def _stage(stage: str) -> Callable[[Row], str]:
-    return lambda row: _percent(row.funnel[stage])
+def _name(row: Row) -> str:
+    return f"{row.name} {BUFFER_MARK}" if row.uses_buffer else row.name
 
 
-_COLUMNS: Final = (
-    _Column(
-        "policy", lambda row: f"{row.policy} {BUFFER_MARK}" if row.uses_buffer else row.policy, left=True
-    ),
-    _Column("engine", lambda row: row.engine or _NONE, left=True),
-    _Column("episodes", lambda row: str(row.episodes)),
-    _Column("questions", lambda row: str(row.questions)),
-    _Column("EM", lambda row: _interval(row.em)),
-    _Column("F1", lambda row: _interval(row.f1)),
-    _Column("judge", lambda row: _interval(row.judge), judged=True),
-    _Column("cover EM", lambda row: _interval(row.cover_em), wide=True),
-    _Column("seen", _stage("seen")),
-    _Column("written", _stage("written")),
-    _Column("kept", _stage("kept")),
-    _Column("read", _stage("read")),
-    _Column("answered", _stage("answered")),
-    _Column("memory", lambda row: f"{row.memory_peak:.1f}"),
-    _Column("shown", lambda row: f"{row.entries_shown:.1f}", wide=True),
-    _Column("steps", lambda row: f"{row.steps:.1f}", wide=True),
-    _Column("refused", lambda row: f"{row.refused:.1f}", wide=True),
-    _Column("calls", lambda row: _number(row.calls), wide=True),
-    _Column("reads", lambda row: _number(row.reads), wide=True),
-)
+def _score_column(name: str) -> _Column:
+    return _Column(
+        name,
+        SCORE_TITLES.get(name, name),
+        lambda row: _interval(row.scores.get(name)),
+        lambda row: row.scores[name].mean if name in row.scores else None,
+        wide=name == "cover_em",
+    )
 
 
-def table(runs: Sequence[Run], format: str = "terminal", wide: bool = False) -> str:
+def _stage_column(name: str) -> _Column:
+    def value(row: Row) -> float | None:
+        return row.stale[name] if name in SUPERSEDED else row.funnel[name]
+
+    return _Column(name, name.replace("_", " "), lambda row: _percent(value(row)), value)
+
+
+def _number_column(name: str, title: str, value: Callable[[Row], float | None], wide: bool = True) -> _Column:
+    return _Column(name, title, lambda row: _number(value(row)), value, wide)
+
+
+def _columns(rows: Sequence[Row]) -> list[_Column]:
+    """Return the columns of a table: of the scores and stages those that some row has."""
+    scores = list(dict.fromkeys(name for row in rows for name in row.scores))
+    stale = [name for name in SUPERSEDED if any(row.stale[name] is not None for row in rows)]
+    return [
+        _Column("policy", "policy", _name, lambda row: row.name, left=True),
+        _Column("engine", "engine", lambda row: row.engine or _NONE, lambda row: row.engine or "", left=True),
+        _Column("episodes", "episodes", lambda row: str(row.episodes), lambda row: row.episodes),
+        _Column("questions", "questions", lambda row: str(row.questions), lambda row: row.questions),
+        *map(_score_column, scores),
+        *map(_stage_column, (*STAGES, *stale)),
+        _number_column("memory", "memory", lambda row: row.memory_peak, wide=False),
+        _number_column("shown", "shown", lambda row: row.entries_shown),
+        _number_column("steps", "steps", lambda row: row.steps),
+        _number_column("refused", "refused", lambda row: row.refused),
+        _number_column("calls", "calls", lambda row: row.calls),
+        _number_column("reads", "reads", lambda row: row.reads),
+        *(
+            _number_column(name, title, lambda row, name=name: getattr(row, name))  # type: ignore[misc]
+            for name, title in (("prompt_tokens", "tokens in"), ("completion_tokens", "tokens out"))
+            if any(getattr(row, name) is not None for row in rows)
+        ),
+    ]
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """Return the format that the ending of a file's name says.
+
+    Raises:
+        RunError: when it says none.
+    """
+    ending = PurePath(path).suffix.lower()
+    if ending not in ENDINGS:
+        known = ", ".join(f"{end} ({format})" for end, format in ENDINGS.items())
+        raise RunError(f"{os.fspath(path)}: the name of a table's file ends in one of {known}")
+    return ENDINGS[ending]
+
+
+def table(
+    runs: Sequence[Run],
+    format: str = "terminal",
+    wide: bool = False,
+    by: str | None = None,
+    sort: str | None = None,
+    score: str | None = None,
+) -> str:
     """Return the table of ``runs``.
 
     Args:
         runs: the runs; rows of one environment and source stand together.
-        format: ``"terminal"`` (plain text of 120 columns), ``"markdown"`` or ``"csv"`` (all columns, scores
-            as fractions).
+        format: ``"terminal"`` (plain text of 120 columns), ``"markdown"``, ``"latex"``, ``"html"``, ``"csv"`` or
+            ``"json"`` (these two: all columns, scores as fractions).
         wide: whether to show all columns.
+        by: ``"type"``: a column for each type of question, in place of all others.
+        sort: the name of a column; numbers from the greatest. ``None``: the order of the runs.
+        score: with ``by``, the score that is shown; ``None``: the benchmark's own where there is one, else exact
+            match.
 
     Raises:
-        RunError: when there is no such format.
+        RunError: when there is no such format, column or score.
     """
-    rows = summarise(runs)
-    if format == "csv":
-        return _csv(rows, runs)
-    if format == "markdown":
-        return _markdown(rows, runs, wide)
+    if format not in FORMATS:
+        raise RunError(f"format {format!r}: expected one of {', '.join(FORMATS)}")
     if format == "terminal":
-        return "\n".join(text for _, text in terminal_lines(runs, wide)) + "\n"
-    raise RunError(f"format {format!r}: expected one of {', '.join(FORMATS)}")
+        return "\n".join(text for _, text in terminal_lines(runs, wide, by=by, sort=sort, score=score)) + "\n"
+    rows = ordered(summarise(runs), sort)
+    typed = _typed(rows, runs, by)
+    notes = footnotes(rows, runs, wide, by, score)
+    paper = [] if by else _comparisons(runs)
+    if format == "csv":
+        return csv_records(rows, typed, paper)
+    if format == "json":
+        return json_records(rows, typed, paper, notes)
+    sheets = [_typed_sheet(typed, score) if by else _sheet(rows, wide)]
+    sheets += [] if by else [*_abstention_sheets(rows), *map(_comparison_sheet, paper)]
+    if format != "markdown":  # a line of a page is too short for the sources
+        sheets = [_without_sources(sheet) for sheet in sheets]
+        notes = [*dict.fromkeys(f"{row.label}: {row.source}" for row in rows), *notes]
+    return {"markdown": markdown_page, "latex": latex_page, "html": html_page}[format](sheets, notes)
 
 
-def footnotes(rows: Sequence[Row], runs: Sequence[Run], wide: bool = False) -> list[str]:
+def ordered(rows: Sequence[Row], sort: str | None) -> list[Row]:
+    """Return ``rows`` by the column ``sort``: numbers from the greatest, what is not known last.
+
+    Rows of one environment stay together.
+
+    Raises:
+        RunError: when there is no such column.
+    """
+    if sort is None:
+        return list(rows)
+    columns = {column.name: column for column in _columns(rows)}
+    if sort not in columns:
+        raise RunError(f"sort {sort!r}: expected one of {', '.join(columns)}")
+    value = columns[sort].value
+
+    def place(row: Row) -> tuple[bool, float, str]:
+        found = value(row)
+        return found is None, -found if isinstance(found, (int, float)) else 0.0, str(found)
+
+    return [row for group in by_environment(rows) for row in sorted(group, key=place)]
+
+
+def footnotes(
+    rows: Sequence[Row],
+    runs: Sequence[Run],
+    wide: bool = False,
+    by: str | None = None,
+    score: str | None = None,
+) -> list[str]:
     """Return what a reader of a table of ``rows`` must know, a sentence or two each."""
+    if by:
+        shown = SCORE_TITLES.get(score or "", score) if score else "the benchmark's own score, else EM"
+        return [
+            f"In percent: {shown}, the mean over the questions of each type; micro: over all questions; macro: the "
+            "mean of the types.",
+            *data_notes(rows, runs),
+        ]
+    few = any(row.histories is not None and row.scores["em"].bounds is None for row in rows)
+    over = "histories" if all(row.histories is not None for row in rows) else "episodes"
     notes = [
-        "Scores in percent: the mean over episodes, of each the mean over its questions; [low, high]: 95 % "
-        "bootstrap interval over episodes."
-    ]
-    notes += [
-        "Evidence, in percent, the mean over questions: what was shown (seen), in memory at some time (written), "
-        "in memory when its question was asked (kept), in view then (read); answered: EM of these questions.",
+        "Scores and evidence in percent: the mean over episodes, of each the mean over its questions; "
+        f"[low, high]: 95 % bootstrap interval over {over}."
+        + (" Fewer than ten histories have none: `atommem compare` shows each." if few else ""),
+        "Evidence: what was shown (seen), in memory at some time (written), in memory when its question was asked "
+        "(kept), in view then (read)"
+        + (
+            "; stale kept, stale read: the same of what a later fact replaces."
+            if any(row.stale[name] is not None for row in rows for name in SUPERSEDED)
+            else "."
+        ),
         "memory: the largest number of entries"
         + ("; shown, steps, refused: entries shown, steps and refused operations" if wide else "")
         + ("; calls, reads: calls to the engine and accepted Reads, where known; " if wide else "; ")
         + "mean per episode.",
     ]
-    if any(row.judge is not None for row in rows):
+    if any("judge" in row.scores for row in rows):
         notes.append(
             "judge: the answers that a language model took for right; the run's judge.json says which."
         )
     return [*notes, *data_notes(rows, runs)]
 
 
-# --- Markdown and CSV -------------------------------------------------------------------------------
+# --- sheets -----------------------------------------------------------------------------------------
+
+_PLACE: Final = (
+    Column("environment", left=True),
+    Column("source", left=True),
+    Column("questions shown", left=True),
+)
 
 
-def _markdown(rows: Sequence[Row], runs: Sequence[Run], wide: bool) -> str:
-    columns = [
-        _Column("environment", lambda row: row.label, left=True),
-        _Column("source", lambda row: row.source, left=True),
-        *_chosen(wide, rows),
-    ]
-    lines = _markdown_lines(columns, [[column.text(row) for column in columns] for row in rows])
-    lines += ["", *(f"- {note}" for note in footnotes(rows, runs, wide))]
-    for comparison in _comparisons(runs):
-        heads = [_Column("policy", left=True)]
-        for env in comparison.envs:
-            heads += [_Column(f"{_short(env)}: {head}") for head in (comparison.measured, comparison.paper)]
-        cells = [_comparison_cells(policy, pairs) for policy, pairs in comparison.lines]
-        lines += ["", f"**{_comparison_title(comparison)}**", "", *_markdown_lines(heads, cells)]
-    return "\n".join(lines) + "\n"
+def _without_sources(sheet: Sheet) -> Sheet:
+    kept = [number for number, column in enumerate(sheet.columns) if column != _PLACE[1]]
+    cells = [[line[number] for number in kept] for line in sheet.cells]
+    return Sheet(sheet.title, [sheet.columns[number] for number in kept], cells)
 
 
-def _markdown_lines(columns: Sequence[_Column], cells: Sequence[Sequence[str]]) -> list[str]:
-    cells = [[text.replace("|", "\\|") for text in line] for line in cells]
-    widths = _widths(columns, cells, 3)
-
-    def join(line: Sequence[str]) -> str:
-        padded = [
-            _pad(column, text, width) for column, text, width in zip(columns, line, widths, strict=True)
-        ]
-        return f"| {' | '.join(padded)} |"
-
-    rule = [
-        "-" * width if column.left else f"{'-' * (width - 1)}:"
-        for width, column in zip(widths, columns, strict=True)
-    ]
-    return [join([column.title for column in columns]), join(rule), *map(join, cells)]
+def _place(row: Row) -> list[str]:
+    return [row.label, row.source, row.questions_shown]
 
 
-def _csv(rows: Sequence[Row], runs: Sequence[Run]) -> str:
-    scores = ("em", "f1", "cover_em")
-    head = ["env", "generated", "source", "settings", "policy", "engine", "episodes", "questions"]
-    head += [name for score in scores for name in (score, f"{score}_low", f"{score}_high")]
-    head += [*FUNNEL, "without_evidence", "uses_buffer", "memory_peak", "entries_shown", "steps", "refused"]
-    head += ["calls", "reads", "judge", "judge_low", "judge_high", "paper_em", "paper"]
-    file = io.StringIO()
-    writer = csv.DictWriter(file, head, restval="", lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        intervals = [(score, getattr(row, score)) for score in scores]
-        intervals += [] if row.judge is None else [("judge", row.judge)]
-        plain = ("memory_peak", "entries_shown", "steps", "refused", "calls", "reads")
-        writer.writerow(
-            {
-                "env": f"{row.env} (generated)" if row.generated else row.env,
-                "generated": int(row.generated),
-                "source": row.source,
-                "settings": "; ".join(row.settings),
-                "policy": row.policy,
-                "engine": row.engine or "",
-                "episodes": row.episodes,
-                "questions": row.questions,
-                **{score: _exact(interval.mean) for score, interval in intervals},
-                **{f"{score}_low": _exact(interval.low) for score, interval in intervals},
-                **{f"{score}_high": _exact(interval.high) for score, interval in intervals},
-                **{stage: _exact(row.funnel[stage]) for stage in FUNNEL},
-                "without_evidence": row.without_evidence,
-                "uses_buffer": int(row.uses_buffer),
-                **{name: _exact(getattr(row, name)) for name in plain},
-            }
+def _sheet(rows: Sequence[Row], wide: bool) -> Sheet:
+    columns = [column for column in _columns(rows) if wide or not column.wide]
+    heads = [Column(column.title, column.left) for column in columns]
+    return Sheet(
+        "", [*_PLACE, *heads], [[*_place(row), *(column.text(row) for column in columns)] for row in rows]
+    )
+
+
+_ABSTENTION: Final = (
+    "policy",
+    "answerable: right",
+    "answered",
+    "abstained",
+    "unanswerable: abstained",
+    "answered",
+    "abstained",
+)
+
+
+def _abstention_cells(row: Row) -> list[str]:
+    found = row.abstention
+    assert found is not None
+    cells = [_name(row)]
+    for answerable, accuracy in ((True, found.answerable), (False, found.unanswerable)):
+        counts = [str(found.counts[answerable, abstained]) for abstained in (False, True)]
+        cells += [_percent(accuracy), *counts]
+    return cells
+
+
+def _abstention_sheets(rows: Sequence[Row]) -> list[Sheet]:
+    asked = [row for row in rows if row.abstention is not None]
+    if not asked:
+        return []
+    heads = [Column(title, left=not number) for number, title in enumerate(_ABSTENTION)]
+    cells = [[*_place(row), *_abstention_cells(row)] for row in asked]
+    return [
+        Sheet(
+            "Questions that can be answered, and those that cannot: percent, and counts",
+            [*_PLACE, *heads],
+            cells,
         )
-    for comparison in _comparisons(runs):  # rows of their own, so that no figure of the paper passes for ours
-        for policy, cells in comparison.lines:
-            for env, (_, figure) in zip(comparison.envs, cells, strict=True):
-                if figure is not None:
-                    paper = {"paper_em": _exact(figure), "paper": comparison.reference}
-                    writer.writerow({"env": env, "policy": policy, **paper})
-    return file.getvalue()
+    ]
 
 
-def _exact(value: float | None) -> str:
-    return "" if value is None else repr(round(value, 6))
+def _typed(rows: Sequence[Row], runs: Sequence[Run], by: str | None) -> list[TypedRow]:
+    if by not in (None, TYPE):
+        raise RunError(f"by {by!r}: expected {TYPE!r}")
+    return by_type(rows, runs) if by else []
+
+
+def _typed_heads(typed: Sequence[TypedRow]) -> list[str]:
+    return list(dict.fromkeys(kind for row in typed for kind in row.types))
+
+
+def _typed_cells(row: TypedRow, kinds: Sequence[str], score: str | None) -> list[str]:
+    shown = row.choose(score)
+    values = [row.types[kind].scores.get(shown) if kind in row.types else None for kind in kinds]
+    return [
+        _name(row.row),
+        SCORE_TITLES.get(shown, shown),
+        *map(_percent, values),
+        _percent(row.micro.get(shown)),
+        _percent(row.macro.get(shown)),
+    ]
+
+
+def _typed_columns(typed: Sequence[TypedRow], kinds: Sequence[str]) -> list[Column]:
+    counts = [
+        max((row.types[kind].questions for row in typed if kind in row.types), default=0) for kind in kinds
+    ]
+    titles = [f"{kind} ({count})" for kind, count in zip(kinds, counts, strict=True)]
+    return [
+        Column("policy", left=True),
+        Column("score", left=True),
+        *map(Column, [*titles, "micro", "macro"]),
+    ]
+
+
+def _typed_sheet(typed: Sequence[TypedRow], score: str | None) -> Sheet:
+    kinds = _typed_heads(typed)
+    cells = [[*_place(row.row), *_typed_cells(row, kinds, score)] for row in typed]
+    return Sheet("", [*_PLACE, *_typed_columns(typed, kinds)], cells)
 
 
 # --- the terminal -----------------------------------------------------------------------------------
 
 
-def terminal_lines(runs: Sequence[Run], wide: bool = False, width: int = 120) -> list[tuple[str, str]]:
+def terminal_lines(
+    runs: Sequence[Run],
+    wide: bool = False,
+    width: int = 120,
+    by: str | None = None,
+    sort: str | None = None,
+    score: str | None = None,
+) -> list[tuple[str, str]]:
     """Return the lines of a terminal's table as pairs (style, text), the style in the words of ``rich``.
 
     Columns that do not fit in ``width`` follow below, under the policies' names again.
     """
-    rows = summarise(runs)
+    rows = ordered(summarise(runs), sort)
+    typed = {id(row.row): row for row in _typed(rows, runs, by)}
+    all_columns = [column for column in _columns(rows) if wide or not column.wide]
     lines: list[tuple[str, str]] = []
     for group in by_environment(rows):
         first = group[0]
@@ -217,26 +380,41 @@ def terminal_lines(runs: Sequence[Run], wide: bool = False, width: int = 120) ->
         if same_size:
             size = f"  ·  {_count(first.episodes, 'episode')}, {_count(first.questions, 'question')}"
             size += " for each policy" if len(group) > 1 else ""
-        lines += [("bold", f"{first.label}{size}"), ("dim", first.source)]
-        columns = [
-            column
-            for column in _chosen(wide, rows)
-            if not same_size or column.title not in ("episodes", "questions")
+        shown = "while reading" if first.questions_shown == "always" else "when asked, after reading"
+        lines += [
+            ("bold", f"{one_line(first.label)}{size}"),
+            ("dim", f"{one_line(first.source)}  ·  questions shown {shown}"),
+            ("", ""),
         ]
-        lines.append(("", ""))
-        cells = [[column.text(row) for column in columns] for row in group]
-        lines += _terminal_blocks(columns, cells, width)
-    for comparison in _comparisons(runs):
+        if by:
+            parts = [typed[id(row)] for row in group]
+            kinds = _typed_heads(parts)
+            lines += _terminal_blocks(
+                _typed_columns(parts, kinds), [_typed_cells(part, kinds, score) for part in parts], width
+            )
+            continue
+        columns = [
+            column for column in all_columns if not same_size or column.name not in ("episodes", "questions")
+        ]
+        heads = [Column(column.title, column.left) for column in columns]
+        lines += _terminal_blocks(heads, [[column.text(row) for column in columns] for row in group], width)
+        asked = [row for row in group if row.abstention is not None]
+        if asked:
+            heads = [Column(title, left=not number) for number, title in enumerate(_ABSTENTION)]
+            lines += _terminal_blocks(heads, [_abstention_cells(row) for row in asked], width)
+    for comparison in [] if by else _comparisons(runs):
         lines += _comparison_lines(comparison, width)
-    for note in footnotes(rows, runs, wide):
-        lines += [("dim", line) for line in textwrap.wrap(note, width - 2, subsequent_indent="  ")]
+    for note in footnotes(rows, runs, wide, by, score):
+        lines += [("dim", line) for line in textwrap.wrap(one_line(note), width - 2, subsequent_indent="  ")]
     return lines
 
 
 def _terminal_blocks(
-    columns: Sequence[_Column], cells: Sequence[Sequence[str]], width: int
+    columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int
 ) -> list[tuple[str, str]]:
     """Return the lines of a table, in blocks of columns that fit in ``width``, each led by the first column."""
+    columns = [Column(one_line(column.title), column.left) for column in columns]
+    cells = [[one_line(text) for text in line] for line in cells]
     widths = _widths(columns, cells)
     blocks, left = [[0]], width - widths[0]
     for number in range(1, len(columns)):
@@ -257,24 +435,20 @@ def _terminal_blocks(
     return lines
 
 
-def _widths(columns: Sequence[_Column], cells: Sequence[Sequence[str]], least: int = 0) -> list[int]:
+def _widths(columns: Sequence[Column], cells: Sequence[Sequence[str]], least: int = 0) -> list[int]:
     return [
-        max([least, len(column.title), *(len(line[number]) for line in cells)])
+        max([least, safe_text.width(column.title), *(safe_text.width(line[number]) for line in cells)])
         for number, column in enumerate(columns)
     ]
 
 
-def _pad(column: _Column, text: str, width: int) -> str:
-    return text.ljust(width) if column.left else text.rjust(width)
+def _pad(column: Column, text: str, width: int) -> str:
+    space = " " * (width - safe_text.width(text))
+    return text + space if column.left else space + text
 
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _chosen(wide: bool, rows: Sequence[Row]) -> list[_Column]:
-    judged = any(row.judge is not None for row in rows)
-    return [column for column in _COLUMNS if (wide or not column.wide) and (judged or not column.judged)]
 
 
 # --- beside the paper -------------------------------------------------------------------------------
@@ -284,12 +458,20 @@ def _comparisons(runs: Sequence[Run]) -> list[Comparison]:
     return [comparison for run in runs for comparison in comparisons(run)]
 
 
+def _comparison_sheet(comparison: Comparison) -> Sheet:
+    heads = [Column("policy", left=True)]
+    for env in comparison.envs:
+        heads += [Column(f"{_short(env)}: {head}") for head in (comparison.measured, comparison.paper)]
+    cells = [_comparison_cells(policy, pairs) for policy, pairs in comparison.lines]
+    return Sheet(_comparison_title(comparison), heads, cells)
+
+
 def _comparison_title(comparison: Comparison) -> str:
-    return f"{comparison.recipe}, {comparison.variant}: exact match in percent"
+    return f"{one_line(comparison.recipe)}, {one_line(comparison.variant)}: exact match in percent"
 
 
 def _comparison_cells(policy: str, pairs: Sequence[tuple[Row | None, float | None]]) -> list[str]:
-    cells = [policy]
+    cells = [one_line(policy)]
     for row, figure in pairs:
         cells += [_interval(None if row is None else row.em), _percent(figure)]
     return cells
@@ -301,7 +483,7 @@ def _comparison_lines(comparison: Comparison, width: int) -> list[tuple[str, str
     lines: list[tuple[str, str]] = [("bold", _comparison_title(comparison)), ("dim", about), ("", "")]
     cells = [_comparison_cells(policy, pairs) for policy, pairs in comparison.lines]
     heads = ["policy", *["measured", "paper"] * len(comparison.envs)]
-    columns = [_Column(head, left=head == "policy") for head in heads]
+    columns = [Column(head, left=head == "policy") for head in heads]
     widths = _widths(columns, cells)
     for number, env in enumerate(comparison.envs):  # a pair is as wide as the name above it
         pair = widths[2 * number + 1] + len(_GAP) + widths[2 * number + 2]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from atommem_env.core.safe_text import one_line
 from atommem_env.runs.errors import RunError
 
 CONFIG_FILE: Final = "config.json"
@@ -44,7 +45,7 @@ class Training:
         path = Path(folder)
         try:
             parts = json.loads((path / CONFIG_FILE).read_bytes())["sources"]
-            sources = {name: str(part["fit"]) for name, part in parts.items()}
+            sources = {one_line(name): one_line(str(part["fit"])) for name, part in parts.items()}
             lines = (path / PROGRESS_FILE).read_bytes().split(b"\n")[:-1]
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise RunError(
@@ -58,7 +59,7 @@ class Training:
     @property
     def label(self) -> str:
         """What was trained, such as ``"no scratchpad"``."""
-        return str(self.records[-1]["label"])
+        return one_line(str(self.records[-1]["label"]))
 
     @property
     def seed(self) -> int:

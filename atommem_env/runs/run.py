@@ -6,14 +6,17 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.folder import read_episodes, read_settings, read_timings
 from atommem_env.runs.keys import Key, in_order, planned_keys
 
+if TYPE_CHECKING:
+    from atommem_env.report.frames import Frames
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Run:
     """Many episodes of policies on environments.
 
@@ -106,7 +109,8 @@ class Run:
         """Return the run's table.
 
         Args:
-            format: ``"terminal"`` (plain text of 120 columns), ``"markdown"`` or ``"csv"``.
+            format: ``"terminal"`` (plain text of 120 columns), ``"markdown"``, ``"latex"``, ``"html"``, ``"csv"`` or
+                ``"json"``.
             wide: whether to show all columns.
 
         Raises:
@@ -138,5 +142,22 @@ class Run:
 
         return plot([self], out, kinds, formats).files
 
+    def to_pandas(self) -> Frames:
+        """Return the run as tidy data frames: ``episodes``, ``questions`` and ``operations``.
+
+        Raises:
+            ImportError: when pandas is not installed.
+        """
+        from atommem_env.report.frames import frames
+
+        return frames(self)
+
     def __str__(self) -> str:
         return self.table()
+
+    def __repr__(self) -> str:
+        where = "in memory" if self.folder is None else str(self.folder)
+        return f"<Run {where}: {len(self.episodes)} of {self.total} episodes>"
+
+    def _repr_html_(self) -> str:
+        return self.table("html")

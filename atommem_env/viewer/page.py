@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-import html
 import json
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any, Final
 
+from atommem_env.core.safe_text import html, one_line
 from atommem_env.text import clean
 
 _SCRIPTS: Final = ("base", "run", "texts", "places", "table", "episode", "outcome", "compare", "keys")
@@ -32,7 +32,7 @@ def page(title: str, run: Mapping[str, Any], blobs: Iterable[tuple[str, bytes]])
     scripts = "\n".join(_asset(f"{name}.js") for name in _SCRIPTS)
     script = f'(() => {{\n"use strict";\n{scripts}}})();\n'
     parts = {
-        "title": html.escape(title),
+        "title": html(one_line(title)),
         "policy": f"default-src 'none'; img-src data:; style-src {_source(style)}; script-src {_source(script)}",
         "style": style,
         "data": _json(run).replace("<", "\\u003c"),  # so that no text of the data ends the element

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from atommem_env.core.render import result_text, shorten
-from atommem_env.evidence import Matcher
+from atommem_env.core.render import result_text
+from atommem_env.core.safe_text import cut, one_line, terminal
+from atommem_env.evidence import STAGES, Matcher
 from atommem_env.policies import Trace
-from atommem_env.report.summary import FUNNEL
 from atommem_env.runs.errors import RunError
 from atommem_env.tasks.documents import split_documents
 
@@ -75,8 +75,8 @@ def parse_steps(text: str) -> tuple[int, int | None]:
 
 def episode_lines(trace: Trace, title: str, view: View) -> Iterator[Line]:
     """Yield the lines of an episode: what it asks, its steps, and how each question ended."""
-    yield "bold", title
-    yield "dim", f"task {trace.task_index} ({trace.task_id})  ·  {trace.source}"
+    yield "bold", one_line(title)
+    yield "dim", one_line(f"task {trace.task_index} ({trace.task_id})") + "  ·  " + one_line(trace.source)
     yield "", ""
     for number, question in enumerate(trace.metrics["questions"], 1):
         yield from _wrapped(f"question {number}", question["question"], view)
@@ -122,10 +122,10 @@ def _chunk_lines(chunk: str, view: View) -> Iterator[Line]:
     which = f", documents {numbers[0]} to {numbers[-1]}" if numbers else ""
     yield _labelled("chunk", f"{len(chunk)} characters{which}")
     if view.full:
-        for line in chunk.splitlines():
+        for line in terminal(chunk).splitlines():
             yield from _wrapped("", line, view, "dim")
     else:
-        yield _labelled("", shorten(chunk, view.width - _LABEL), "dim")
+        yield _labelled("", cut(chunk, view.width - _LABEL), "dim")
 
 
 def _memory_lines(observation: Mapping[str, Any], view: View, marks: _Marks) -> Iterator[Line]:
@@ -228,7 +228,7 @@ def _funnel(question: Mapping[str, Any]) -> str:
         return "not in the data"
     if question["evidence"]["seen"] is None:
         return "says nothing: the policy keeps text outside memory"
-    shares = [f"{stage} {question['evidence'][stage] * count:.0f}" for stage in FUNNEL[:-1]]
+    shares = [f"{stage} {question['evidence'][stage] * count:.0f}" for stage in STAGES]
     return f"of {count}: {', '.join(shares)}"
 
 
@@ -245,7 +245,7 @@ def _rule(text: str, view: View) -> Line:
 
 
 def _labelled(label: str, text: str, style: str = "") -> Line:
-    return style, f"{label:<{_LABEL}}{text}".rstrip()
+    return style, f"{label:<{_LABEL}}{one_line(text)}".rstrip()
 
 
 def _text_lines(label: str, text: str, view: View, style: str = "") -> Iterator[Line]:
@@ -253,10 +253,10 @@ def _text_lines(label: str, text: str, view: View, style: str = "") -> Iterator[
     if view.full:
         yield from _wrapped(label, text, view, style)
     else:
-        yield _labelled(label, shorten(text, view.width - _LABEL), style)
+        yield _labelled(label, cut(text, view.width - _LABEL), style)
 
 
 def _wrapped(label: str, text: str, view: View, style: str = "") -> Iterator[Line]:
-    lines = textwrap.wrap(" ".join(text.split()), max(20, view.width - _LABEL)) or [""]
+    lines = textwrap.wrap(one_line(text), max(20, view.width - _LABEL)) or [""]
     for number, line in enumerate(lines):
         yield _labelled("" if number else label, line, style)

@@ -11,15 +11,16 @@ import gymnasium as gym
 
 from atommem_env._version import __version__
 from atommem_env.core.checks import one_of
-from atommem_env.credit import SCORES
+from atommem_env.credit import SCORES as CREDITED
 from atommem_env.env import MemoryEnv
 from atommem_env.evidence import STAGES
-from atommem_env.report.summary import Row, summarise
+from atommem_env.report.summary import Row, share, summarise
 from atommem_env.report.tables import footnotes
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.keys import Key, episode_key
 from atommem_env.runs.run import Run
 from atommem_env.runs.traces import Replayed, replay_run
+from atommem_env.scoring import SCORES
 from atommem_env.viewer.credit import add_values
 from atommem_env.viewer.page import blob, page
 from atommem_env.viewer.steps import episode_data, task_data
@@ -77,7 +78,7 @@ def view_page(
         ValueError: when there is no such score.
     """
     if credit is not None:
-        one_of("credit", credit, SCORES)
+        one_of("credit", credit, CREDITED)
     folder = run.folder
     if folder is None:
         raise RunError("this run is in memory only: a page is made of a run in a folder (out=)")
@@ -235,11 +236,9 @@ def _env_data(env: Mapping[str, Any], generated: bool) -> dict[str, Any]:
 
 
 def _row_data(row: Row) -> dict[str, Any]:
-    """Return a line of the summary; a score is ``[mean, low, high]``."""
+    """Return a line of the summary; a score is ``[mean, low, high]``, the bounds null where there is no interval."""
     data = {name: getattr(row, name) for name in _ROW}
-    for score in ("em", "f1"):
-        interval = getattr(row, score)
-        data[score] = [interval.mean, interval.low, interval.high]
+    data["scores"] = {name: [score.mean, score.low, score.high] for name, score in row.scores.items()}
     return data
 
 
@@ -248,22 +247,25 @@ def _metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
     questions = [
         {
             "prediction": question["prediction"],
-            **{name: question[name] for name in _SCORES},
+            **_scores(question),
             "evidence": _stages(question["evidence"]),
         }
         for question in metrics["questions"]
     ]
-    known = [question["evidence"] for question in questions if question["evidence"] is not None]
     return {
-        **{name: metrics[name] for name in (*_SCORES, "steps", "looks", "memory_peak")},
+        **_scores(metrics),
+        **{name: metrics[name] for name in ("steps", "looks", "memory_peak")},
         "refused": sum(metrics["refused"].values()),
-        "evidence": {stage: sum(row[stage] for row in known) / len(known) for stage in STAGES}
-        if known
-        else None,
+        "evidence": _stages({stage: share(metrics, stage) for stage in STAGES}),
         "questions": questions,
     }
 
 
+def _scores(scored: Mapping[str, Any]) -> dict[str, float]:
+    """Return the scores of an episode or a question: those that it has."""
+    return {name: scored[name] for name in (*SCORES, "official") if scored.get(name) is not None}
+
+
 def _stages(evidence: Mapping[str, float | None]) -> dict[str, float] | None:
     """Return the stages' shares, ``None`` where they say nothing: they are null together."""
-    return {stage: share for stage in STAGES if (share := evidence[stage]) is not None} or None
+    return {stage: value for stage in STAGES if (value := evidence[stage]) is not None} or None

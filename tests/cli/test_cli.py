@@ -245,7 +245,7 @@ def test_a_policys_error_names_the_episode(data: Path) -> None:
         (["run", *SMALL, "--engine", "abacus"], "engine='abacus' is unknown"),
         (["table", "nowhere"], "nowhere is no folder"),
         (["table", "."], "holds no run.json"),
-        (["table", ".", "--format", "html"], "expected one of terminal, markdown, csv"),
+        (["table", ".", "--format", "pdf"], "expected one of terminal, markdown, csv"),
         (["show", "nowhere"], "nowhere is no folder"),
         (["show", "--steps", "x"], "steps 'x'"),
         (["show", "--task-index", "-1"], "--task-index -1"),
@@ -462,3 +462,30 @@ def test_options_that_do_not_go_together_are_refused(
     result = atommem("run", *words)
     assert result.exit_code == 2, result.output
     assert message in result.stderr
+
+
+def test_a_tables_file_has_the_format_of_its_ending(data: Path) -> None:
+    assert (
+        atommem("run", *SMALL, "--policy", "rag", "--episodes", "2", "--out", "run", "--quiet").exit_code == 0
+    )
+    assert atommem("table", "run", "--out", "x.json").exit_code == 0
+    assert json.loads((data / "x.json").read_text())["rows"][0]["policy"] == "rag"
+    assert atommem("table", "run", "--out", "x.tex", "--by", "type").exit_code == 0
+    assert (data / "x.tex").read_text().startswith(r"\begin{tabular}")
+    refused = atommem("table", "run", "--out", "x.xlsx")
+    assert refused.exit_code == 2
+    assert ".json (json)" in refused.output
+
+
+def test_two_policies_and_two_runs_are_compared(data: Path) -> None:
+    both = ("--policy", "rag", "--policy", "closed-book", "--episodes", "3", "--quiet")
+    assert atommem("run", *SMALL, *both, "--out", "run").exit_code == 0
+    shown = atommem("compare", "run")
+    assert shown.exit_code == 0, shown.output
+    assert re.search(r"rag \(run\) less closed-book \(run\), on AtomMem-HotpotQA-v0", shown.output)
+    assert re.search(r"^em +\d+\.\d +\d+\.\d +[+−]\d+\.\d \[", shown.output, re.MULTILINE)
+    again = atommem("compare", "run", "run", "--policy", "rag", "--measure", "em", "--out", "x.json")
+    assert again.exit_code == 0, again.output
+    (record,) = json.loads((data / "x.json").read_text())
+    assert (record["difference"], record["tasks"], record["equal"]) == (0.0, 3, 3)
+    assert atommem("compare", "run", "--policy", "rag").exit_code == 2

@@ -26,7 +26,7 @@ from atommem_env.cli import application  # noqa: E402
 from atommem_env.policies import rollout  # noqa: E402
 from atommem_env.report.plots import KINDS, costs, documents, funnel, operations, plot, scores, style  # noqa: E402
 from atommem_env.report.plots.labels import Point, beside_points, spread  # noqa: E402
-from atommem_env.report.summary import FUNNEL, Row, summarise  # noqa: E402
+from atommem_env.report.summary import STAGES, Interval, Row, summarise  # noqa: E402
 from atommem_env.runs import Run, RunError, evaluate  # noqa: E402
 
 ENV = "AtomMem-World-v0"
@@ -75,7 +75,23 @@ def words(figure: Figure) -> str:
 
 
 def with_funnel(row: Row, *shares: float, **changes: Any) -> Row:
-    return replace(row, funnel=dict(zip(FUNNEL, shares, strict=True)), **changes)
+    *stages, answered = shares
+    scores = {**row.scores, "em": Interval(answered, answered, answered)}
+    return replace(row, funnel=dict(zip(STAGES, stages, strict=True)), scores=scores, **changes)
+
+
+def test_names_and_sources_of_others_are_text_in_every_picture(
+    rows: list[Row], run: Run, drawing: None, tmp_path: Path
+) -> None:
+    odd = [
+        replace(row, name="$\\frac{$ [k=12]\x1b[2J\n", source="$\\sqrt{$\x00\u202e", env="$a$b$")
+        for row in rows[:1]
+    ]
+    for picture in (scores, funnel):
+        figure = picture.draw(odd, [run])
+        style.save(figure, tmp_path / "odd.png")
+        assert "$\\frac{$ [k=12]" in words(figure)
+        assert not set("\x1b\x00\u202e") & set(words(figure))
 
 
 # --- files ------------------------------------------------------------------------------------------
@@ -212,7 +228,7 @@ def test_two_engines_of_one_policy_are_told_apart(drawing: None, run: Run, rows:
 
 
 def test_a_policy_looks_the_same_in_every_run_and_none_is_like_another() -> None:
-    assert style.look_of("rag") == style.look_of("rag #2")
+    assert style.look_of("rag") == style.look_of("rag[k=12]")
     assert style.look_of("my_module:Mine") == style.look_of("my_module:Mine")
     known = [style.look_of(name) for name in style.LOOKS]
     assert len(set(known)) == len(known)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 from typing import Any
 
 import pytest
 
-from atommem_env.report.tables import table, terminal_lines
+from atommem_env.report.question_types import by_type
+from atommem_env.report.summary import summarise
+from atommem_env.report.tables import format_of, ordered, table, terminal_lines
 from atommem_env.runs import Run, RunError
 
 
@@ -55,15 +59,16 @@ def test_markdown_has_a_row_for_each_policy_with_percentages() -> None:
     assert lines[0].startswith("| environment")
     assert set(lines[1]) <= set("|-: ")
     cells = [cell.strip() for cell in lines[2].strip("|").split("|")]
-    assert cells[:6] == [
+    assert cells[:7] == [
         "AtomMem-HotpotQA-v0 (generated)",
         "generated:world(seed=0)#1",
+        "always",
         "rag",
         "rules",
         "2",
         "2",
     ]
-    assert cells[6:8] == ["50.0 [0.0, 100.0]", "50.0 [50.0, 50.0]"]
+    assert cells[7:9] == ["50.0 [0.0, 100.0]", "50.0 [50.0, 50.0]"]
     assert len({line.count("|") for line in lines[:4]}) == 1
 
 
@@ -78,7 +83,7 @@ def test_csv_has_fractions_in_columns_of_their_own() -> None:
 
 def test_csv_leaves_empty_what_is_undefined() -> None:
     (row, _) = csv.DictReader(io.StringIO(table([run(buffer=True)], "csv")))
-    assert (row["kept"], row["uses_buffer"], row["answered"]) == ("", "1", "1.0")
+    assert (row["kept"], row["uses_buffer"]) == ("", "1")
 
 
 @pytest.mark.parametrize("format", ["terminal", "markdown"])
@@ -123,5 +128,152 @@ def test_a_run_prints_as_its_table() -> None:
 
 
 def test_an_unknown_format_is_refused() -> None:
-    with pytest.raises(RunError, match="format 'html': expected one of terminal, markdown, csv"):
-        table([run()], "html")
+    with pytest.raises(RunError, match="format 'pdf': expected one of terminal, markdown, csv"):
+        table([run()], "pdf")
+
+
+HOSTILE = "rag [k=12]\x1b]52;c;eA==\x07\x9b2J\u202e|\n=cmd() $\\frac{$ \x00"
+
+
+def hostile() -> Run:
+    whole = run(source=f"file:{HOSTILE}#1")
+    settings = {**whole.settings, "policies": [{"name": HOSTILE}, {"name": "random"}]}
+    episodes = [
+        {**episode, "policy": HOSTILE if episode["policy"] == "rag" else "random"}
+        for episode in whole.episodes
+    ]
+    return Run(settings, episodes)
+
+
+@pytest.mark.parametrize("format", ["terminal", "markdown", "csv"])
+def test_names_of_others_neither_vanish_nor_steer(format: str) -> None:
+    text = table([hostile()], format)
+    assert "rag [k=12]" in text
+    assert not set("\x1b\x07\x9b\u202e\x00") & set(text)
+
+
+def test_a_name_with_a_line_break_and_a_bar_stays_in_its_cell() -> None:
+    lines = table([hostile()], "markdown").splitlines()[:4]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+
+
+def test_a_name_that_a_spreadsheet_would_compute_is_text() -> None:
+    whole = hostile()
+    for episode in whole.episodes:
+        episode["engine"] = "=cmd()"
+    assert {row["engine"] for row in csv.DictReader(io.StringIO(table([whole], "csv")))} == {"'=cmd()"}
+
+
+# --- formats, order, types ----------------------------------------------------------------------------
+
+
+def test_json_reads_back_and_has_scores_by_name() -> None:
+    data = json.loads(table([run()], "json"))
+    (rag, _) = data["rows"]
+    assert rag["scores"]["em"] == {"mean": 0.5, "low": 0.0, "high": 1.0}
+    assert (rag["policy"], rag["engine"], rag["questions_shown"]) == ("rag", "rules", "always")
+    assert any("bootstrap" in note for note in data["notes"])
+    assert table([hostile()], "json").isascii()
+
+
+def test_latex_has_as_many_columns_as_it_says_and_nothing_unescaped() -> None:
+    text = table([hostile()], "latex")
+    lines = text.splitlines()
+    columns = len(re.search(r"\\begin\{tabular\}\{([lr]+)\}", text)[1])  # type: ignore[index]
+    rows = [line for line in lines if line.endswith(r"\\")]
+    assert len(rows) == 3
+    assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in rows} == {columns}
+    assert r"rag [k=12]" in text
+    assert r"\$\textbackslash{}frac\{\$" in text
+
+
+def test_html_is_a_table_in_which_names_are_text() -> None:
+    whole = hostile()
+    for episode in whole.episodes:
+        episode["engine"] = "<script>"
+    text = table([whole], "html")
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+    assert run()._repr_html_() == table([run()], "html")
+
+
+@pytest.mark.parametrize(
+    ("ending", "begins"),
+    [("md", "| env"), ("csv", "env,"), ("json", "{"), ("tex", "\\begin"), ("html", "<table")],
+)
+def test_the_ending_of_a_files_name_says_the_format(ending: str, begins: str) -> None:
+    assert table([run()], format_of(f"x.{ending}")).startswith(begins)
+
+
+def test_an_ending_that_says_nothing_is_refused_with_those_that_do() -> None:
+    with pytest.raises(RunError, match=r"x.xlsx: .* ends in one of .txt .*\.tex \(latex\)"):
+        format_of("x.xlsx")
+
+
+def test_rows_are_ordered_by_a_column_within_their_environment() -> None:
+    whole = run()
+    for episode in whole.episodes:
+        if episode["policy"] == "random":
+            episode["metrics"] = {**episode["metrics"], "em": 1.0}
+    assert [row.policy for row in ordered(summarise([whole]), "em")] == ["random", "rag"]
+    assert [row.policy for row in ordered(summarise([whole]), "policy")] == ["rag", "random"]
+    with pytest.raises(RunError, match="sort 'size': expected one of policy, engine"):
+        ordered(summarise([whole]), "size")
+
+
+def typed(*questions: tuple[str, float]) -> Run:
+    whole = run()
+    (template,) = whole.episodes[0]["metrics"]["questions"]
+    asked = [
+        {**template, "type": kind, "em": em, "f1": em, "cover_em": em, "official": None}
+        for kind, em in questions
+    ]
+    for episode in whole.episodes:
+        episode["metrics"] = {**episode["metrics"], "questions": asked}
+    return whole
+
+
+def test_by_type_micro_weighs_questions_and_macro_types() -> None:
+    whole = typed(("bridge", 1.0), ("bridge", 1.0), ("bridge", 0.0), ("count", 0.0))
+    (row, _) = by_type(summarise([whole]), [whole])
+    assert {kind: found.scores["em"] for kind, found in row.types.items()} == {
+        "bridge": pytest.approx(2 / 3),
+        "count": 0.0,
+    }
+    assert (row.micro["em"], row.macro["em"]) == (0.5, pytest.approx(1 / 3))
+    line = next(line for line in table([whole], by="type").splitlines() if line.startswith("rag"))
+    assert line.split() == ["rag", "EM", "66.7", "0.0", "50.0", "33.3"]
+    lines = list(csv.DictReader(io.StringIO(table([whole], "csv", by="type"))))
+    assert [line["type"] for line in lines[:4]] == ["bridge", "count", "micro", "macro"]
+    with pytest.raises(RunError, match="score 'judge': expected one of em"):
+        table([whole], by="type", score="judge")
+
+
+def test_more_than_one_call_in_a_hundred_that_cannot_be_read_has_a_line() -> None:
+    whole = run()
+    costs = [
+        {"env": "AtomMem-HotpotQA-v0", "policy": policy, "task_index": 0, "calls": 100, "unparsed": unparsed}
+        for policy, unparsed in (("rag", 2), ("random", 1))
+    ]
+    text = " ".join(table([Run(whole.settings, whole.episodes, timings=costs)]).split())
+    assert (
+        "rag on AtomMem-HotpotQA-v0 (generated): 2.0 % of its calls gave a reply that could not be read."
+        in text
+    )
+    assert "random on" not in text
+
+
+def test_questions_that_cannot_be_answered_have_a_table_of_their_own() -> None:
+    whole = typed(("a", 1.0), ("b", 0.0))
+    for episode in whole.episodes:
+        for number, question in enumerate(episode["metrics"]["questions"]):
+            question |= {"answerable": number == 1, "abstained": True}
+    text = table([whole])
+    line = [line for line in text.splitlines() if line.startswith("rag")][1]
+    assert line.split() == ["rag", "0.0", "0", "2", "100.0", "0", "2"]
+    (first, *_) = csv.DictReader(io.StringIO(table([whole], "csv")))
+    assert (first["answerable"], first["unanswerable"], first["unanswerable_abstained"]) == (
+        "0.0",
+        "1.0",
+        "2",
+    )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from atommem_env.report.summary import bootstrap, summarise
+from atommem_env.report.summary import bootstrap, by_environment, summarise
 from atommem_env.runs.run import Run
 
 
@@ -62,14 +63,13 @@ def run(
     return Run(settings, episodes)
 
 
-def test_scores_are_means_over_episodes_and_the_funnel_over_questions() -> None:
+def test_scores_are_means_over_episodes_weighted_as_the_funnel_is() -> None:
     one = metrics(1.0, question(1.0, read=1.0), peak=2)
     two = metrics(1 / 3, question(1.0, read=0.5), question(0.0, read=0.0), question(0.0, read=0.0), peak=7)
     (row,) = summarise([run(one, two)])
     assert row.em.mean == pytest.approx(2 / 3)
     assert (row.episodes, row.questions) == (2, 4)
-    assert row.funnel["read"] == pytest.approx(1.5 / 4)
-    assert row.funnel["answered"] == pytest.approx(0.5)
+    assert row.funnel["read"] == pytest.approx((1.0 + 0.5 / 3) / 2)
     assert (row.memory_peak, row.steps, row.entries_shown) == (4.5, 5.0, 4.0)
 
 
@@ -86,14 +86,13 @@ def test_questions_without_evidence_are_left_out_of_the_funnel_and_counted() -> 
     (row,) = summarise([run(metrics(0.5, question(0.0, read=0.25), bare))])
     assert row.without_evidence == 1
     assert row.funnel["read"] == 0.25
-    assert row.funnel["answered"] == 0.0
     assert not row.uses_buffer
 
 
 def test_a_policy_with_a_buffer_has_no_funnel_but_its_answers() -> None:
     (row,) = summarise([run(metrics(1.0, question(1.0, read=None)))])
     assert row.uses_buffer
-    assert row.funnel == {"seen": None, "written": None, "kept": None, "read": None, "answered": 1.0}
+    assert row.funnel == {"seen": None, "written": None, "kept": None, "read": None}
 
 
 def test_generated_data_never_passes_for_the_benchmark() -> None:
@@ -131,13 +130,106 @@ def test_rows_of_one_environment_stand_together_in_the_order_of_the_runs() -> No
     ]
 
 
-def test_equal_rows_of_two_runs_are_numbered_and_engines_tell_rows_apart() -> None:
-    rows = summarise([run(metrics(1.0)), run(metrics(0.0)), run(metrics(0.0), engine="llm")])
-    assert [(row.policy, row.engine) for row in rows] == [
-        ("rag #1", "rules"),
-        ("rag #2", "rules"),
-        ("rag", "llm"),
+def with_arguments(scores: dict[str, Any], arguments: dict[str, Any], folder: str | None = None) -> Run:
+    made = run(scores)
+    settings = {**made.settings, "policies": [{"name": "rag", "arguments": arguments}]}
+    return Run(settings, made.episodes, None if folder is None else Path(folder))
+
+
+def test_variants_of_a_policy_are_told_apart_by_their_arguments() -> None:
+    runs = [
+        with_arguments(metrics(1.0), arguments) for arguments in ({}, {"k": 12}, {"k": 6, "look": "bridge"})
     ]
+    rows = summarise([*runs, run(metrics(0.0), engine="llm")])
+    assert [row.name for row in rows] == ["rag", "rag [k=12]", "rag [k=6, look=bridge]", "rag"]
+    assert {row.policy for row in rows} == {"rag"}
+
+
+def test_equal_variants_are_told_apart_by_their_engines_settings_or_their_folders() -> None:
+    models = [
+        Run({**made.settings, "engine": {"name": "llm", "model": model}}, made.episodes)
+        for made, model in ((run(metrics(1.0), engine="llm"), "a/b"), (run(metrics(0.0), engine="llm"), "c"))
+    ]
+    assert [row.name for row in summarise(models)] == ["rag [model=a/b]", "rag [model=c]"]
+    alike = [with_arguments(metrics(1.0), {}, folder) for folder in ("runs/a", "runs/b", None)]
+    assert [row.name for row in summarise(alike)] == ["rag [runs/a]", "rag [runs/b]", "rag [run 3]"]
+
+
+def test_a_benchmarks_own_score_and_a_judges_join_by_name() -> None:
+    made = run({**metrics(1.0), "official": 0.5}, {**metrics(0.0), "official": 0.0})
+    judged = Run(
+        made.settings,
+        made.episodes,
+        judgements={("AtomMem-HotpotQA-v0", "rag", index): [True] for index in range(2)},
+    )
+    (row,) = summarise([judged])
+    assert list(row.scores) == ["em", "f1", "cover_em", "official", "judge"]
+    assert (row.scores["official"].mean, row.scores["judge"].mean) == (0.25, 1.0)
+    (row,) = summarise([run({**metrics(1.0), "official": None})])
+    assert list(row.scores) == ["em", "f1", "cover_em"]
+
+
+HISTORY = {"num_docs": None, "chunk_by": "document", "questions_shown": "when_asked"}
+
+
+def test_few_histories_have_no_interval_and_many_are_drawn_as_wholes() -> None:
+    (row,) = summarise([run(*[metrics(float(n % 2)) for n in range(4)], arguments=HISTORY)])
+    assert (row.histories, row.em.mean, row.em.bounds) == (4, 0.5, None)
+    made = run(*[metrics(float(n % 2)) for n in range(40)], arguments=HISTORY)
+    (row,) = summarise([made])
+    assert row.em.bounds is not None
+    for episode in made.episodes:
+        episode["history"] = str(episode["task_index"] % 10)  # all of a history's tasks score alike
+    (whole,) = summarise([made])
+    assert (whole.histories, whole.em.mean) == (10, 0.5)
+    assert whole.em.bounds is not None
+    assert whole.em.bounds[1] - whole.em.bounds[0] > row.em.bounds[1] - row.em.bounds[0]
+
+
+def test_questions_shown_at_different_times_are_never_in_one_group() -> None:
+    rows = summarise([run(metrics(1.0)), run(metrics(1.0), arguments={"questions_shown": "when_asked"})])
+    assert [row.questions_shown for row in rows] == ["always", "when_asked"]
+    assert [len(group) for group in by_environment(rows)] == [1, 1]
+
+
+def asked(em: float, answerable: bool, abstained: bool) -> dict[str, Any]:
+    return {**question(em), "em": em, "answerable": answerable, "abstained": abstained}
+
+
+def test_a_policy_that_always_abstains_is_seen_to() -> None:
+    (row,) = summarise([run(metrics(0.5, asked(0.0, True, True), asked(1.0, False, True)))])
+    assert row.abstention is not None
+    assert (row.abstention.answerable, row.abstention.unanswerable) == (0.0, 1.0)
+    assert row.abstention.counts == {
+        (True, True): 1,
+        (True, False): 0,
+        (False, True): 1,
+        (False, False): 0,
+    }
+    (row,) = summarise([run(metrics(0.5, asked(0.0, True, True)))])
+    assert row.abstention is None
+
+
+def test_stale_evidence_is_reported_where_there_is_any() -> None:
+    stale = question()
+    stale["evidence"] |= {"stale_kept": 0.5, "stale_read": 0.0}
+    fresh = question()
+    fresh["evidence"] |= {"stale_kept": None, "stale_read": None}
+    (row,) = summarise([run(metrics(1.0, stale, fresh), metrics(1.0, fresh))])
+    assert row.stale == {"stale_kept": 0.5, "stale_read": 0.0}
+    (row,) = summarise([run(metrics(1.0, fresh))])
+    assert row.stale == {"stale_kept": None, "stale_read": None}
+
+
+@pytest.mark.parametrize(("unparsed", "share"), [(2, 0.02), ({"facts": 1, "answer": 0}, 0.01), (0, 0.0)])
+def test_calls_that_could_not_be_read_are_a_share_of_all(unparsed: Any, share: float) -> None:
+    made = run(metrics(1.0), metrics(1.0))
+    timings = [
+        {"env": "AtomMem-HotpotQA-v0", "policy": "rag", "task_index": 0, "calls": 50, "unparsed": unparsed},
+        {"env": "AtomMem-HotpotQA-v0", "policy": "rag", "task_index": 1, "calls": 50, "unparsed": 0},
+    ]
+    (row,) = summarise([Run(made.settings, made.episodes, timings=timings)])
+    assert row.unread == share
 
 
 def test_a_policy_without_an_episode_yet_has_no_row() -> None:
@@ -148,11 +240,15 @@ def test_a_policy_without_an_episode_yet_has_no_row() -> None:
 
 def test_an_interval_holds_the_mean_and_shrinks_with_more_episodes() -> None:
     few, many = bootstrap([0.0, 1.0] * 5), bootstrap([0.0, 1.0] * 500)
+    widths = []
     for interval in (few, many):
-        assert interval.low < interval.mean == 0.5 < interval.high
-    assert many.high - many.low < few.high - few.low
+        assert interval.bounds is not None
+        low, high = interval.bounds
+        assert low < interval.mean == 0.5 < high
+        widths.append(high - low)
+    assert widths[1] < widths[0]
     # the normal approximation at n = 1000: 1.96 * sqrt(0.25 / 1000) on each side
-    assert many.high - many.low == pytest.approx(2 * 0.031, abs=0.004)
+    assert widths[1] == pytest.approx(2 * 0.031, abs=0.004)
 
 
 def test_an_interval_is_the_same_every_time_and_flat_for_equal_values() -> None:

@@ -74,7 +74,8 @@ def _draw_panel(figure: Figure, axes: Any, group: Sequence[Row], cost: _Cost, en
     points = []
     for row in group:
         look, x = look_of(row.policy), cost(row) or 0.0
-        axes.plot([x, x], [100 * row.em.low, 100 * row.em.high], color=look.colour, lw=1, alpha=0.35)
+        if row.em.bounds is not None:
+            axes.plot([x, x], [100 * end for end in row.em.bounds], color=look.colour, lw=1, alpha=0.35)
         look.mark(axes, x, 100 * row.em.mean)
         points.append(Point(x, 100 * row.em.mean, name_of(row, engines), look.colour))
     beside_points(figure, axes, points)

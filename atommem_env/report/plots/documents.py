@@ -60,7 +60,7 @@ def _draw_panel(figure: Figure, axes: Any, lines: _Lines) -> None:
     axes.set_ylim(0, 100)
     axes.set_xlabel("documents to read")
     axes.grid(True, axis="y")
-    ends = []
+    names = []
     for place, (name, line) in enumerate(lines.items()):
         at = sorted(line)
         look = look_of(line[at[0]].policy)
@@ -68,8 +68,10 @@ def _draw_panel(figure: Figure, axes: Any, lines: _Lines) -> None:
         shift = hundredth ** (0.8 * (place - (len(lines) - 1) / 2))  # so that equal scores stand side by side
         axes.plot([count * shift for count in at], middle, color=look.colour, lw=1.4)
         for count, score in zip(at, middle, strict=True):
-            interval = [100 * line[count].em.low, 100 * line[count].em.high]
-            axes.plot([count * shift] * 2, interval, color=look.colour, lw=0.9, alpha=0.45)
+            bounds = line[count].em.bounds
+            if bounds is not None:
+                ends = [100 * bound for bound in bounds]
+                axes.plot([count * shift] * 2, ends, color=look.colour, lw=0.9, alpha=0.45)
             look.mark(axes, count * shift, score)
-        ends.append(Point(counts[-1] * hundredth**5, middle[-1], name, look.colour))
-    beside_ends(figure, axes, ends)
+        names.append(Point(counts[-1] * hundredth**5, middle[-1], name, look.colour))
+    beside_ends(figure, axes, names)

@@ -79,10 +79,11 @@ def _draw_panel(axes: Any, group: Mapping[int | None, Profile | None]) -> None:
             shade = 1 - 0.65 * number / (len(by_capacity) - 1)
             colour = [1 - shade * (1 - part) for part in to_rgb(KINDS[kind])]
             axes.bar(x, often.mean, 0.92 * width, color=colour, linewidth=0)
-            axes.plot([x, x], [often.low, often.high], color=INK, lw=0.8)
-            highest = max(highest, often.high)
+            low, high = often.bounds or (often.mean, often.mean)
+            axes.plot([x, x], [low, high], color=INK, lw=0.8)
+            highest = max(highest, high)
             for text, y, up, ink, size in (
-                (f"{often.mean:.2g}", often.high, 2, INK, 7),
+                (f"{often.mean:.2g}", high, 2, INK, 7),
                 (capacity or "none", 0, -3, QUIET, 6),
             ):
                 axes.annotate(

@@ -10,15 +10,19 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from atommem_env.evidence import STAGES
 from atommem_env.report.notes import data_notes
 from atommem_env.report.plots.sheet import sheet
 from atommem_env.report.plots.style import FAINT, INK, QUIET
-from atommem_env.report.summary import FUNNEL, Row
+from atommem_env.report.summary import Row
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+FUNNEL: Final = (*STAGES, "answered")
+"""The stages that a row of the picture has, in their order."""
 
 LOSSES: Final = {
     "written": ("never written", "never wrote it"),
@@ -68,12 +72,17 @@ def draw(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
     return drawn.figure
 
 
+def share_of(row: Row, stage: str) -> float | None:
+    """Return how much of the evidence reached a stage; of *answered*, the exact match."""
+    return row.em.mean if stage == "answered" else row.funnel[stage]
+
+
 def largest_loss(row: Row) -> str | None:
     """Return the stage at which most of the evidence was lost, ``None`` when nothing was, or nothing is known."""
     losses = {
-        stage: (row.funnel[before] or 0.0) - (row.funnel[stage] or 0.0)
+        stage: (share_of(row, before) or 0.0) - (share_of(row, stage) or 0.0)
         for before, stage in itertools.pairwise(FUNNEL)
-        if row.funnel[before] is not None
+        if share_of(row, before) is not None
     }
     worst = max(losses, key=losses.__getitem__, default=None)
     return worst if worst is not None and losses[worst] >= _LEAST else None
@@ -95,7 +104,7 @@ def _draw_row(axes: Any, row: Row) -> None:
     worst = largest_loss(row)
     before: float | None = None
     for place, stage in enumerate(FUNNEL):
-        share = row.funnel[stage]
+        share = share_of(row, stage)
         if share is None:
             continue
         if before is not None:
@@ -144,11 +153,11 @@ def _bar(axes: Any, place: int, bottom: float, height: float, **look: Any) -> No
 
 def _notes(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
     notes = [
-        "Percent of the evidence, the mean over questions: shown to the policy (seen), in memory at some time "
-        "(written), in memory when its question was asked (kept), in view then (read); answered: exact match of "
-        "these questions."
+        "Percent of the evidence, the mean over episodes, of each the mean over its questions: shown to the policy "
+        "(seen), in memory at some time (written), in memory when its question was asked (kept), in view then "
+        "(read); answered: exact match."
     ]
-    shares = [[row.funnel[stage] or 0.0 for stage in FUNNEL] for row in rows]
+    shares = [[share_of(row, stage) or 0.0 for stage in FUNNEL] for row in rows]
     if any(after - before >= _LEAST for line in shares for before, after in itertools.pairwise(line)):
         notes.append(
             "Hatched: more than the stage before, such as right answers without the evidence in view."

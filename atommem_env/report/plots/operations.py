@@ -171,8 +171,7 @@ def draw(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
 
 def profile_of(row: Row, found: Mapping[tuple[int, str, str], Profile]) -> Profile | None:
     """Return a row's among those that :func:`profiles` found."""
-    names = (row.policy, row.policy.rpartition(" #")[0])  # equal policies of several runs are numbered
-    return next((found[row.run, row.env, name] for name in names if (row.run, row.env, name) in found), None)
+    return found.get((row.run, row.env, row.policy))
 
 
 def _draw_head(axes: Any) -> None:

@@ -57,9 +57,10 @@ def draw(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
 
 def _draw_row(axes: Any, place: int, row: Row) -> None:
     look = look_of(row.policy)
-    _draw_interval(axes, place + 0.2, row.f1, look.colour, 0.8)
+    f1 = row.scores["f1"]
+    _draw_interval(axes, place + 0.2, f1, look.colour, 0.8)
     axes.plot(
-        100 * row.f1.mean,
+        100 * f1.mean,
         place + 0.2,
         "o",
         ms=3,
@@ -75,9 +76,9 @@ def _draw_row(axes: Any, place: int, row: Row) -> None:
 
 
 def _draw_interval(axes: Any, y: float, interval: Interval, colour: str, width: float) -> None:
-    axes.plot(
-        [100 * interval.low, 100 * interval.high], [y, y], color=colour, lw=width, solid_capstyle="round"
-    )
+    if interval.bounds is not None:
+        ends = [100 * bound for bound in interval.bounds]
+        axes.plot(ends, [y, y], color=colour, lw=width, solid_capstyle="round")
 
 
 def _draw_brackets(axes: Any, group: Sequence[Row]) -> None:

@@ -11,6 +11,7 @@ from atommem_env.report.plots.style import (
     QUIET,
     Rect,
     engines_differ,
+    line_of,
     name_of,
     names_inches,
     page,
@@ -62,7 +63,7 @@ class Sheet:
         axes.set_ylim(0, self.head)
         axes.axis("off")
         inset = 0.05 * self.panel
-        axes.text(inset, self.head, rows[0].label, size=9, weight="bold", va="top")
+        axes.text(inset, self.head, line_of(rows[0].label), size=9, weight="bold", va="top")
         subtitle = subtitle_of(rows, self.panel - inset)
         axes.text(inset, self.head - 0.17, subtitle, size=6.5, color=QUIET, va="top", linespacing=1.3)
         return axes

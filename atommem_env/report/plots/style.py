@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from atommem_env.core.safe_text import plot
 from atommem_env.report.notes import BUFFER_MARK
 from atommem_env.report.summary import Row
 from atommem_env.text import digest
@@ -46,6 +47,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "hatch.linewidth": 0.7,
     "svg.hashsalt": "atommem_env",  # without it an SVG's ids are drawn at random
     "text.color": INK,
+    "text.parse_math": False,  # dollars in names and questions are dollars
     "xtick.color": QUIET,
     "ytick.color": QUIET,
     "xtick.labelsize": 7.5,
@@ -107,19 +109,24 @@ _OTHERS: Final = ("#117733", "#6699cc", "#994455", "#997700", "#004488", "#a56aa
 
 def look_of(policy: str) -> Look:
     """Return how a policy is drawn; one that is not known gets one of a few colours by its name."""
-    name = policy.partition(" #")[0]
+    name = policy.partition("[")[0].strip()
     return LOOKS.get(name) or Look(_OTHERS[digest(name)[0] % len(_OTHERS)], "h")
 
 
 def name_of(row: Row, engines: bool) -> str:
     """Return a row's policy as a picture names it, with its engine where ``engines`` differ."""
-    name = f"{row.policy}, {row.engine}" if engines and row.engine else row.policy
-    return f"{name} {BUFFER_MARK}" if row.uses_buffer else name
+    name = f"{row.name}, {row.engine}" if engines and row.engine else row.name
+    return line_of(f"{name} {BUFFER_MARK}" if row.uses_buffer else name)
+
+
+def line_of(text: str) -> str:
+    """Return ``text`` as a picture may write it, on one line."""
+    return " ".join(plot(text).split())
 
 
 def engines_differ(rows: Sequence[Row]) -> bool:
     """Return whether rows have more than one engine, so that names must say which."""
-    alike = {(row.label, row.source, row.policy) for row in rows}
+    alike = {(row.label, row.source, row.questions_shown, row.name) for row in rows}
     return len({row.engine for row in rows if row.engine}) > 1 or len(alike) < len(rows)
 
 
@@ -134,7 +141,7 @@ def subtitle_of(group: Sequence[Row], inches: float) -> str:
     engines = list(dict.fromkeys(row.engine for row in group if row.engine))
     first = f"{_range(episodes)} episodes, {_range(questions)} questions per policy"
     first += f", engine {', '.join(engines)}" if engines else ""
-    return f"{first}\n{_shorten(group[0].source, int(_LETTERS_PER_INCH * inches))}"
+    return f"{line_of(first)}\n{_shorten(line_of(group[0].source), int(_LETTERS_PER_INCH * inches))}"
 
 
 def label_size(label: str, inches: float) -> float:
@@ -185,7 +192,9 @@ def page(width: float, height: float, title: str, notes: Sequence[str]) -> tuple
     from matplotlib.figure import Figure
 
     lines = [
-        line for note in notes for line in textwrap.wrap(note, int(_LETTERS_PER_INCH * (width - 0.2))) or [""]
+        line
+        for note in notes
+        for line in textwrap.wrap(line_of(note), int(_LETTERS_PER_INCH * (width - 0.2))) or [""]
     ]
     below = _MARGIN_INCHES + _NOTE_INCHES * len(lines) + 0.1
     total = below + height + _TITLE_INCHES
@@ -256,7 +265,7 @@ def panels(
 def head(axes: Any, label: str, group: Sequence[Row]) -> None:
     """Head a panel with its environment, and with the size and the source of what it shows."""
     inches = axes.get_position().width * axes.figure.get_figwidth()
-    axes.set_title(label, pad=27, size=label_size(label, inches + 0.4))
+    axes.set_title(line_of(label), pad=27, size=label_size(label, inches + 0.4))
     write_below_title(axes, subtitle_of(group, inches))
 
 

@@ -26,8 +26,14 @@ function fill(node, ...children) {
 
 const count = (number, one, many) =>
   `${number.toLocaleString("en")} ${number === 1 ? one : many || one + "s"}`;
-const percent = (value) =>
-  value === null || value === undefined ? "–" : (100 * value).toFixed(value === 1 ? 0 : 1);
+/** A share in percent with one digit; what lies in the middle goes to the even digit, as in the table of a run. */
+function percent(value) {
+  if (value === null || value === undefined) return "–";
+  const hundredths = 100 * value;
+  if (Math.abs((4 * hundredths) % 2) !== 1) return hundredths.toFixed(1);
+  const whole = Math.trunc(hundredths);
+  return `${whole}.${Math.abs(hundredths - whole) === 0.25 ? 2 : 8}`;
+}
 const signed = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${percent(Math.abs(value))}`;
 const decimal = (value) => (value === null ? "–" : value.toFixed(2));
 const sum = (values) => values.reduce((total, value) => total + value, 0);

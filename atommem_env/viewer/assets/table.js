@@ -1,5 +1,12 @@
 // The table of episodes, its filters and its order, below what each policy reached.
 
+const SCORES = [
+  ["em", "EM"],
+  ["f1", "F1"],
+  ["official", "official"],
+  ["judge", "judge"],
+].filter(([name]) => RUN.summary.some((row) => row.scores[name]));
+
 const COLUMNS = [
   {
     name: "env",
@@ -35,6 +42,13 @@ const COLUMNS = [
   {name: "questions", title: "questions", value: (row) => row.questions.length},
   {name: "em", title: "EM", value: (row) => row.em, cell: (row) => bar(row.em, "score")},
   {name: "f1", title: "F1", value: (row) => row.f1, cell: (row) => bar(row.f1, "score")},
+  {
+    name: "official",
+    title: "official",
+    value: (row) => row.official ?? -1,
+    cell: (row) => bar(row.official, "score"),
+    needed: EPISODES.some((row) => row.official !== undefined),
+  },
   ...STAGES.map((stage) => ({
     name: stage,
     title: stage,
@@ -205,10 +219,8 @@ function summaryTable() {
     "engine",
     "episodes",
     "questions",
-    "EM",
-    "F1",
+    ...SCORES.map(([, title]) => title),
     ...STAGES,
-    "answered",
     "memory",
     "steps",
     "refused",
@@ -223,17 +235,21 @@ function summaryTable() {
       h(
         "td",
         {class: "left"},
-        h("b", null, row.policy),
+        h("b", null, row.name),
         row.uses_buffer &&
           h("span", {title: "keeps text outside memory, so that its evidence says nothing"}, " †"),
       ),
       h("td", {class: "left"}, row.engine || "–"),
       h("td", null, row.episodes),
       h("td", null, row.questions),
-      [row.em, row.f1].map(([mean, low, high]) =>
-        h("td", {title: `95 % interval: ${percent(low)} to ${percent(high)}`}, bar(mean, "score")),
+      SCORES.map(([name]) => row.scores[name] || [null, null, null]).map(([mean, low, high]) =>
+        h(
+          "td",
+          {title: low === null ? null : `95 % interval: ${percent(low)} to ${percent(high)}`},
+          bar(mean, "score"),
+        ),
       ),
-      [...STAGES, "answered"].map((stage) => h("td", null, bar(row.funnel[stage], "stage"))),
+      STAGES.map((stage) => h("td", null, bar(row.funnel[stage], "stage"))),
       [row.memory_peak, row.steps, row.refused].map((value) => h("td", null, value.toFixed(1))),
     );
   return RUN.envs.map((env, number) =>
