@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -36,7 +36,7 @@ from atommem_env.core.rules import Rules
 from atommem_env.core.spaces import ActionSpace, observation_space
 from atommem_env.data.benchmark import Benchmark
 from atommem_env.data.sources import open_dataset
-from atommem_env.evidence import EvidenceTracker
+from atommem_env.evidence import SUPERSEDED, EvidenceTracker, evidence_units
 from atommem_env.prefetch import Prefetcher
 from atommem_env.retrieval import Retriever, make_retriever
 from atommem_env.scoring import SCORES, Score, make_reward
@@ -207,7 +207,6 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         early_answer: whether an Answer while reading answers question 0 and ends reading.
         reward: ``"em"``, ``"f1"``, ``"cover_em"``, ``"module:function"`` or a function of (prediction, answers).
         reward_timing: ``"terminal"`` or ``"immediate"``.
-        evidence_threshold: the share of a unit's content words that a text must contain to hold it.
         prefetch: whether the next task is put together in the background; the bytes are the same.
         render_mode: ``None``, ``"ansi"`` or ``"human"``.
 
@@ -249,7 +248,6 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         early_answer: bool = False,
         reward: str | Score = "em",
         reward_timing: str = "terminal",
-        evidence_threshold: float = 0.6,
         prefetch: bool = False,
         render_mode: str | None = None,
     ) -> None:
@@ -280,8 +278,6 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         self._max_steps = bound("max_steps", max_steps)
         self._early_answer = bool(early_answer)
         self._immediate = one_of("reward_timing", reward_timing, ("terminal", "immediate")) == "immediate"
-        self._evidence_threshold = float(evidence_threshold)
-        EvidenceTracker((), (), (), self._evidence_threshold)  # refuses a threshold out of range now
         self._rules = Rules(
             capacity=self._capacity,
             overflow=self._overflow,
@@ -320,16 +316,10 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         super().reset(seed=seed)
         index = self._task_index(options)
         task = self._build(index)
-        units = task.units
         self._episode = episode = _Episode(
             task=task,
             store=MemoryStore(partial(self._make_retriever, task.id), self._capacity, self._overflow),
-            evidence=EvidenceTracker(
-                [task.unit_text(unit) for unit in units],
-                [unit.question for unit in units],
-                [unit.end for unit in units],
-                self._evidence_threshold,
-            ),
+            evidence=EvidenceTracker(evidence_units(task, self.word_shares), self.word_shares),
             looks_left=self._max_looks,
             questions=[_Question() for _ in task.questions],
         )
@@ -510,12 +500,16 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         self._episode = None if state.episode is None else state.episode.fork()
         self.np_random.bit_generator.state = copy.deepcopy(state.generator)
 
+    def word_shares(self, words: Iterable[str]) -> Mapping[str, float]:
+        """Return the share of the dataset's documents that have each of ``words``, which are search tokens."""
+        return self._tasks.dataset.word_shares(words)
+
     def metrics(self) -> dict[str, Any]:
         """Return the metrics of the episode so far: fixed keys, scores as floats, counts as ints.
 
         ``em``, ``f1`` and ``cover_em`` are means over the questions. ``questions`` lists, for each, ``id``,
         ``type``, ``question``, ``answers``, ``prediction`` (``None``: none), its scores, ``forfeited``,
-        ``num_evidence``, and under ``evidence`` the share of its units that reached each stage of the funnel
+        ``num_evidence``, ``num_superseded``, and under ``evidence`` the share of its units that reached each stage of the funnel
         (``None`` when its gold is absent from the data) and ``answered``. ``operations`` counts the submitted
         operations by kind, ``refused`` the refused ones by reason; ``tokens_shown`` counts the tokens of
         chunks, scratchpad and entries shown, ``tokens_written`` those of accepted Creates and Updates.
@@ -778,6 +772,7 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
             **outcome.scores,
             "forfeited": outcome.forfeited,
             "num_evidence": episode.evidence.count(number),
+            "num_superseded": episode.evidence.count(number, SUPERSEDED),
             "evidence": {**episode.evidence.shares(number), "answered": outcome.scores["em"]},
         }
 

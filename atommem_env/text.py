@@ -88,6 +88,11 @@ def _in_thirties(signs: str) -> list[str]:
 _recently_split = functools.lru_cache(maxsize=64)(_split)
 
 
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Return the ``(start, end)`` character spans of the words of ``text``, a CJK character being one."""
+    return [match.span() for match in _WORD.finditer(text)]
+
+
 # --- sentences --------------------------------------------------------------------------------------
 
 _ABBREVIATIONS = frozenset(

@@ -26,6 +26,7 @@ class Unit(NamedTuple):
         end: where it ends.
         role: ``"supporting"``, or ``"superseded"`` where a later fact replaces it.
         turn: the number of its turn in the session; -1 in a document without turns.
+        whole: whether it is a whole message, of which the funnel looks for any telling sentence.
     """
 
     question: int
@@ -34,6 +35,7 @@ class Unit(NamedTuple):
     end: int
     role: str = SUPPORTING
     turn: int = -1
+    whole: bool = False
 
 
 class Position(NamedTuple):
