@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -35,8 +35,9 @@ from atommem_env.core.render import render_text
 from atommem_env.core.rules import Rules
 from atommem_env.core.spaces import ActionSpace, observation_space
 from atommem_env.data.benchmark import Benchmark
+from atommem_env.data.records import SUPERSEDED
 from atommem_env.data.sources import open_dataset
-from atommem_env.evidence import SUPERSEDED, EvidenceTracker, evidence_units
+from atommem_env.evidence import EvidenceTracker, evidence_units
 from atommem_env.prefetch import Prefetcher
 from atommem_env.retrieval import Retriever, make_retriever
 from atommem_env.scoring import SCORES, Score, make_reward
@@ -316,10 +317,11 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         super().reset(seed=seed)
         index = self._task_index(options)
         task = self._build(index)
+        shares = self._tasks.dataset.word_shares
         self._episode = episode = _Episode(
             task=task,
             store=MemoryStore(partial(self._make_retriever, task.id), self._capacity, self._overflow),
-            evidence=EvidenceTracker(evidence_units(task, self.word_shares), self.word_shares),
+            evidence=EvidenceTracker(evidence_units(task, shares), shares),
             looks_left=self._max_looks,
             questions=[_Question() for _ in task.questions],
         )
@@ -500,18 +502,14 @@ class MemoryEnv(gym.Env[dict[str, Any], Sequence[Operation]]):
         self._episode = None if state.episode is None else state.episode.fork()
         self.np_random.bit_generator.state = copy.deepcopy(state.generator)
 
-    def word_shares(self, words: Iterable[str]) -> Mapping[str, float]:
-        """Return the share of the dataset's documents that have each of ``words``, which are search tokens."""
-        return self._tasks.dataset.word_shares(words)
-
     def metrics(self) -> dict[str, Any]:
         """Return the metrics of the episode so far: fixed keys, scores as floats, counts as ints.
 
         ``em``, ``f1`` and ``cover_em`` are means over the questions. ``questions`` lists, for each, ``id``,
         ``type``, ``question``, ``answers``, ``prediction`` (``None``: none), its scores, ``forfeited``,
-        ``num_evidence``, ``num_superseded``, and under ``evidence`` the share of its units that reached each stage of the funnel
-        (``None`` when its gold is absent from the data) and ``answered``. ``operations`` counts the submitted
-        operations by kind, ``refused`` the refused ones by reason; ``tokens_shown`` counts the tokens of
+        ``num_evidence``, ``num_superseded``, and under ``evidence`` the share of its units that reached each stage
+        of the funnel (``None`` when its gold is absent from the data) and ``answered``. ``operations`` counts the
+        submitted operations by kind, ``refused`` the refused ones by reason; ``tokens_shown`` counts the tokens of
         chunks, scratchpad and entries shown, ``tokens_written`` those of accepted Creates and Updates.
 
         Raises:

@@ -54,7 +54,9 @@ _COMMON = 0.01  # a single word with a capital begins a sentence as a name when 
 _OVERALL = 0.55  # the share of all words, by weight, that a text must have
 _NAMED = 0.65  # the share of the names, by weight, and of the numbers
 _EVERY = 0.9  # the share of all words, by weight, that stands for all of them
-_TELLING = 4.0  # names and numbers that weigh as much as this many of the rarest words tell a sentence by themselves
+_TELLING = (
+    4.0  # names and numbers that weigh as much as this many of the rarest words tell a sentence by themselves
+)
 _STRETCH = 1.5  # the length of a window, in lengths of the unit
 _SHORTEST = 16  # words of the shortest window
 _SLACK = 4  # words that a line may have besides
@@ -80,6 +82,15 @@ class EvidenceUnit(NamedTuple):
     end: int = 0
     role: str = SUPPORTING
     parts: tuple[str, ...] = ()
+
+
+def gold_units(gold: Sequence[Mapping[str, Any]]) -> list[EvidenceUnit]:
+    """Return the units of evidence that ``info["gold"]`` lists, in its order."""
+    return [
+        EvidenceUnit(unit["sentence"] or unit["text"], "" if "id" in unit else unit["title"], number)
+        for number, question in enumerate(gold)
+        for unit in question["evidence"]
+    ]
 
 
 def mean_share(metrics: Mapping[str, Any], stage: str) -> float | None:
@@ -286,7 +297,9 @@ class Matcher:
     """
 
     def __init__(self, units: Sequence[EvidenceUnit], word_shares: WordShares | None = None) -> None:
-        said = [[_ITEM.sub("", part, count=1) or part for part in unit.parts or (unit.text,)] for unit in units]
+        said = [
+            [_ITEM.sub("", part, count=1) or part for part in unit.parts or (unit.text,)] for unit in units
+        ]
         asked = dict.fromkeys(
             word
             for unit, parts in zip(units, said, strict=True)
@@ -349,7 +362,9 @@ def _rival_words(
     rivals: dict[tuple[int, str], set[str]] = {}
     for unit, parts in zip(units, said, strict=True):
         other = SUPPORTING if unit.role == SUPERSEDED else SUPERSEDED
-        rivals.setdefault((unit.question, other), set()).update(word for text in parts for word in tokens(text))
+        rivals.setdefault((unit.question, other), set()).update(
+            word for text in parts for word in tokens(text)
+        )
     return rivals
 
 
@@ -379,7 +394,9 @@ class _Found:
         """Return where the first occurrence of a phrase ends, stop words between its words left out; -1: nowhere."""
         known = self._firsts.get(phrase)
         if known is None:
-            known = next((place for place in self._places.get(phrase[-1], ()) if self._ends(phrase, place)), -1)
+            known = next(
+                (place for place in self._places.get(phrase[-1], ()) if self._ends(phrase, place)), -1
+            )
             self._firsts[phrase] = known
         return known
 
@@ -470,7 +487,7 @@ class _Found:
         for place, word in hits:
             counts[word] += 1
             lacking -= counts[word] == bag[word]
-            while place - hits[first][0] >= pattern.length + 2:
+            while place - hits[first][0] >= pattern.length:
                 left = hits[first][1]
                 first += 1
                 lacking += counts[left] == bag[left]

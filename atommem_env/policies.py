@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import gymnasium as gym
 
 from atommem_env.core.operations import kind_of, parse, to_dict
-from atommem_env.evidence import STAGES
+from atommem_env.evidence import STAGES, STALE_STAGES
 
 
 @runtime_checkable
@@ -119,7 +119,7 @@ def rollout(
 
 def without_funnel(metrics: dict[str, Any]) -> dict[str, Any]:
     """Return ``metrics`` with every stage of the funnel null, as for a policy that uses a buffer."""
-    hidden = dict.fromkeys(STAGES)
+    hidden = dict.fromkeys((*STAGES, *STALE_STAGES))
     questions = [
         {**question, "evidence": {**question["evidence"], **hidden}} for question in metrics["questions"]
     ]

@@ -234,12 +234,12 @@ def test_values_are_those_of_whole_episodes_in_which_the_write_is_refused(seed: 
 
 def test_the_score_may_be_a_stage_of_the_evidence_or_a_function_of_the_metrics() -> None:
     sentences = [f"{town} lies on the {river}." for town, river in RIVERS.items()]
-    policy = Scripted([Create(sentence) for sentence in sentences], [Update(1, "Nothing")])
-    env = rivers()
+    policy = Scripted([*(Create(sentence) for sentence in sentences), Update(1, "Nothing")])
 
     def answered(metrics: Mapping[str, Any]) -> float:
         return float(sum(question["em"] for question in metrics["questions"]))
 
+    env = rivers(chunk_tokens=4000)
     for score, unit in (("read", 0.2), ("kept", 0.2), ("f1", 0.2), ("cover_em", 0.2), (answered, 1.0)):
         _, values = entry_values(env, policy, {"task_index": 0}, score)  # type: ignore[arg-type]
         assert [value.value for value in values] == pytest.approx([0.0, unit, unit, unit, unit, -unit])

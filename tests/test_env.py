@@ -497,7 +497,6 @@ def test_operations_govern_stored_entries_and_the_scratchpad_governs_itself() ->
         ({"chunk_overlap": 120}, "chunk_overlap=120"),
         ({"reward": "bleu"}, "reward='bleu'"),
         ({"reward_timing": "later"}, "reward_timing='later'"),
-        ({"evidence_threshold": 0}, "evidence_threshold=0"),
         ({"retriever": "google"}, "google"),
         ({"render_mode": "rgb_array"}, "render_mode='rgb_array'"),
         ({"entry_tokens": 0}, "entry_tokens=0"),
@@ -594,11 +593,21 @@ def test_metrics_have_fixed_keys_and_types_at_any_time() -> None:
         for question in metrics["questions"]:
             assert question.keys() == {
                 "id", "type", "question", "answers", "prediction", "em", "f1", "cover_em", "forfeited",
-                "num_evidence", "evidence",
+                "num_evidence", "num_superseded", "evidence",
             }  # fmt: skip
-            assert question["evidence"].keys() == {"seen", "written", "kept", "read", "answered"}
-            assert all(type(share) is float for share in question["evidence"].values())
-            assert question["num_evidence"] == 2
+            evidence = question["evidence"]
+            assert evidence.keys() == {
+                "seen",
+                "written",
+                "kept",
+                "read",
+                "answered",
+                "stale_kept",
+                "stale_read",
+            }
+            assert all(type(share) is float for name, share in evidence.items() if "stale" not in name)
+            assert evidence["stale_kept"] is evidence["stale_read"] is None
+            assert (question["num_evidence"], question["num_superseded"]) == (2, 0)
     assert late["operations"] == {"create": 2, "read": 1, "update": 0, "delete": 0, "answer": 2}
     assert late["refused"]["empty"] == late["refused"]["malformed"] == 1
     assert late["memory_peak"] == 1
@@ -626,12 +635,19 @@ def test_tokens_are_counted_as_shown_and_written() -> None:
 
 def funnel(env: MemoryEnv, question: int = 0) -> dict[str, float]:
     shares: dict[str, float] = env.metrics()["questions"][question]["evidence"]
-    return shares
+    return {stage: share for stage, share in shares.items() if "stale" not in stage}
+
+
+def start_at_the_last_chunk(env: MemoryEnv) -> dict[str, Any]:
+    observation, info = start(env)
+    while observation["cursor"] + 1 < observation["num_chunks"]:
+        observation = env.step([])[0]
+    return info
 
 
 def test_a_policy_that_writes_and_reads_everything_has_a_full_funnel() -> None:
     env = make()
-    _, info = start(env)
+    info = start_at_the_last_chunk(env)
     env.step([Create(unit["sentence"]) for gold in info["gold"] for unit in gold["evidence"]])
     question = to_questions(env)["questions"][0]
     assert funnel(env) == {"seen": 1.0, "written": 1.0, "kept": 1.0, "read": 0.0, "answered": 0.0}
@@ -642,24 +658,38 @@ def test_a_policy_that_writes_and_reads_everything_has_a_full_funnel() -> None:
 
 def test_what_is_written_and_destroyed_in_one_action_was_never_written() -> None:
     env = make()
-    _, info = start(env)
+    info = start_at_the_last_chunk(env)
     sentence = info["gold"][0]["evidence"][0]["sentence"]
     env.step([Create(sentence), Delete(1)])
-    assert funnel(env)["written"] == 0.0
-    env.step([Create(sentence)])
-    env.step([Update(2, "nothing")])
+    assert (funnel(env)["written"], funnel(env)["kept"]) == (0.0, 0.0)
+
+
+def test_what_is_written_and_then_overwritten_is_not_kept() -> None:
+    env = make(num_questions=2)
+    info = start_at_the_last_chunk(env)
+    env.step([Create(info["gold"][1]["evidence"][0]["sentence"])])
+    env.step([Update(1, "nothing")])
+    env.step([Answer("x")])
+    assert (funnel(env, 1)["written"], funnel(env, 1)["kept"]) == (0.5, 0.0)
+
+
+def test_what_is_written_before_the_text_shows_it_never_counts() -> None:
+    env = make()
+    _, info = start(env)
+    units = [unit for unit in info["gold"][0]["evidence"] if unit["chunks"][-1] > 0]
+    assert units
+    env.step([Create(unit["sentence"]) for unit in units])
     to_questions(env)
-    assert funnel(env)["written"] == 0.5
-    assert funnel(env)["kept"] == 0.0
+    assert (funnel(env)["written"], funnel(env)["kept"]) == (0.0, 0.0)
 
 
 def test_an_evicted_entry_is_not_kept() -> None:
-    env = make(capacity=1, overflow="evict_oldest")
-    _, info = start(env)
-    env.step([Create(info["gold"][0]["evidence"][0]["sentence"])])
+    env = make(capacity=1, overflow="evict_oldest", num_questions=2)
+    info = start_at_the_last_chunk(env)
+    env.step([Create(info["gold"][1]["evidence"][0]["sentence"])])
     env.step([Create("x")])
-    to_questions(env)
-    assert (funnel(env)["written"], funnel(env)["kept"]) == (0.5, 0.0)
+    env.step([Answer("x")])
+    assert (funnel(env, 1)["written"], funnel(env, 1)["kept"]) == (0.5, 0.0)
 
 
 def test_a_question_without_gold_has_null_evidence() -> None:
@@ -678,6 +708,8 @@ def test_a_question_without_gold_has_null_evidence() -> None:
         "kept": None,
         "read": None,
         "answered": 0.0,
+        "stale_kept": None,
+        "stale_read": None,
     }
 
 

@@ -148,6 +148,6 @@ def _refuse_with_run(options: Mapping[str, object]) -> None:
 def _show(env: EnvRecipe, trace: Trace, title: str, options: tuple[bool, bool, int, int | None]) -> None:
     gold, full, first, last = options
     console = output()
-    threshold = float(env.arguments.get("evidence_threshold", View.threshold))
-    view = View(console.width, full, gold, first, last, threshold)
+    dataset = getattr(env.make().unwrapped, "dataset", None) if gold else None
+    view = View(console.width, full, gold, first, last, getattr(dataset, "word_shares", None))
     print_lines(episode_lines(trace, title, view), console)

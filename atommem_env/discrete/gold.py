@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from atommem_env.discrete.notes import Array, Note
-from atommem_env.evidence import Matcher
+from atommem_env.evidence import Matcher, WordShares, gold_units
 from atommem_env.retrieval.bm25 import K1, B
 from atommem_env.text import tokens
 
@@ -20,7 +20,7 @@ class Gold:
     Args:
         gold: ``info["gold"]``.
         questions: the episode's questions.
-        threshold: the environment's ``evidence_threshold``.
+        word_shares: the environment's, or ``None``: every word is rare.
         top_k: how many entries a look shows.
     """
 
@@ -28,20 +28,16 @@ class Gold:
         self,
         gold: Sequence[Mapping[str, Any]],
         questions: Sequence[str],
-        threshold: float = 0.6,
+        word_shares: WordShares | None = None,
         top_k: int = 6,
     ) -> None:
-        units = [
-            (number, unit["sentence"] or unit["text"])
-            for number, question in enumerate(gold)
-            for unit in question["evidence"]
-        ]
+        units = gold_units(gold)
         asked = [Counter(tokens(question)) for question in questions]
         self._words = list(dict.fromkeys(word for words in asked for word in words))
         self._asks = np.array([[words[word] for word in self._words] for words in asked])
         self._top_k = top_k
-        self._matcher = Matcher([text for _, text in units], threshold)
-        self._question_of = np.array([number for number, _ in units], np.intp)
+        self._matcher = Matcher(units, word_shares)
+        self._question_of = np.array([unit.question for unit in units], np.intp)
         each = np.bincount(self._question_of, minlength=len(questions))
         self._worth = 1 / (each[self._question_of] * max(int((each > 0).sum()), 1))
         self._units: dict[Note, list[int]] = {}

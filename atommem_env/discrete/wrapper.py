@@ -112,7 +112,6 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
             slots, made.answer, max_questions, unit, queries, reading_queries, compress
         )
         self.reward = one_of("reward", reward, REWARDS)
-        self._threshold = told.get("evidence_threshold", 0.6)
         shapes = {
             "candidate": (max_questions, len(TEXT_FEATURES)),
             "slots": (slots, max_questions, len(TEXT_FEATURES)),
@@ -135,7 +134,12 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
         self.decisions.begin(observation, rules)
         self._value = 0.0
         if self.reward != "score":
-            self.gold = Gold(info["gold"], observation["questions"], self._threshold, rules.top_k)
+            self.gold = Gold(
+                info["gold"],
+                observation["questions"],
+                self.env.get_wrapper_attr("dataset").word_shares,
+                rules.top_k,
+            )
             self._take()
         self._over = False
         return self.decisions.view(), {**info, "operations": []}

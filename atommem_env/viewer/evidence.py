@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from atommem_env.core.operations import SCRATCHPAD
-from atommem_env.evidence import EvidenceTracker
+from atommem_env.evidence import EvidenceTracker, WordShares, evidence_units
 from atommem_env.policies import Trace
 from atommem_env.tasks.task import Task
 from atommem_env.text import clean
@@ -42,17 +42,12 @@ class EvidenceHistory(EvidenceTracker):
     Args:
         trace: an episode whose observations are the environment's own.
         task: its task.
-        threshold: the environment's ``evidence_threshold``.
+        word_shares: the environment's, or ``None``: every word is rare.
     """
 
-    def __init__(self, trace: Trace, task: Task, threshold: float) -> None:
-        units = task.units
-        super().__init__(
-            [task.unit_text(unit) for unit in units],
-            [unit.question for unit in units],
-            [unit.end for unit in units],
-            threshold,
-        )
+    def __init__(self, trace: Trace, task: Task, word_shares: WordShares | None = None) -> None:
+        units = evidence_units(task, word_shares)
+        super().__init__(units, word_shares)
         self.events: list[list[Event]] = [[] for _ in units]
         self.holds: list[tuple[int, int, list[int]]] = []
         self._step = 1
@@ -86,12 +81,12 @@ class EvidenceHistory(EvidenceTracker):
         for _, unit in self._ends[before : self._num_seen]:
             self.events[unit].append(Event("seen", self._step))
 
-    def write(self, changes: Iterable[tuple[int, str | None]]) -> None:
-        """Note what the entries that a step changed say at its end; ``None`` stands for a removed entry."""
+    def write(self, changes: Iterable[tuple[int, str | None]], question: int | None = None) -> None:
+        """Note what the entries that a step wrote say at its end; ``None`` stands for a removed entry."""
         changed = list(changes)
         before = [set(holders) for holders in self._holders]
         held = {id: self._held.get(id, []) for id, _ in changed}
-        super().write(changed)
+        super().write(changed, question)
         for id, _ in changed:
             if self._held.get(id, []) != held[id]:
                 self.holds.append((self._step, id, self._held.get(id, [])))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, TypeAlias, cast
 
+from atommem_env.evidence import WordShares
 from atommem_env.policies import Trace
 from atommem_env.tasks.task import Task
 from atommem_env.text import clean
@@ -44,7 +45,9 @@ def task_data(task: Task) -> dict[str, Any]:
     }
 
 
-def episode_data(trace: Trace, task: Task, threshold: float = 0.6, evidence: bool = True) -> dict[str, Any]:
+def episode_data(
+    trace: Trace, task: Task, word_shares: WordShares | None = None, evidence: bool = True
+) -> dict[str, Any]:
     """Return what the page needs of an episode: ``steps``, and ``events`` and ``holds`` of its evidence.
 
     A step has the cursor's place (``phase``, ``cursor``, ``looks``: looks left), the ``action`` with what came of
@@ -54,7 +57,7 @@ def episode_data(trace: Trace, task: Task, threshold: float = 0.6, evidence: boo
     Args:
         trace: an episode that has ended, whose observations are the environment's own.
         task: its task.
-        threshold: the environment's ``evidence_threshold``.
+        word_shares: the environment's, or ``None``: every word is rare.
         evidence: whether the funnel says something; else ``events`` is ``None``.
     """
     refer = _References(task)
@@ -79,7 +82,7 @@ def episode_data(trace: Trace, task: Task, threshold: float = 0.6, evidence: boo
         if (asked, found) != (queries, retrieved):
             step["queries"], step["retrieved"] = queries, retrieved = asked, found
         steps.append(step)
-    history = EvidenceHistory(trace, task, threshold) if evidence else None
+    history = EvidenceHistory(trace, task, word_shares) if evidence else None
     return {
         "steps": steps,
         "events": None if history is None else history.events,

@@ -9,7 +9,7 @@ from typing import Any
 
 from atommem_env.core.render import result_text
 from atommem_env.core.safe_text import cut, one_line, terminal
-from atommem_env.evidence import STAGES, Matcher
+from atommem_env.evidence import STAGES, EvidenceUnit, Matcher, WordShares, gold_units
 from atommem_env.policies import Trace
 from atommem_env.runs.errors import RunError
 from atommem_env.tasks.documents import split_documents
@@ -34,7 +34,7 @@ class View:
             text that holds one with its number.
         first: the first step shown, from 1.
         last: the last step shown, ``None``: the episode's last.
-        threshold: the environment's ``evidence_threshold``.
+        word_shares: the environment's, or ``None``: every word is rare.
     """
 
     width: int = 120
@@ -42,14 +42,14 @@ class View:
     gold: bool = False
     first: int = 1
     last: int | None = None
-    threshold: float = 0.6
+    word_shares: WordShares | None = None
 
 
 class _Marks:
     """Says which units of evidence a text holds, as ``[e1 e3]``; says nothing when there is none to look for."""
 
-    def __init__(self, units: Sequence[str], threshold: float) -> None:
-        self._matcher = Matcher(units, threshold)
+    def __init__(self, units: Sequence[EvidenceUnit], word_shares: WordShares | None) -> None:
+        self._matcher = Matcher(units, word_shares)
 
     def of(self, text: str) -> str:
         held = self._matcher.held(text)
@@ -82,7 +82,7 @@ def episode_lines(trace: Trace, title: str, view: View) -> Iterator[Line]:
         yield from _wrapped(f"question {number}", question["question"], view)
     gold = trace.infos[0]["gold"] if view.gold else []
     yield from _gold_lines(gold, view)
-    marks = _Marks([unit["sentence"] for answer in gold for unit in answer["evidence"]], view.threshold)
+    marks = _Marks(gold_units(gold), view.word_shares)
     last = len(trace.actions) if view.last is None else min(view.last, len(trace.actions))
     for step in range(view.first, last + 1):
         yield "", ""

@@ -118,10 +118,9 @@ class _Packed:
         """Make the episodes of ``run`` again, and pack each."""
         for env in run.settings["envs"]:
             episodes = [episode for episode in run.episodes if episode["env"] == env["name"]]
-            threshold = env["arguments"].get("evidence_threshold", 0.6)
             try:
                 for replayed in replay_run(run, episodes):
-                    self._add(replayed, threshold)
+                    self._add(replayed)
                     advance()
             except (
                 ValueError,
@@ -144,7 +143,7 @@ class _Packed:
     def _there(self, name: str) -> str | None:
         return name if name in self.blobs else None
 
-    def _add(self, replayed: Replayed, threshold: float) -> None:
+    def _add(self, replayed: Replayed) -> None:
         key, trace, env = episode_key(replayed.episode), replayed.trace, replayed.env.unwrapped
         if trace is None:
             self.reasons[key] = str(replayed.error)
@@ -154,7 +153,9 @@ class _Packed:
             name = self._task_names[key[0], key[2]]
             if name not in self.blobs:
                 self.blobs[name] = blob(task_data(env.task))
-            data = episode_data(trace, env.task, threshold, evidence=not _uses_buffer(replayed.episode))
+            data = episode_data(
+                trace, env.task, env.dataset.word_shares, evidence=not _uses_buffer(replayed.episode)
+            )
             if self._credit is not None:
                 add_values(data, self._run, replayed.env, trace, key[1], self._credit)
             self.blobs[self._names[key]] = blob(data)

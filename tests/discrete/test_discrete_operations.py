@@ -499,17 +499,6 @@ def test_the_reward_for_evidence_sums_to_what_is_kept(seed: int, unit: str) -> N
     assert any(step[1] > 0 for step in steps)
 
 
-def test_the_threshold_of_the_evidence_is_the_environments() -> None:
-    totals = []
-    for threshold in (0.01, 1.0):
-        env = make("evidence", evidence_threshold=threshold, unit="sentence", capacity=12)
-        steps = play(env, choices(*[1] * 12))
-        kept = [question["evidence"]["kept"] for question in steps[-1][4]["metrics"]["questions"]]
-        totals.append(sum(step[1] for step in steps))
-        assert totals[-1] == pytest.approx(np.mean(kept))
-    assert totals[0] > totals[1]
-
-
 def test_the_reward_for_reading_sums_to_what_a_look_shows() -> None:
     env = make("read", capacity=6, top_k=2)
     steps = play(env, at_random(3))

@@ -21,30 +21,42 @@ Act = Callable[[dict[str, Any], int], list[Any]]
 
 
 class Scripted:
-    """Does what a function of the observation and the step (from 1) says."""
+    """Reads on until all evidence was shown, then does what a function of the observation and the step says.
 
-    def __init__(self, act: Act) -> None:
+    The step counts from 1 at the observation that shows the last of the evidence, ``late`` steps into the episode.
+    """
+
+    def __init__(self, act: Act, late: int | None = None) -> None:
         self._act = act
+        self._late = late
 
     def reset(self, observation: dict[str, Any], info: dict[str, Any]) -> None:
         self.step = 0
-        self.gold = [unit["sentence"] for answer in info["gold"] for unit in answer["evidence"]]
+        units = [unit for answer in info["gold"] for unit in answer["evidence"]]
+        self.gold = [unit["sentence"] for unit in units]
+        last = max(chunk for unit in units for chunk in unit["chunks"])
+        self.late = last if self._late is None else self._late
 
     def act(self, observation: dict[str, Any], info: dict[str, Any]) -> list[Any]:
         self.step += 1
-        return self._act(observation, self.step)
+        return self._act(observation, self.step - self.late) if self.step > self.late else []
 
 
-def run(policy: Any, **arguments: Any) -> tuple[Trace, MemoryEnv]:
+def run(policy: Any, room: int = 1, **arguments: Any) -> tuple[Trace, MemoryEnv]:
+    """Run a task that shows its last evidence ``room`` chunks before the last or earlier."""
     env = gym.make("AtomMem-Custom-v0", **{"source": dataset(), **SMALL, **arguments})
-    trace = rollout(env, policy, options={"task_index": 0})
     inner = env.unwrapped
     assert isinstance(inner, MemoryEnv)
-    return trace, inner
+    for index in range(inner.num_tasks):
+        observation, info = env.reset(options={"task_index": index})
+        shown = [chunk for answer in info["gold"] for unit in answer["evidence"] for chunk in unit["chunks"]]
+        if observation["num_chunks"] - max(shown) >= room:
+            break
+    return rollout(env, policy, options={"task_index": index}), inner
 
 
 def history(trace: Trace, env: MemoryEnv) -> EvidenceHistory:
-    return EvidenceHistory(trace, env.task, 0.6)
+    return EvidenceHistory(trace, env.task, env.dataset.word_shares)
 
 
 def kinds(events: Sequence[Event]) -> list[tuple[str, int]]:
@@ -78,7 +90,7 @@ def test_stages_reached_in_the_history_are_those_of_the_metrics(name: str, argum
         env = gym.make("AtomMem-Custom-v0", source=dataset(), **{**SMALL, "num_questions": 3, **arguments})
         trace = rollout(env, make_policy(name), options={"task_index": index})
         task = env.unwrapped.task  # type: ignore[attr-defined]
-        found = EvidenceHistory(trace, task, 0.6)
+        found = EvidenceHistory(trace, task, env.unwrapped.dataset.word_shares)  # type: ignore[attr-defined]
         for number, question in enumerate(trace.metrics["questions"]):
             units = [
                 events
@@ -109,10 +121,10 @@ def test_a_lost_unit_names_the_step_the_entry_and_the_operation() -> None:
         return [Update(1, "still other words"), Delete(2)] if step == 2 else []
 
     policy = Scripted(act)
-    trace, env = run(policy)
+    trace, env = run(policy, room=2)
     for events in history(trace, env).events:
-        assert Event("written", 1, 2, 1) in events
-        assert Event("lost", 2, 2, 1) in events
+        assert Event("written", policy.late + 1, 2, 1) in events
+        assert Event("lost", policy.late + 2, 2, 1) in events
         assert "kept" not in dict(kinds(events))
 
 
@@ -123,9 +135,9 @@ def test_a_unit_pushed_out_was_lost_to_the_create_that_did_it() -> None:
         return [Create(" ".join(policy.gold))] if step == 1 else [Create("others"), Create(f"words {step}")]
 
     policy = Scripted(act)
-    trace, env = run(policy, capacity=2, overflow="evict_oldest")
+    trace, env = run(policy, room=2, capacity=2, overflow="evict_oldest")
     assert [event for event in history(trace, env).events[0] if event.kind == "lost"] == [
-        Event("lost", 2, 1, 1)
+        Event("lost", policy.late + 2, 1, 1)
     ]
 
 
@@ -138,13 +150,13 @@ def test_a_unit_in_two_entries_is_lost_with_the_last_and_may_be_written_again() 
         return actions.get(step, [])
 
     policy = Scripted(act)
-    trace, env = run(policy, chunk_tokens=60)
+    trace, env = run(policy, room=4, chunk_tokens=60)
     asked = len(env.task.chunks) + 1
     events = [event for event in history(trace, env).events[0] if event.kind != "seen"]
     assert kinds(events) == [
-        ("written", 1),
-        ("lost", 3),
-        ("written", 4),
+        ("written", policy.late + 1),
+        ("lost", policy.late + 3),
+        ("written", policy.late + 4),
         ("kept", asked),
         ("read", asked),
     ]
@@ -156,8 +168,8 @@ def test_an_early_answer_asks_at_its_own_step() -> None:
         return [Update(0, " ".join(policy.gold))] if step == 1 else [Answer("nothing")]
 
     policy = Scripted(act)
-    trace, env = run(policy, early_answer=True, chunk_tokens=60)
-    assert ("read", 2) in kinds(history(trace, env).events[0])
+    trace, env = run(policy, room=2, early_answer=True, chunk_tokens=60)
+    assert ("read", policy.late + 2) in kinds(history(trace, env).events[0])
 
 
 def test_an_entry_says_which_units_it_holds_whenever_that_changes() -> None:
@@ -168,7 +180,7 @@ def test_an_entry_says_which_units_it_holds_whenever_that_changes() -> None:
 
     policy = Scripted(act)
     trace, env = run(policy)
-    assert history(trace, env).holds == [(1, 0, [0])]
+    assert history(trace, env).holds == [(policy.late + 1, 0, [0])]
 
 
 def test_contents_copied_from_the_text_are_references_also_beyond_the_basic_plane() -> None:
@@ -198,7 +210,7 @@ def test_a_refused_operation_keeps_what_it_wanted_and_says_why() -> None:
     def act(observation: dict[str, Any], step: int) -> list[Any]:
         return [Update(9, "no such entry"), {"op": "create"}, Answer("now")]
 
-    trace, env = run(Scripted(act), max_steps=1)
+    trace, env = run(Scripted(act, late=0), max_steps=1)
     assert episode_data(trace, env.task)["steps"][0]["action"] == [
         {"op": "update", "id": 9, "content": "no such entry", "refused": "unknown_id"},
         {"op": "create", "refused": "malformed"},
@@ -212,7 +224,7 @@ def test_queries_and_hits_are_given_where_they_change() -> None:
             return [Answer("nothing")]
         return [Create("a harbour in the north"), Read("harbour")] if step == 1 else []
 
-    trace, env = run(Scripted(act), chunk_tokens=60)
+    trace, env = run(Scripted(act, late=0), chunk_tokens=60)
     steps = episode_data(trace, env.task)["steps"]
     assert [number for number, step in enumerate(steps, 1) if "queries" in step] == [2]
     assert steps[1]["queries"] == ["harbour"]
