@@ -66,3 +66,39 @@ def hotpot_rows(made: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def dataset(count: int = 30, distractors: int = 3) -> QADataset:
     """Return :func:`records` as a dataset."""
     return QADataset.from_records(records(count, distractors), name="towns")
+
+
+def chats(count: int = 3) -> list[dict[str, Any]]:
+    """Return ``count`` dated conversations with questions about them: some of several sessions, one unanswerable."""
+    made = []
+    for number in range(count):
+        names = PEOPLE[number % 10], PEOPLE[(number + 3) % 10]
+        sessions, questions = [], []
+        for day in range(3 + number % 4):
+            place = PLACES[(number + 2 * day) % 10]
+            ids = [f"D{day + 1}:{turn}" for turn in (1, 2, 3)]
+            texts = (f"I went to {place} today.", "How was it?", f"Cold:\nthe {place} market was empty.")
+            turns = [
+                {"speaker": names[turn % 2], "text": text, "id": id}
+                for turn, (text, id) in enumerate(zip(texts, ids, strict=True))
+            ]
+            sessions.append({"date": f"{day + 1}:30 pm on {day + 3} May, 2023", "turns": turns})
+            questions.append(
+                {
+                    "question": f"Where did {names[0]} go on {day + 3} May?",
+                    "answer": place,
+                    "type": "place",
+                    "evidence": [ids[0]],
+                    "date": "2023-06-01",
+                }
+            )
+        questions.append(
+            {
+                "question": f"Which car does {names[0]} drive?",
+                "answerable": False,
+                "type": "unknown",
+                "date": "2023-06-02",
+            }
+        )
+        made.append({"id": f"chat-{number}", "sessions": sessions, "questions": questions})
+    return made

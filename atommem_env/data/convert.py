@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from atommem_env.data import cache
 from atommem_env.data.frequencies import WORDS, WordCounter
-from atommem_env.data.records import SUPPORTING, Document, Question, Record
-from atommem_env.data.table import Meta, TableWriter, read_meta, write_meta
+from atommem_env.data.histories import History
+from atommem_env.data.records import SUPPORTING, Document, Question, Record, Session
+from atommem_env.data.table import SESSION_SHIFT, SHIFT, HistoryRow, Meta, TableWriter, read_meta, write_meta
 from atommem_env.tasks.documents import escape
+from atommem_env.tasks.turns import turn_spans, write_turns
 from atommem_env.text import PieceTokenizer, digest
 
 FORMAT: Final = 2
@@ -25,6 +28,8 @@ FORMAT: Final = 2
 _CODE: Final = (
     "atommem_env.text",
     "atommem_env.data.rows",
+    "atommem_env.data.dates",
+    "atommem_env.data.histories",
     "atommem_env.data.frequencies",
     "atommem_env.data.table",
     "atommem_env.tasks.documents",
@@ -60,8 +65,9 @@ def _code_digest(module: str) -> bytes:
 def convert(
     name: str,
     key: str,
-    records: Callable[[], Iterable[Record]],
+    records: Callable[[], Iterable[Record | History]],
     documents: Callable[[], Iterable[Document]] = tuple,
+    histories: bool = False,
 ) -> tuple[Path, Meta]:
     """Return the folder of the converted dataset ``key``, converting it when it is not in the cache.
 
@@ -71,8 +77,9 @@ def convert(
     Args:
         name: the benchmark's name.
         key: the cache folder's name, from :func:`cache_key`.
-        records: called to get the records, when they are needed.
+        records: called to get the records, or the histories, when they are needed.
         documents: called to get paragraphs that belong to no question.
+        histories: whether ``records`` are histories.
 
     Raises:
         ValueError: when there is no record, or reading one raises it.
@@ -80,14 +87,20 @@ def convert(
     found = cache.find(key, read_meta)
     if found is not None:
         return found
-    return cache.publish(key, lambda folder: _write(folder, name, records(), documents()), read_meta)
+    shift = SESSION_SHIFT if histories else SHIFT
+    return cache.publish(key, lambda folder: _write(folder, name, records(), documents(), shift), read_meta)
 
 
-def _write(folder: Path, name: str, records: Iterable[Record], documents: Iterable[Document]) -> None:
-    with TableWriter(folder) as tables:
+def _write(
+    folder: Path, name: str, records: Iterable[Record | History], documents: Iterable[Document], shift: int
+) -> None:
+    with TableWriter(folder, shift) as tables:
         conversion = _Conversion(tables)
         for record in records:
-            conversion.add(record)
+            if isinstance(record, History):
+                conversion.add_history(record)
+            else:
+                conversion.add(record)
         if not tables.num_questions:
             raise ValueError(f"{name}: there is no question in the data; expected at least one row")
         for document in documents:
@@ -101,6 +114,8 @@ def _write(folder: Path, name: str, records: Iterable[Record], documents: Iterab
         dropped_facts=conversion.dropped_facts,
         questions_without_gold=conversion.questions_without_gold,
         sizes=sizes,
+        num_histories=tables.num_histories,
+        shift=shift,
     )
     write_meta(folder, meta)
 
@@ -111,8 +126,10 @@ class _Conversion:
     def __init__(self, tables: TableWriter) -> None:
         self._tables = tables
         self._rows: dict[bytes, int] = {}
+        self._sizes: dict[int, tuple[int, int]] = {}
         self._starts = PieceTokenizer().starts
         self._paragraph_hash = hashlib.blake2b(digest_size=16)
+        self._history_hash = hashlib.blake2b(digest_size=16)
         self._question_hash = hashlib.blake2b(digest_size=16)
         self.words = WordCounter()
         self.dropped_facts = 0
@@ -147,18 +164,80 @@ class _Conversion:
             gold=tuple(dict.fromkeys(rows[position] for position in record.gold)),
             evidence=tuple(unit._replace(document=rows[unit.document]) for unit in record.evidence),
         )
+        self._add_question(question)
+        self.dropped_facts += record.dropped
+
+    def _add_question(self, question: Question) -> None:
         self._tables.add_question(question)
         self._question_hash.update(digest(*_content(question)))
-        self.dropped_facts += record.dropped
-        self.questions_without_gold += not record.evidence
+        self.questions_without_gold += not (question.evidence or question.turns)
+
+    def add_history(self, history: History) -> None:
+        """Write a history: its sessions in the order of time, and its questions."""
+        history = history.in_time()
+        number, first = self._tables.num_histories, self._tables.num_questions
+        rows = [self._session(session) for session in history.sessions]
+        row = HistoryRow(
+            id=history.id or str(number),
+            first_question=first,
+            num_questions=len(history.questions),
+            rows=rows,
+            dates=[session.date for session in history.sessions],
+            nows=[session.now for session in history.sessions],
+            chars=[self._sizes[row][0] for row in rows],
+            tokens=[self._sizes[row][1] for row in rows],
+        )
+        self._tables.add_history(row)
+        self._history_hash.update(digest(row.id, msgspec.json.encode((row.rows, row.dates, row.nows))))
+        for place, asked in enumerate(history.questions):
+            question = Question(
+                row=first + place,
+                id=asked.id or f"{row.id}/{place}",
+                type=asked.type,
+                question=asked.question,
+                answers=asked.answers,
+                turns=asked.evidence,
+                history=number,
+                date=asked.date,
+                now=asked.now,
+                answerable=asked.answerable,
+            )
+            self._add_question(question)
+        self.dropped_facts += history.malformed
+
+    def _session(self, session: Session) -> int:
+        """Return the row of a session, writing it when it is new: one that occurs in many histories is written once."""
+        text = write_turns(session.turns)
+        ids = [turn.id for turn in session.turns]
+        key = digest("session", text, *ids)
+        row = self._rows.get(key)
+        if row is None:
+            starts = self._starts(text)
+            ends = np.array([end for _, end in turn_spans(session.turns)], np.int32)
+            row = self._tables.add_paragraph(Document("", text), starts[:0], starts, ends, ids)
+            self._rows[key] = row
+            self._sizes[row] = len(text), len(starts)
+            self._paragraph_hash.update(key)
+            if len(session.turns) > 1 and not any(turn.speaker for turn in session.turns):
+                for turn in session.turns:  # the facts of a list, the paragraphs of a text
+                    self.words.add(turn.text)
+            else:
+                self.words.add(text)
+        return row
 
     def hash(self) -> str:
         """Return the hash of everything written, in 32 hexadecimal digits."""
-        return digest(self._question_hash.digest(), self._paragraph_hash.digest()).hex()
+        parts = [self._question_hash.digest(), self._paragraph_hash.digest()]
+        if self._tables.num_histories:
+            parts.append(self._history_hash.digest())
+        return digest(*parts).hex()
 
 
 def _content(question: Question) -> tuple[object, ...]:
     """Return the parts of ``question`` that the dataset's hash depends on."""
     evidence = [tuple(unit) if unit.role != SUPPORTING else unit[:3] for unit in question.evidence]
-    numbers = (question.documents, question.gold, *evidence)
+    numbers: tuple[object, ...] = (question.documents, question.gold, *evidence)
+    if question.history >= 0:
+        turns = [tuple(unit) for unit in question.turns]
+        numbers = (question.history, question.date, question.now, question.answerable, *turns)
     return (question.id, question.type, question.question, *question.answers, msgspec.json.encode(numbers))

@@ -14,6 +14,7 @@ from atommem_env.data.rows import (
     as_text,
     distinct,
     optional_text,
+    read_answers,
     shorten,
     text_field,
     wrong,
@@ -52,24 +53,11 @@ def parse_record(row: Mapping[str, Any]) -> Record:
         id=optional_text(row, "id"),
         type=optional_text(row, "type"),
         question=text_field(row, "question"),
-        answers=_answers(row),
+        answers=read_answers(row),
         documents=merged,
         gold=distinct(unit.document for unit in units),
         evidence=distinct(unit for unit in units if unit.end > unit.start),
     )
-
-
-def _answers(row: Mapping[str, Any]) -> tuple[str, ...]:
-    answers = [] if row.get("answer") is None else [text_field(row, "answer")]
-    listed = row.get("answers")
-    for index, value in enumerate(as_list(() if listed is None else listed, "answers")):
-        answer = as_text(value, f"answers[{index}]")
-        if not answer.strip():
-            raise wrong(f"answers[{index}]", value, "a text that is not blank")
-        answers.append(answer)
-    if not answers:
-        raise ValueError("there is no answer; expected 'answer' (str) or 'answers' (a list, gold first)")
-    return distinct(answers)
 
 
 def read_document(value: object, field: str) -> Document:

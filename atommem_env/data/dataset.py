@@ -15,19 +15,33 @@ from atommem_env.data import custom
 from atommem_env.data.benchmark import resolve_split
 from atommem_env.data.convert import cache_key, convert
 from atommem_env.data.frequencies import WordFrequencies
-from atommem_env.data.records import Document, Question, Record
-from atommem_env.data.table import Meta, ParagraphTable, QuestionTable, Starts, read_meta
+from atommem_env.data.histories import History, HistoryQuestion, read_histories
+from atommem_env.data.records import Document, Question, Record, Session
+from atommem_env.data.table import (
+    HISTORIES,
+    QUESTIONS,
+    SESSION_SHIFT,
+    SHIFT,
+    HistoryRow,
+    Meta,
+    ParagraphTable,
+    RecordTable,
+    Starts,
+    read_meta,
+)
+from atommem_env.tasks.turns import Turn, read_turns
 from atommem_env.text import digest
 
 
 class QADataset:
-    """Questions, and the table of paragraphs that they and their distractors come from.
+    """Questions, and the table of paragraphs that they and their distractors come from, or of histories' sessions.
 
     It is read-only and memory-mapped: nothing is loaded until it is asked for. It deep-copies as itself, and
     pickles as a recipe: another process opens the same converted files, or makes them again when they are
     gone. Two datasets are equal when their hash and split are.
 
-    Get one from :func:`~atommem_env.data.sources.open_dataset` or :meth:`from_records`.
+    Get one from :func:`~atommem_env.data.sources.open_dataset` or :meth:`from_records` or
+    :meth:`from_histories`.
 
     Attributes:
         name: the benchmark's name.
@@ -36,10 +50,12 @@ class QADataset:
             ``file:hotpot_dev_distractor_v1.json#1f2e3d4c``; the same on every machine.
         hash: 32 hexadecimal digits that depend on the questions and paragraphs alone.
         num_questions: the number of questions.
-        num_paragraphs: the number of distinct (title, text) pairs.
+        num_paragraphs: the number of distinct (title, text) pairs; of histories, of distinct sessions.
+        num_histories: the number of histories; 0 where a question has documents of its own.
         generated: whether the generated world wrote it.
         report: counts: ``questions``, ``paragraphs``, ``dropped_facts`` (supporting facts that named a
-            sentence that does not exist) and ``questions_without_gold`` (they have no evidence).
+            sentence, or a turn, that does not exist) and ``questions_without_gold`` (they have no evidence);
+            of histories also ``histories``.
         title_hash: int64 of shape (num_paragraphs,): :func:`~atommem_env.data.table.text_key` of each title.
         text_hash: the same of each text.
     """
@@ -71,17 +87,21 @@ class QADataset:
         self.hash = meta.hash
         self.num_questions = meta.num_questions
         self.num_paragraphs = meta.num_paragraphs
+        self.num_histories = meta.num_histories
         self.report: dict[str, int] = {
             "questions": meta.num_questions,
             "paragraphs": meta.num_paragraphs,
             "dropped_facts": meta.dropped_facts,
             "questions_without_gold": meta.questions_without_gold,
         }
+        if meta.num_histories:
+            self.report["histories"] = meta.num_histories
         self._folder = folder
         self._origin = origin
         self._remake = remake
-        self._paragraphs = ParagraphTable(folder)
-        self._questions = QuestionTable(folder)
+        self._paragraphs = ParagraphTable(folder, meta.shift)
+        self._questions = RecordTable(folder / QUESTIONS, Question, SHIFT)
+        self._histories = RecordTable(folder / HISTORIES, HistoryRow, SESSION_SHIFT)
         self._words = WordFrequencies(folder)
         self.title_hash: npt.NDArray[np.int64] = self._paragraphs.title_hash
         self.text_hash: npt.NDArray[np.int64] = self._paragraphs.text_hash
@@ -111,8 +131,29 @@ class QADataset:
         """
         return _from_records(custom.read_records(records), custom.read_documents(documents), name, split)
 
+    @classmethod
+    def from_histories(
+        cls,
+        histories: Iterable[Mapping[str, Any] | History],
+        name: str = "custom",
+        split: str = "test",
+    ) -> QADataset:
+        """Make a dataset of a user's own conversations, or other texts in time, and questions about them.
+
+        Args:
+            histories: mappings ``{id, sessions: [{date, turns: [{speaker, text, id}]}], questions: [{question,
+                answers, date, type, answerable, evidence: [turn ids], superseded: [turn ids]}]}``; see
+                :func:`~atommem_env.data.histories.parse_history`.
+            name: what the dataset is called in task ids and results.
+            split: ``"test"``: all of them; ``"train"`` and ``"validation"``: a tenth each, by the hash of their ids.
+
+        Raises:
+            ValueError: when a history is bad; names its number, the value and what was expected.
+        """
+        return _from_histories(read_histories(histories), name, split)
+
     def part(self, rows: Iterable[int], name: str) -> QADataset:
-        """Return a dataset of some of the questions, with their own paragraphs and no others.
+        """Return a dataset of some of the questions, with their own paragraphs (or histories) and no others.
 
         Args:
             rows: the questions' positions.
@@ -122,10 +163,19 @@ class QADataset:
             IndexError: when there is no such question.
             ValueError: when there are none.
         """
-        records = [self._record(self.question(row)) for row in rows]
-        if not records:
+        questions = [self.question(row) for row in rows]
+        if not questions:
             raise ValueError(f"rows=(): expected the positions of questions of {self.source}")
-        part = _from_records(records, [], self.name, self.split, f"{self._origin}[{name}]")
+        origin = f"{self._origin}[{name}]"
+        if self.num_histories:
+            chosen: dict[int, list[Question]] = {}
+            for question in questions:
+                chosen.setdefault(question.history, []).append(question)
+            parts = [self._history(number, asked) for number, asked in chosen.items()]
+            part = _from_histories(parts, self.name, self.split, origin)
+        else:
+            records = [self._record(question) for question in questions]
+            part = _from_records(records, [], self.name, self.split, origin)
         part.generated = self.generated
         return part
 
@@ -137,7 +187,40 @@ class QADataset:
         """
         if not 0 <= index < self.num_questions:
             raise IndexError(f"question {index}: the dataset has questions 0 to {self.num_questions - 1}")
-        return self._questions.question(index)
+        return self._questions[index]
+
+    def history(self, index: int) -> HistoryRow:
+        """Return history ``index`` (from 0).
+
+        Raises:
+            IndexError: when there is no such history.
+        """
+        if not 0 <= index < self.num_histories:
+            raise IndexError(f"history {index}: the dataset has histories 0 to {self.num_histories - 1}")
+        return self._histories[index]
+
+    def turns(self, row: int) -> tuple[Turn, ...]:
+        """Return the turns of a session, with their ids.
+
+        Args:
+            row: its row of the paragraph table, where its text is that of its turns in a task.
+
+        Raises:
+            IndexError: when there is no such row.
+        """
+        turns = read_turns(self.document(row).text) if len(self.turn_ends(row)) else ()
+        ids = self._paragraphs.turn_ids(row)
+        return tuple(Turn(*turn[:2], id) for turn, id in zip(turns, ids, strict=True)) if ids else turns
+
+    def turn_ends(self, row: int) -> Starts:
+        """Return where each turn of a session ends in its text; empty for a paragraph without turns.
+
+        Raises:
+            IndexError: when there is no such row.
+        """
+        if not 0 <= row < self.num_paragraphs:
+            raise self._no_row(row)
+        return self._paragraphs.turn_ends(row)
 
     def document(self, row: int) -> Document:
         """Return the paragraph at ``row`` of the paragraph table (from 0).
@@ -232,11 +315,40 @@ class QADataset:
 
     @functools.cached_property
     def _payload(self) -> bytes:
-        """The dataset's records and further paragraphs, from which another machine can make it again."""
+        """The dataset's records and further paragraphs, or its histories, from which it can be made again."""
+        if self.num_histories:
+            whole = [self._history(number) for number in range(self.num_histories)]
+            return msgspec.msgpack.encode(([], [], whole))
         records = [self._record(self.question(index)) for index in range(self.num_questions)]
         own = {row for index in range(self.num_questions) for row in self.question(index).documents}
         others = [self.document(row) for row in range(self.num_paragraphs) if row not in own]
-        return msgspec.msgpack.encode((records, others))
+        return msgspec.msgpack.encode((records, others, []))
+
+    def _history(self, number: int, asked: Sequence[Question] | None = None) -> History:
+        """Return a history as it was read, with all its questions or some of them."""
+        row = self.history(number)
+        if asked is None:
+            asked = [self.question(row.first_question + place) for place in range(row.num_questions)]
+        return History(
+            id=row.id,
+            sessions=tuple(
+                Session("", self.turns(place), date, now)
+                for place, date, now in zip(row.rows, row.dates, row.nows, strict=True)
+            ),
+            questions=tuple(
+                HistoryQuestion(
+                    question.question,
+                    question.answers,
+                    question.id,
+                    question.type,
+                    question.date,
+                    question.now,
+                    question.answerable,
+                    question.turns,
+                )
+                for question in asked
+            ),
+        )
 
     def _record(self, question: Question) -> Record:
         position = {row: index for index, row in enumerate(question.documents)}
@@ -262,8 +374,19 @@ def _from_records(
     return QADataset(folder, meta, split=resolve_split(split), origin=origin or f"records:{name}")
 
 
+def _from_histories(made: list[History], name: str, split: str, origin: str | None = None) -> QADataset:
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(f"name={name!r}: expected a name for the dataset, such as 'custom'")
+    key = cache_key(name, (), "histories", digest(msgspec.msgpack.encode(made)))
+    folder, meta = convert(name, key, lambda: made, histories=True)
+    return QADataset(folder, meta, split=resolve_split(split), origin=origin or f"records:{name}")
+
+
 def _from_payload(payload: bytes, name: str, split: str) -> QADataset:
-    records, documents = msgspec.msgpack.decode(payload, type=tuple[list[Record], list[Document]])
+    kind = tuple[list[Record], list[Document], list[History]]
+    records, documents, whole = msgspec.msgpack.decode(payload, type=kind)
+    if whole:
+        return _from_histories(whole, name, split)
     return _from_records(records, documents, name, split)
 
 

@@ -85,6 +85,25 @@ def answer_field(row: Mapping[str, Any]) -> str:
     return text_field(row, "answer")
 
 
+def read_answers(row: Mapping[str, Any], required: bool = True) -> tuple[str, ...]:
+    """Return a user's ``answer`` (str) or ``answers`` (a list, gold first), or both, without repeats.
+
+    Args:
+        row: the question's mapping.
+        required: whether there has to be one.
+    """
+    answers = [] if row.get("answer") is None else [text_field(row, "answer")]
+    listed = row.get("answers")
+    for index, value in enumerate(as_list(() if listed is None else listed, "answers")):
+        answer = as_text(value, f"answers[{index}]")
+        if not answer.strip():
+            raise wrong(f"answers[{index}]", value, "a text that is not blank")
+        answers.append(answer)
+    if not answers and required:
+        raise ValueError("there is no answer; expected 'answer' (str) or 'answers' (a list, gold first)")
+    return distinct(answers)
+
+
 def structured(row: Mapping[str, Any], name: str) -> Any:
     """Return the field ``name``; a column that holds JSON text is decoded."""
     value = require(row, name)

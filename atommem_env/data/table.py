@@ -1,7 +1,8 @@
 """The converted form of a dataset on disk: memory-mapped Arrow tables, read without copying.
 
-A folder holds ``paragraphs.arrow`` (title, text, and the default tokenizer's token offsets of both),
-``questions.arrow`` (MessagePack records), ``title_hash.i8``, ``text_hash.i8`` (int64 numbers, nothing else) and
+A folder holds ``paragraphs.arrow`` (title, text, and the default tokenizer's token offsets of both; of a history's
+session its turns as one text, where each ends, and their ids), ``questions.arrow`` and ``histories.arrow`` (MessagePack
+records), ``title_hash.i8``, ``text_hash.i8`` (int64 numbers, nothing else) and
 ``meta.json``. Tables are Arrow IPC files of record batches with a fixed number of rows, so that a row's batch is
 known from its number.
 """
@@ -12,7 +13,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 import numpy as np
@@ -21,14 +22,20 @@ import numpy.typing as npt
 from atommem_env.data.records import Document, Question
 from atommem_env.text import digest
 
-_SHIFT: Final = 12
-_BATCH: Final = 1 << _SHIFT
-_MASK: Final = _BATCH - 1
+SHIFT: Final = 12
+"""A batch has 2 to this power of rows: questions, and paragraphs of a few hundred characters."""
+
+SESSION_SHIFT: Final = 6
+"""The same for sessions, which may be as long as a book."""
+
+T = TypeVar("T")
 
 Starts = npt.NDArray[np.int32]
+_NONE: Final = np.empty(0, np.int32)
 
 PARAGRAPHS: Final = "paragraphs.arrow"
 QUESTIONS: Final = "questions.arrow"
+HISTORIES: Final = "histories.arrow"
 TITLE_HASH: Final = "title_hash.i8"
 TEXT_HASH: Final = "text_hash.i8"
 META: Final = "meta.json"
@@ -45,6 +52,8 @@ class Meta(msgspec.Struct, frozen=True):
         dropped_facts: how many supporting facts named a sentence that does not exist.
         questions_without_gold: how many questions have no evidence.
         sizes: the size in bytes of each file beside this one, to tell a damaged folder.
+        num_histories: the number of histories.
+        shift: a batch of paragraphs has 2 to this power of rows.
     """
 
     name: str
@@ -54,6 +63,32 @@ class Meta(msgspec.Struct, frozen=True):
     dropped_facts: int
     questions_without_gold: int
     sizes: dict[str, int]
+    num_histories: int = 0
+    shift: int = SHIFT
+
+
+class HistoryRow(msgspec.Struct, frozen=True, array_like=True):
+    """A history of a dataset: which rows of the paragraph table are its sessions, and which questions are its own.
+
+    Attributes:
+        id: its id in the benchmark.
+        first_question: the row of its first question; the others follow.
+        num_questions: how many questions it has.
+        rows: the row of each session, in the order of time; a session that occurs twice has one row.
+        dates: the date of each session in the benchmark's own words, or ``""``.
+        nows: the same in ISO 8601.
+        chars: the number of characters of each session's turns.
+        tokens: the number of tokens of them, counted by the default tokenizer.
+    """
+
+    id: str
+    first_question: int
+    num_questions: int
+    rows: list[int]
+    dates: list[str]
+    nows: list[str]
+    chars: list[int]
+    tokens: list[int]
 
 
 def text_key(text: str) -> int:
@@ -65,13 +100,14 @@ def text_key(text: str) -> int:
 
 
 class _BatchWriter:
-    """Writes rows to an Arrow IPC file in record batches of ``_BATCH`` rows."""
+    """Writes rows to an Arrow IPC file in record batches of 2 ** ``shift`` rows."""
 
-    def __init__(self, path: Path, names: Sequence[str]) -> None:
+    def __init__(self, path: Path, names: Sequence[str], shift: int) -> None:
         import pyarrow as pa
 
         offsets = pa.large_list(pa.int32())
-        types = {"title": pa.large_binary(), "text": pa.large_binary(), "record": pa.large_binary()}
+        types = dict.fromkeys(("title", "text", "record", "ids"), pa.large_binary())
+        self._mask = (1 << shift) - 1
         self._schema = pa.schema([(name, types.get(name, offsets)) for name in names])
         self._columns: list[list[Any]] = [[] for _ in names]
         self._sink = pa.OSFile(str(path), "wb")
@@ -82,7 +118,7 @@ class _BatchWriter:
         for column, value in zip(self._columns, values, strict=True):
             column.append(value)
         self.rows += 1
-        if not self.rows & _MASK:
+        if not self.rows & self._mask:
             self._flush()
 
     def _flush(self) -> None:
@@ -96,7 +132,7 @@ class _BatchWriter:
         self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
 
     def close(self) -> None:
-        if self.rows & _MASK:
+        if self.rows & self._mask:
             self._flush()
         self._writer.close()
         self.release()
@@ -122,12 +158,18 @@ class TableWriter:
     """Writes a converted dataset into ``folder``; a context manager that closes its files.
 
     Memory grows by about 150 bytes a paragraph, whatever its length.
+
+    Args:
+        folder: where the files go.
+        shift: a batch of paragraphs has 2 to this power of rows.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shift: int = SHIFT) -> None:
         self._folder = folder
-        self._paragraphs = _BatchWriter(folder / PARAGRAPHS, ("title", "text", "title_starts", "text_starts"))
-        self._questions = _BatchWriter(folder / QUESTIONS, ("record",))
+        columns = ("title", "text", "title_starts", "text_starts", "turn_ends", "ids")
+        self._paragraphs = _BatchWriter(folder / PARAGRAPHS, columns, shift)
+        self._questions = _BatchWriter(folder / QUESTIONS, ("record",), SHIFT)
+        self._histories = _BatchWriter(folder / HISTORIES, ("record",), SESSION_SHIFT)
         self._title_keys = array("q")
         self._text_keys = array("q")
 
@@ -139,6 +181,7 @@ class TableWriter:
     ) -> None:
         self._paragraphs.release()
         self._questions.release()
+        self._histories.release()
 
     @property
     def num_paragraphs(self) -> int:
@@ -150,10 +193,31 @@ class TableWriter:
         """The number of questions written so far, which is the next one's row."""
         return self._questions.rows
 
-    def add_paragraph(self, document: Document, title_starts: Starts, text_starts: Starts) -> int:
-        """Write a paragraph and return its row."""
+    @property
+    def num_histories(self) -> int:
+        """The number of histories written so far."""
+        return self._histories.rows
+
+    def add_paragraph(
+        self,
+        document: Document,
+        title_starts: Starts,
+        text_starts: Starts,
+        turn_ends: Starts = _NONE,
+        ids: Sequence[str] = (),
+    ) -> int:
+        """Write a paragraph, or the turns of a session, and return its row.
+
+        Args:
+            document: its title and text.
+            title_starts: where the tokens of the title start.
+            text_starts: where the tokens of the text start.
+            turn_ends: where each turn ends in the text.
+            ids: the id of each turn; empty where none has one.
+        """
         title, text = document
-        self._paragraphs.append(title.encode(), text.encode(), title_starts, text_starts)
+        known = msgspec.msgpack.encode(ids) if any(ids) else b""
+        self._paragraphs.append(title.encode(), text.encode(), title_starts, text_starts, turn_ends, known)
         self._title_keys.append(text_key(title))
         self._text_keys.append(text_key(text))
         return self._paragraphs.rows - 1
@@ -162,15 +226,20 @@ class TableWriter:
         """Write a question."""
         self._questions.append(msgspec.msgpack.encode(question))
 
+    def add_history(self, history: HistoryRow) -> None:
+        """Write a history, whose sessions and questions have been written."""
+        self._histories.append(msgspec.msgpack.encode(history))
+
     def finish(self) -> dict[str, int]:
         """Write what is left and return the size in bytes of each file."""
         self._paragraphs.close()
         self._questions.close()
+        self._histories.close()
         for name, keys in ((TITLE_HASH, self._title_keys), (TEXT_HASH, self._text_keys)):
             (self._folder / name).write_bytes(keys.tobytes())
         return {
             name: (self._folder / name).stat().st_size
-            for name in (PARAGRAPHS, QUESTIONS, TITLE_HASH, TEXT_HASH)
+            for name in (PARAGRAPHS, QUESTIONS, HISTORIES, TITLE_HASH, TEXT_HASH)
         }
 
 
@@ -228,20 +297,22 @@ def _hashes(path: Path) -> npt.NDArray[np.int64]:
 class ParagraphTable:
     """The paragraphs of a converted dataset: views on the mapped file, sliced at each access."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shift: int) -> None:
         batches = _batches(folder / PARAGRAPHS)
+        self._shift, self._mask = shift, (1 << shift) - 1
         self._texts = [
             (*_binary_views(batch.column(0)), *_binary_views(batch.column(1))) for batch in batches
         ]
         self._starts = [(*_list_views(batch.column(2)), *_list_views(batch.column(3))) for batch in batches]
+        self._turns = [(*_list_views(batch.column(4)), *_binary_views(batch.column(5))) for batch in batches]
         self.title_hash: npt.NDArray[np.int64] = _hashes(folder / TITLE_HASH)
         self.text_hash: npt.NDArray[np.int64] = _hashes(folder / TEXT_HASH)
         self.num_rows = len(self.title_hash)
 
     def document(self, row: int) -> Document:
         """Return the paragraph of ``row``, which has to be in range."""
-        title_ends, titles, text_ends, texts = self._texts[row >> _SHIFT]
-        row &= _MASK
+        title_ends, titles, text_ends, texts = self._texts[row >> self._shift]
+        row &= self._mask
         return Document(
             str(titles[title_ends[row] : title_ends[row + 1]], "utf-8"),
             str(texts[text_ends[row] : text_ends[row + 1]], "utf-8"),
@@ -249,8 +320,8 @@ class ParagraphTable:
 
     def token_starts(self, row: int) -> tuple[Starts, Starts]:
         """Return the token offsets of title and text of ``row``, which has to be in range."""
-        title_ends, title_values, text_ends, text_values = self._starts[row >> _SHIFT]
-        row &= _MASK
+        title_ends, title_values, text_ends, text_values = self._starts[row >> self._shift]
+        row &= self._mask
         return (
             title_values[title_ends[row] : title_ends[row + 1]],
             text_values[text_ends[row] : text_ends[row + 1]],
@@ -258,20 +329,40 @@ class ParagraphTable:
 
     def token_counts(self, row: int) -> tuple[int, int]:
         """Return how many tokens title and text of ``row`` have, which has to be in range."""
-        title_ends, _, text_ends, _ = self._starts[row >> _SHIFT]
-        row &= _MASK
+        title_ends, _, text_ends, _ = self._starts[row >> self._shift]
+        row &= self._mask
         return title_ends[row + 1] - title_ends[row], text_ends[row + 1] - text_ends[row]
 
+    def turn_ends(self, row: int) -> Starts:
+        """Return where each turn of the session ``row`` ends in its text; ``row`` has to be in range."""
+        ends, values, _, _ = self._turns[row >> self._shift]
+        row &= self._mask
+        return values[ends[row] : ends[row + 1]]
 
-class QuestionTable:
-    """The questions of a converted dataset, decoded at each access."""
+    def turn_ids(self, row: int) -> list[str]:
+        """Return the ids of the turns of the session ``row``, which has to be in range; empty without ids."""
+        _, _, ends, data = self._turns[row >> self._shift]
+        row &= self._mask
+        start, end = ends[row], ends[row + 1]
+        return msgspec.msgpack.decode(data[start:end], type=list[str]) if end > start else []
 
-    def __init__(self, folder: Path) -> None:
-        self._views = [_binary_views(batch.column(0)) for batch in _batches(folder / QUESTIONS)]
-        self._decode = msgspec.msgpack.Decoder(Question).decode
 
-    def question(self, row: int) -> Question:
-        """Return the question of ``row``, which has to be in range."""
-        ends, data = self._views[row >> _SHIFT]
-        row &= _MASK
+class RecordTable(Generic[T]):
+    """Records of a converted dataset, one a row, decoded at each access.
+
+    Args:
+        path: the file.
+        kind: the type of the records.
+        shift: a batch has 2 to this power of rows.
+    """
+
+    def __init__(self, path: Path, kind: type[T], shift: int) -> None:
+        self._views = [_binary_views(batch.column(0)) for batch in _batches(path)]
+        self._decode = msgspec.msgpack.Decoder(kind).decode
+        self._shift, self._mask = shift, (1 << shift) - 1
+
+    def __getitem__(self, row: int) -> T:
+        """Return the record of ``row``, which has to be in range."""
+        ends, data = self._views[row >> self._shift]
+        row &= self._mask
         return self._decode(data[ends[row] : ends[row + 1]])

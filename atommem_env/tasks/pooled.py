@@ -15,6 +15,7 @@ from atommem_env.core.checks import at_least
 from atommem_env.data.records import Document, Question
 from atommem_env.tasks.chunking import TokenStarts, cut_chunks
 from atommem_env.tasks.documents import escape, escape_offset, header, join_documents
+from atommem_env.tasks.grouping import group_sizes
 from atommem_env.tasks.permutation import Permutation
 from atommem_env.tasks.task import Task, Unit, check_num_questions
 from atommem_env.text import PieceTokenizer, Tokenizer, digest
@@ -54,6 +55,10 @@ class PooledTasks:
         tokenizer: Tokenizer | None = None,
     ) -> None:
         low, high = check_num_questions(num_questions)
+        if dataset.num_histories:
+            raise ValueError(
+                f"{dataset.source} has histories, which are never pooled; compose HistoryTasks of it"
+            )
         num_docs = at_least("num_docs", num_docs, 1)
         chunk_tokens = at_least("chunk_tokens", chunk_tokens, 1)
         chunk_overlap = at_least("chunk_overlap", chunk_overlap, 0)
@@ -177,13 +182,7 @@ class PooledTasks:
 def _group_offsets(data_hash: str, num_questions: int, low: int, high: int) -> npt.NDArray[np.int64]:
     """Return where each group of an epoch starts, and where the last whole group ends; shape (groups + 1,)."""
     most = num_questions // low
-    if low == high:
-        sizes = np.full(most, low, dtype=np.int64)
-    else:
-        draws = Permutation(2**40, digest("sizes", data_hash, low, high)).take(np.arange(most)) / 2**40
-        others = low + 1 + np.floor((draws - 0.5) * 2 * (high - low)).astype(np.int64)
-        sizes = np.where(draws < 0.5, low, others)
-    ends = np.cumsum(sizes)
+    ends = np.cumsum(group_sizes(digest("sizes", data_hash, low, high), most, low, high))
     return np.concatenate([[0], ends[: np.searchsorted(ends, num_questions, side="right")]])
 
 

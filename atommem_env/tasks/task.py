@@ -70,6 +70,7 @@ class Task:
             no dates.
         stream: the order of chunks and questions; empty where all chunks come first, then all questions.
         abstain: the phrase that counts as abstaining; ``""`` where every question has an answer.
+        history: the id of the history that it is about, the unit of resampling; ``""`` in a pooled task.
     """
 
     id: str
@@ -83,6 +84,7 @@ class Task:
     dates: tuple[str, ...] = ()
     stream: tuple[Position, ...] = ()
     abstain: str = ""
+    history: str = ""
 
     @property
     def text(self) -> str:
