@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from fake_server import FakeServer, serving
+
+settings.register_profile("untimed", deadline=None)  # tests never assert a time
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parents[1]
 

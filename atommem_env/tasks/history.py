@@ -373,6 +373,7 @@ class _Sessions(Sequence[Session]):
     def __init__(self, dataset: QADataset, row: HistoryRow) -> None:
         self._dataset = dataset
         self._row = row
+        self._read: dict[int, Session] = {}
 
     def __len__(self) -> int:
         return len(self._row.rows)
@@ -387,9 +388,11 @@ class _Sessions(Sequence[Session]):
         if isinstance(number, slice):
             return [self[place] for place in range(*number.indices(len(self)))]
         place = range(len(self))[number]
-        row = self._row
-        turns = self._dataset.turns(row.rows[place])
-        return Session(session_title(place + 1), turns, row.dates[place], row.nows[place])
+        if place not in self._read:
+            row = self._row
+            turns = self._dataset.turns(row.rows[place])
+            self._read[place] = Session(session_title(place + 1), turns, row.dates[place], row.nows[place])
+        return self._read[place]
 
 
 def _units(
