@@ -52,7 +52,11 @@ def cover_em(prediction: str, answers: Sequence[str]) -> float:
 def _f1(prediction: str, answer: str) -> float:
     if prediction != answer and (prediction in _CLOSED or answer in _CLOSED):
         return 0.0
-    predicted, gold = prediction.split(), answer.split()
+    return bag_f1(prediction.split(), answer.split())
+
+
+def bag_f1(predicted: Sequence[str], gold: Sequence[str]) -> float:
+    """Return the F1 of two bags of words; 0 where they have none in common."""
     common = sum((Counter(predicted) & Counter(gold)).values())
     if common == 0:
         return 0.0
