@@ -43,6 +43,9 @@ class Trace:
         observations: the observation before each action, and the last one.
         infos: the info that came with each observation.
         rewards: each step's reward.
+        said: what a language model said for each step, as it came, one object a call (``ability``, ``reply``,
+            ``reasoning``, ``prompt_tokens``, ``completion_tokens``, ...); empty where the policy asked none, or where
+            the action is the text itself.
         terminated: whether the episode ended after its last question.
         truncated: whether it was cut off.
         metrics: the metrics at its end; the funnel's stages are ``None`` for a policy that uses a buffer.
@@ -55,6 +58,7 @@ class Trace:
     observations: list[Any] = field(default_factory=list)
     infos: list[dict[str, Any]] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
+    said: list[list[dict[str, Any]]] = field(default_factory=list)
     terminated: bool = False
     truncated: bool = False
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -74,12 +78,14 @@ class Trace:
         terminated: bool,
         truncated: bool,
         info: dict[str, Any],
+        said: list[dict[str, Any]] | None = None,
     ) -> None:
         """Add one step."""
         self.actions.append(action)
         self.observations.append(observation)
         self.infos.append(info)
         self.rewards.append(reward)
+        self.said.append(said or [])
         self.terminated, self.truncated = terminated, truncated
 
     @property
@@ -107,10 +113,12 @@ def rollout(
     observation, info = env.reset(seed=seed, options=options)
     trace = Trace.begin(observation, info)
     policy.reset(observation, info)
+    take = getattr(policy, "take_said", None)
     while not trace.over:
         action = policy.act(observation, info)
         observation, reward, terminated, truncated, info = env.step(action)
-        trace.add(plain_action(action), observation, float(reward), terminated, truncated, info)
+        said = take() if callable(take) else []
+        trace.add(plain_action(action), observation, float(reward), terminated, truncated, info, said)
     trace.metrics = info["metrics"] if "metrics" in info else env.get_wrapper_attr("metrics")()
     if getattr(policy, "uses_buffer", False):
         trace.metrics = without_funnel(trace.metrics)

@@ -39,6 +39,16 @@ class Around:
         costs = getattr(self.policy, "costs", None)
         return costs() if callable(costs) else {}
 
+    def unreadable(self) -> dict[str, list[int]]:
+        """Return how many replies of the policy's engine could not be read, and of how many."""
+        told = getattr(self.policy, "unreadable", None)
+        return told() if callable(told) else {}
+
+    def take_said(self) -> list[dict[str, Any]]:
+        """Return what the policy's engine has said since this was last called."""
+        take = getattr(self.policy, "take_said", None)
+        return take() if callable(take) else []
+
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""
         self.policy.reset(observation, info)

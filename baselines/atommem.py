@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from atommem_env.baselines.common import Info, Observation, Operations, Workflow
+from atommem_env.baselines.common import READING, Info, Observation, Operations, Workflow
 from atommem_env.baselines.engines.engine import EngineSpec
 from atommem_env.protocols import Malformed, Protocol, get_protocol
 from atommem_env.text import clean
@@ -41,13 +41,20 @@ class AtomMem(Workflow):
         super().__init__(engine)
         self._protocol = get_protocol(protocol, template)
         self._malformed: list[Malformed] = []
-        self._num_malformed = 0
+        self._num_malformed = self._num_unread = self._num_replies = 0
 
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""
         super().reset(observation, info)
         self._malformed = []
-        self._num_malformed = 0
+        self._num_malformed = self._num_unread = self._num_replies = 0
+
+    def unreadable(self) -> dict[str, list[int]]:
+        """Return how many replies had nothing that could be carried out, and of how many.
+
+        A reply that says nothing at all while reading is an empty action, and was read.
+        """
+        return {"chat": [self._num_unread, self._num_replies]} if self._num_replies else {}
 
     def costs(self) -> dict[str, int]:
         """Return what the engine's work has cost, and how many pieces of replies were ``malformed``."""
@@ -63,7 +70,13 @@ class AtomMem(Workflow):
 
     def _reply(self, observation: Observation) -> Operations:
         messages = self._protocol.render_prompt(observation, self._rules, malformed=self._malformed)
-        parsed = self._protocol.parse(clean(self.engine.chat(messages)), observation)
+        reply = clean(self.engine.chat(messages))
+        parsed = self._protocol.parse(reply, observation)
+        self._num_replies += 1
+        if not parsed.operations and (
+            parsed.malformed or not reply.strip() or observation["phase"] != READING
+        ):
+            self._num_unread += 1
         self._malformed = parsed.malformed
         self._num_malformed += len(parsed.malformed)
         return parsed.operations

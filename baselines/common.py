@@ -52,6 +52,14 @@ class Workflow(ABC):
         """Return what the engine's work has cost since the episode began: at least its ``calls``."""
         return self._counter.costs()
 
+    def unreadable(self) -> dict[str, list[int]]:
+        """Return, for each ability of its engine, how many replies could not be read, and of how many."""
+        return self._counter.unreadable()
+
+    def take_said(self) -> list[dict[str, Any]]:
+        """Return what its engine's model has said since this was last called."""
+        return self._counter.take_said()
+
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode, under the rules that ``info`` tells."""
         self._counter.reset_costs()

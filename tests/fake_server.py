@@ -22,6 +22,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     hangs: bool = False  # until the server stops
     breaks_off: bool = False  # after half of the body
+    drips: float = 0.0  # seconds between two bytes, of the headers too
 
 
 def said(
@@ -118,13 +119,24 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.server
         with server.lock:
             server.keys.append(self.headers["Authorization"])
-        known = self.path in ("/v1/chat/completions", "/v1/completions")
+        known = self.path.partition("?")[0] in ("/v1/chat/completions", "/v1/completions")
         self._send(server.answer(request) if known else failed(404, "no such path"))
 
     def _send(self, answer: Answer) -> None:
         if answer.hangs:
             self.server.stopping.wait()
             self.close_connection = True
+            return
+        if answer.drips:
+            self.close_connection = True
+            for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b" " * 1000:
+                if self.server.stopping.wait(answer.drips):
+                    return
+                try:
+                    self.wfile.write(bytes([byte]))
+                    self.wfile.flush()
+                except OSError:
+                    return
             return
         data = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
         self.send_response(answer.status)

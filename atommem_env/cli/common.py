@@ -25,6 +25,7 @@ app = typer.Typer(
     help="Policies that read a long text, edit their own memory, and answer from it.",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_show_locals=False,  # they hold keys
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -106,9 +107,11 @@ def command(name: str) -> Callable[[_Function], _Function]:
                 with warnings_as_notes(bool(named.get("quiet"))):
                     function(*args, **named)
             except (ValueError, OSError, ImportError, EpisodeError, ReplayError, gym.error.Error) as error:
+                from atommem_env.llm.secrets import mask, mask_error
+
                 if named.get("debug"):
-                    raise
-                complain(str(error) or type(error).__name__)
+                    raise mask_error(error) from error.__cause__
+                complain(mask(str(error)) or type(error).__name__)
                 raise typer.Exit(2) from None
             except KeyboardInterrupt:
                 say("Stopped.")

@@ -95,12 +95,24 @@ def run_command(
         ),
     ] = None,
     temperature: Annotated[
-        float | None,
-        _llm_option(help="From 0.", metavar="T", show_default="0.7"),
+        str | None,
+        _llm_option(help="From 0; none leaves it to the server.", metavar="T", show_default="0.7"),
     ] = None,
     top_p: Annotated[
-        float | None,
-        _llm_option(help="At most 1.", metavar="P", show_default="1.0"),
+        str | None,
+        _llm_option(help="At most 1; none leaves it to the server.", metavar="P", show_default="1.0"),
+    ] = None,
+    extra_body: Annotated[
+        str | None,
+        _llm_option(
+            help="Further fields of each request, a JSON object, for example "
+            '{"chat_template_kwargs": {"enable_thinking": false}}.',
+            metavar="JSON",
+        ),
+    ] = None,
+    keep_prompts: Annotated[
+        bool | None,
+        _llm_option("--keep-prompts", help="Keep what was asked in the traces, beside what was replied."),
     ] = None,
     max_tokens: Annotated[
         int | None,
@@ -112,11 +124,11 @@ def run_command(
     ] = None,
     timeout: Annotated[
         float | None,
-        _llm_option(help="Seconds for a call.", metavar="S", show_default="120"),
+        _llm_option(help="Seconds for the whole of a call.", metavar="S", show_default="120"),
     ] = None,
     retries: Annotated[
         int | None,
-        _llm_option(help="How often a call is repeated.", metavar="N", show_default="5"),
+        _llm_option(help="How often a call is repeated.", metavar="N", show_default="8"),
     ] = None,
     concurrency: Annotated[
         int | None,
@@ -196,6 +208,8 @@ def run_command(
         "route": route,
         "temperature": temperature,
         "top_p": top_p,
+        "extra_body": extra_body,
+        "keep_prompts": keep_prompts,
         "max_tokens": max_tokens,
         "timeout": timeout,
         "retries": retries,
@@ -243,7 +257,19 @@ def _engine(name: str, seed: int, options: dict[str, Any]) -> EngineLike:
         return name
     from atommem_env.llm import ChatSettings
 
+    for name in ("temperature", "top_p"):
+        if name in options:
+            options[name] = _number_or_none(f"--{name.replace('_', '-')}", options[name])
     return ChatSettings.from_environment(**{"seed": seed, "cache": replies_folder(), **options})
+
+
+def _number_or_none(option: str, said: str) -> float | None:
+    if said.lower() == "none":
+        return None
+    try:
+        return float(said)
+    except ValueError:
+        raise RunError(f"{option} {said}: expected a number, or none to leave it to the server") from None
 
 
 def _execute(plan: Plan, jobs: int | None, folder: Path, quiet: bool, traces: bool, on: str) -> Run:

@@ -3,7 +3,7 @@
 One file for each reply, in 256 folders. Files rather than one database, because they need no lock between
 threads, processes and machines that share a disk, and one that breaks costs one reply. A file is written
 beside its place and then linked to it, so that a reader sees a whole reply or none, and of two that arrive
-for one request the first stands.
+for one request the first stands. A reply without a text is never kept, so that it is asked for again.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import contextlib
 import json
 import os
 import tempfile
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
+_READ: Final = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Reply:
         completion_tokens: the reply's tokens, thinking included, likewise.
         cached: whether the reply was kept from an earlier call; the tokens are then those of that call.
         finish_reason: why it ended: ``"stop"``, ``"length"`` (cut off at ``max_tokens``), or what the server says.
+        raw: the reply as it came, before anything was taken out of it.
     """
 
     text: str
@@ -38,6 +41,7 @@ class Reply:
     completion_tokens: int = 0
     cached: bool = False
     finish_reason: str = "stop"
+    raw: str = ""
 
 
 class ReplyCache:
@@ -56,14 +60,23 @@ class ReplyCache:
             return None
         try:
             return _reply(json.loads(self._path(key).read_bytes()), key)
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
     def put(self, key: str, reply: Reply) -> Reply:
-        """Keep ``reply``, unless another came first, and return the one that is kept."""
-        if self._folder is None:
+        """Keep ``reply``, unless it is empty or another came first, and return the one that is kept."""
+        if self._folder is None or not reply.text:
             return reply
         path = self._path(key)
+        try:
+            return self._put(path, key, reply)
+        except (
+            OSError
+        ) as error:  # a disk that is full or read-only costs a later run the call, not this one its end
+            warnings.warn(f"a reply could not be kept in {self._folder}: {error}", stacklevel=3)
+            return reply
+
+    def _put(self, path: Path, key: str, reply: Reply) -> Reply:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {"format": _FORMAT, "key": key, **asdict(reply)}
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".")
@@ -90,7 +103,7 @@ class ReplyCache:
 
 
 def _reply(content: Any, key: str) -> Reply:
-    if content["format"] != _FORMAT or content["key"] != key:
+    if content["format"] not in _READ or content["key"] != key:
         raise ValueError("another format, or another request's")
     reply = Reply(
         content["text"],
@@ -99,8 +112,14 @@ def _reply(content: Any, key: str) -> Reply:
         content["completion_tokens"],
         True,
         content["finish_reason"],
+        content.get("raw") or content["text"],
     )
-    texts = (reply.text, reply.reasoning, reply.finish_reason)
-    if not all(isinstance(text, str) for text in texts):
+    texts = (reply.text, reply.reasoning, reply.finish_reason, reply.raw)
+    counts = (reply.prompt_tokens, reply.completion_tokens)
+    if (
+        not all(isinstance(text, str) for text in texts)
+        or not all(isinstance(n, int) for n in counts)
+        or not reply.text
+    ):
         raise ValueError("not a reply")
     return reply

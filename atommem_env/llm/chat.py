@@ -8,21 +8,30 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from atommem_env.llm.cache import Reply, ReplyCache
-from atommem_env.llm.endpoint import LONGEST_WAIT, Endpoint, EndpointError, find_key, require_openai
+from atommem_env.llm.endpoint import LONGEST_WAIT, Endpoint, EndpointError, find_key, refusal_within
+from atommem_env.llm.secrets import mask, masked_address
 from atommem_env.llm.settings import ChatSettings
 from atommem_env.protocols.thinking import split_thinking
 from atommem_env.text import clean, digest
 
 Messages = Sequence[Mapping[str, str]]
 
+FILTERED: Final = "content_filter"
+"""The ``finish_reason`` of a reply that the server's filter kept back."""
+
 _REFUSALS: Final = (400, 422)
-_OVERFLOW = re.compile(
-    r"context[ _]?(?:length|window|size)|maximum context|too many tokens|prompt is too long|(?:input|prompt) length",
+_NEUTRAL: Final = {"top_p": 1.0, "temperature": 1.0}
+_FILTER = re.compile(
+    r"content[ _-]?filter|content[ _-]?(?:management )?policy|responsible ?ai|data_inspection|moderation|flagged as"
+    r"|safety (?:system|policy|filter)|prohibited content|blocked by",
     re.IGNORECASE,
 )
+_FEWEST_WORDS: Final = 256  # a prompt of less is not told from one that was cut
+_CUT_BELOW: Final = 0.7  # tokens a word: every tokenizer has more
 
 
 class ChatError(Exception):
@@ -41,19 +50,18 @@ class ChatError(Exception):
 class Chat:
     """Asks one model, as its settings say. Threads may share it.
 
-    A server that refuses ``seed`` is asked without it from then on, and one that wants
-    ``max_completion_tokens`` in place of ``max_tokens`` gets that; nothing else of a request is changed.
+    A server that refuses a parameter that it can do without (``seed``; ``top_p`` or ``temperature`` of 1, which
+    change nothing) is asked without it from then on, and one that wants ``max_completion_tokens`` in place of
+    ``max_tokens`` gets that; nothing else of a request is changed.
 
     Args:
         settings: the model, where it is, and how it is asked.
 
     Raises:
-        ImportError: when the ``openai`` library is not installed; names the pip command.
         ValueError: when there is no key for OpenAI's own endpoint.
     """
 
     def __init__(self, settings: ChatSettings) -> None:
-        require_openai(f"model {settings.model!r}")
         self.settings = settings
         self._address = settings.address
         key = find_key(f"model {settings.model!r}", self._address, settings.api_key_variable)
@@ -63,8 +71,9 @@ class Chat:
     def complete(self, messages: Messages, stop: Sequence[str] = ()) -> Reply:
         """Return the model's reply to ``messages``.
 
-        A reply that ended at ``max_tokens`` before any text came (a model that was still thinking) is a reply
-        with an empty text; a warning says what to raise.
+        The text is empty when the server's filter kept the reply back (``finish_reason`` is ``"content_filter"``),
+        when the reply ended at ``max_tokens`` before any text came, or when it holds reasoning alone; a warning
+        says what to change in the latter cases. An empty reply is asked for once more, and never kept on disk.
 
         Args:
             messages: ``role`` and ``content`` each. With ``route="completions"`` the contents, joined by blank
@@ -74,13 +83,34 @@ class Chat:
         Raises:
             ChatError: when the server refuses the request, or fails at every try.
         """
+        request = self._request(messages, stop)
+        key = digest(self._address, json.dumps(request, sort_keys=True)).hex()
+        reply = self._cache.get(key)
+        if reply is None:
+            reply = self._ask(request)
+            if (
+                not reply.text
+                and not reply.reasoning
+                and reply.finish_reason == "stop"
+                and self.settings.retries
+            ):
+                reply = self._ask(request)
+            reply = self._cache.put(key, reply)
+            self._warn(reply, request)
+        elif not reply.text:
+            self._warn(reply, request)
+        return reply
+
+    def _request(self, messages: Messages, stop: Sequence[str]) -> dict[str, Any]:
         settings = self.settings
-        request: dict[str, Any] = {
-            "model": settings.model,
-            "temperature": float(settings.temperature),
-            "top_p": float(settings.top_p),
+        given = {
+            "temperature": None if settings.temperature is None else float(settings.temperature),
+            "top_p": None if settings.top_p is None else float(settings.top_p),
             "max_tokens": settings.max_tokens,
+            "seed": settings.seed,
         }
+        request: dict[str, Any] = {"model": settings.model}
+        request |= {name: value for name, value in given.items() if value is not None}
         if settings.route == "chat":
             request["messages"] = [
                 {key: clean(text) for key, text in message.items()} for message in messages
@@ -89,51 +119,71 @@ class Chat:
             request["prompt"] = clean("\n\n".join(message["content"] for message in messages))
         if stop:
             request["stop"] = list(stop)
-        if settings.seed is not None:
-            request["seed"] = settings.seed
-        key = digest(self._address, json.dumps(request, sort_keys=True)).hex()
-        reply = self._cache.get(key)
-        if reply is None:
-            reply = self._cache.put(key, self._ask(request))
-        if reply.finish_reason == "length" and not reply.text:
-            warnings.warn(
-                f"a reply of model {settings.model!r} ended at max_tokens={settings.max_tokens} before any answer "
-                "came: raise max_tokens, or turn the model's thinking off",
-                stacklevel=2,
-            )
-        return reply
+        return {**request, **settings.extra_fields}
 
     def _ask(self, request: dict[str, Any]) -> Reply:
         with _gate(self._address, self.settings.concurrency):
             try:
-                return self._endpoint.call(lambda client: self._send(client, request))
+                return self._endpoint.call(lambda: self._send(request))
             except EndpointError as error:
                 raise self._explained(error) from error
 
-    def _send(self, client: Any, request: dict[str, Any]) -> Reply:
-        import openai
-
+    def _send(self, request: dict[str, Any]) -> Reply:
         quirks = _quirks.setdefault((self._address, self.settings.model), set())
-        sent = {name: value for name, value in request.items() if name != "seed" or "seed" not in quirks}
-        if "max_tokens" in quirks:
+        sent = {name: value for name, value in request.items() if name == "max_tokens" or name not in quirks}
+        if "max_tokens" in quirks and "max_tokens" in sent:
             sent["max_completion_tokens"] = sent.pop("max_tokens")
+        path = "/chat/completions" if self.settings.route == "chat" else "/completions"
         try:
-            if self.settings.route == "chat":
-                return _chat_reply(client.chat.completions.create(**sent))
-            return _text_reply(client.completions.create(**sent))
-        except openai.APIStatusError as error:
-            quirk = _quirk(error.status_code, f"{error.message} {error.param or ''}", sent)
+            reply = read_reply(self._endpoint.ask(path, sent))
+        except EndpointError as error:
+            if error.status in (400, 403, 422, 451) and _FILTER.search(f"{error.whole} {error.code}"):
+                return Reply("", finish_reason=FILTERED)
+            quirk = _quirk(error, sent)
             if quirk is None:
                 raise
             quirks.add(quirk)
-        return self._send(client, request)
+            return self._send(request)
+        return replace(reply, text=mask(reply.text), reasoning=mask(reply.reasoning), raw=mask(reply.raw))
+
+    def _warn(self, reply: Reply, request: Mapping[str, Any]) -> None:
+        """Warn of what a reply says about the settings; of each thing but the first once."""
+        settings, said = self.settings, f"model {self.settings.model!r}"
+        if reply.finish_reason == "length" and not reply.text:
+            warnings.warn(
+                f"a reply of {said} ended at max_tokens={settings.max_tokens} before any answer "
+                "came: raise max_tokens, or turn the model's thinking off",
+                stacklevel=3,
+            )
+        elif reply.reasoning and not reply.text and settings.tell_once("reasoning"):
+            warnings.warn(
+                f"a reply of {said} holds reasoning and no text, and counts as empty: the server takes all of it for "
+                "thinking. Serve the model with its own reasoning parser or with none, or turn its thinking off "
+                '(extra_body, --extra-body \'{"chat_template_kwargs": {"enable_thinking": false}}\')',
+                stacklevel=3,
+            )
+        if reply.prompt_tokens < _FEWEST_WORDS or reply.cached:
+            return
+        words = sum(len(message["content"].split()) for message in request.get("messages", ()))
+        words += len(request.get("prompt", "").split())
+        if reply.prompt_tokens < _CUT_BELOW * words and settings.tell_once("cut"):
+            warnings.warn(
+                f"the server of {said} cut a prompt: it counts {reply.prompt_tokens} tokens in {words} words. Serve "
+                "the model with a longer context (Ollama: num_ctx; llama.cpp: --ctx-size), or lower chunk_tokens",
+                stacklevel=3,
+            )
 
     def _explained(self, error: EndpointError) -> ChatError:
         """Return ``error`` with what to do about it."""
         settings = self.settings
-        name = f"model {settings.model!r} at {self._address or 'OpenAI'}"
+        name = f"model {settings.model!r} at {masked_address(self._address) or 'OpenAI'}"
         said = str(error).rstrip(". ")
+        if error.too_long or (error.status is None and not error.passing and "redirects" not in said):
+            status = "" if error.status is None else f" with status {error.status}"
+            return ChatError(f"{name} refused the request{status}: {said}. {self._shorter()}")
         if error.status is None:
+            if not error.passing:
+                return ChatError(f"{name}: {said}")
             what = "gave an answer that cannot be read" if error.unreadable else "did not answer"
             return ChatError(
                 f"{name} {what} in {error.tries} tries: {said}. Check that the server runs at that address "
@@ -163,73 +213,129 @@ class Chat:
         settings = self.settings
         if error.status in (401, 403):
             return f"Set {settings.api_key_variable} to a key that may use this model"
-        if error.status == 429:
+        if error.status in (402, 429):
             return "The account has no quota left: add credit, then repeat the command; it goes on where it stopped"
-        if _is_overflow(error.status, f"{error} {error.code}"):
-            return (
-                "The request does not fit in the model's context: lower chunk_tokens, top_k, scratchpad_tokens or "
-                f"max_tokens (now {settings.max_tokens}), or serve the model with a longer context"
-            )
         if error.status == 404:
             models = self._models()
             if models and settings.model not in models:
                 return f"The server has no such model; it has {', '.join(map(repr, models))}"
             return "Check the model's name, and that base_url ends where /chat/completions follows (often in /v1)"
+        named = [name for name in ("temperature", "top_p", "seed") if re.search(rf"\b{name}\b", error.whole)]
+        if named and error.status in _REFUSALS:
+            return f"None leaves a parameter out ({', '.join(f'{name}=None' for name in named)})"
         return "Nothing was tried again, as the server would refuse it again"
+
+    def _shorter(self) -> str:
+        return (
+            "The request does not fit in the model's context: lower chunk_tokens, top_k, scratchpad_tokens or "
+            f"max_tokens (now {self.settings.max_tokens}), or serve the model with a longer context"
+        )
 
     def _models(self) -> list[str]:
         """Return the models that the server lists, at most 20; none when it does not say."""
         once = Endpoint(self._address, self._endpoint.key, self.settings.timeout, retries=0)
         try:
-            return once.call(lambda client: [str(model.id) for model in client.models.list().data][:20])
-        except (EndpointError, AttributeError, TypeError):
+            return [str(model["id"]) for model in once.ask("/models")["data"]][:20]
+        except (EndpointError, ValueError, KeyError, TypeError):
             return []
 
 
 # --- replies ----------------------------------------------------------------------------------------
 
 
-def _chat_reply(answer: Any) -> Reply:
-    choice = _first_choice(answer)
-    message = getattr(choice, "message", None)
-    if message is None:
-        raise ValueError("the answer holds no message")
+def read_reply(body: Any) -> Reply:
+    """Return the reply in the body of an answer, of either route.
+
+    Its text is that of all parts of the content, then the calls in ``tool_calls``, as JSON; its reasoning is what
+    the server calls so, and what the text begins with in the marks of thinking.
+
+    Raises:
+        ValueError: when the body holds none.
+        EndpointError: when it holds an error in its place.
+    """
+    choices = body.get("choices") if isinstance(body, dict) else None
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise ValueError(f"the answer holds no choices, but {str(body)[:80]!r}")
+    choice = choices[0]
+    finish = choice.get("finish_reason")
+    if choice.get("error") or finish == "error":
+        raise refusal_within(choice.get("error") or body.get("error") or "the reply ended in an error")
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        if not isinstance(choice.get("text"), str):
+            raise ValueError("the answer holds no message")
+        message = {"content": choice["text"]}
+    said, thought = _parts(message.get("content"))
+    calls = _calls(message)
+    if not said.strip() and not calls and isinstance(message.get("refusal"), str):
+        said = message["refusal"]
+    raw = "\n".join(part for part in (said, calls) if part)
+    marked, text = split_thinking(said)
     shown = next(
         (
-            found
-            for name in ("reasoning_content", "reasoning")
-            if isinstance(found := getattr(message, name, None), str)
+            _flat(message[name])
+            for name in ("reasoning_content", "reasoning", "thinking")
+            if message.get(name)
         ),
         "",
     )
-    return _reply(answer, choice, getattr(message, "content", None), shown)
-
-
-def _text_reply(answer: Any) -> Reply:
-    choice = _first_choice(answer)
-    return _reply(answer, choice, getattr(choice, "text", None), "")
-
-
-def _first_choice(answer: Any) -> Any:
-    choices = getattr(answer, "choices", None)
-    if not choices:
-        raise ValueError(f"the answer holds no choices, but {str(answer)[:80]!r}")
-    return choices[0]
-
-
-def _reply(answer: Any, choice: Any, content: Any, reasoning: str) -> Reply:
-    if content is not None and not isinstance(content, str):
-        raise ValueError(f"the answer's content is no text, but {str(content)[:80]!r}")
-    thought, text = split_thinking(content or "")
-    usage = getattr(answer, "usage", None)
+    usage = body.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
     return Reply(
-        text,
-        "\n".join(part for part in (reasoning.strip(), thought) if part),
-        int(getattr(usage, "prompt_tokens", None) or 0),
-        int(getattr(usage, "completion_tokens", None) or 0),
+        "\n".join(part for part in (text, calls) if part),
+        "\n".join(part for part in (shown.strip(), thought.strip(), marked) if part),
+        _count(usage.get("prompt_tokens")),
+        _count(usage.get("completion_tokens")),
         False,
-        str(getattr(choice, "finish_reason", None) or "stop"),
+        finish if isinstance(finish, str) and finish else "stop",
+        raw,
     )
+
+
+def _parts(content: Any) -> tuple[str, str]:
+    """Return the text and the reasoning of a message's content: a text, or a list of parts."""
+    if content is None or isinstance(content, str):
+        return content or "", ""
+    if isinstance(content, dict):
+        content = [content]
+    if not isinstance(content, list):
+        raise ValueError(f"the answer's content is no text, but {str(content)[:80]!r}")
+    said: list[str] = []
+    thought: list[str] = []
+    for part in content:
+        kind = str(part.get("type", "text")) if isinstance(part, dict) else "text"
+        thinks = any(word in kind for word in ("think", "reason")) or (
+            isinstance(part, dict) and part.get("thought") is True
+        )
+        (thought if thinks else said).append(_flat(part))
+    return "".join(said), "\n".join(thought)
+
+
+def _flat(value: Any, levels: int = 6) -> str:
+    """Return the text of a part, however it is nested."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and levels:
+        return "".join(_flat(item, levels - 1) for item in value)
+    if isinstance(value, dict) and levels:
+        names = ("text", "thinking", "reasoning", "content", "summary", "value")
+        return next((_flat(value[name], levels - 1) for name in names if value.get(name)), "")
+    return ""
+
+
+def _calls(message: Mapping[str, Any]) -> str:
+    """Return the calls of a message as the JSON that the protocol ``json`` reads; ``""`` when it has none."""
+    calls = message.get("tool_calls")
+    calls = list(calls) if isinstance(calls, list) else []
+    if isinstance(message.get("function_call"), dict):
+        calls.append(message["function_call"])
+    held = [call.get("function") or call.get("custom") or call for call in calls if isinstance(call, dict)]
+    return "\n".join(json.dumps(call, ensure_ascii=False) for call in held)
+
+
+def _count(value: Any) -> int:
+    good = isinstance(value, (int, float)) and 0 <= value < 1 << 53
+    return int(value) if good else 0
 
 
 # --- what is known of servers, in this process ------------------------------------------------------
@@ -253,14 +359,13 @@ def _gate(address: str | None, limit: int) -> Iterator[None]:
             _free.notify_all()
 
 
-def _quirk(status: int, said: str, sent: Mapping[str, Any]) -> str | None:
+def _quirk(error: EndpointError, sent: Mapping[str, Any]) -> str | None:
     """Return which of the parameters ``sent`` the server refuses, of those that it can do without."""
-    if status not in _REFUSALS or _is_overflow(status, said):
+    if error.status not in _REFUSALS or error.too_long:
         return None
-    if "max_tokens" in sent and "max_completion_tokens" in said:
+    if "max_tokens" in sent and "max_completion_tokens" in error.whole:
         return "max_tokens"
-    return "seed" if "seed" in sent and re.search(r"\bseed\b", said) else None
-
-
-def _is_overflow(status: int | None, said: str) -> bool:
-    return status in (400, 413, 422) and _OVERFLOW.search(said) is not None
+    if "seed" in sent and re.search(r"\bseed\b", error.whole):
+        return "seed"
+    neutral = (name for name, value in _NEUTRAL.items() if sent.get(name) == value)
+    return next((name for name in neutral if re.search(rf"\b{name}\b", error.whole)), None)

@@ -2,11 +2,12 @@
 
 What counts, for every text:
 
-- The first object (or array) that fits what is asked for, alone, in a fenced code block or amid prose, or one
-  level inside another object.
-- Line breaks within a string, and a comma after the last element, are accepted. A JSON text that is cut short
-  counts up to its last whole element.
-- Anything else is ``None``; no text raises.
+- The first object (or array) that fits what is asked for, alone, in a fenced code block or amid prose, or some
+  levels inside another one.
+- JSON is read with all allowances of :mod:`atommem_env.protocols.loose_json`; one that is cut short or broken counts
+  with what is whole in it.
+- Where a text is asked for and an object or a list stands, the one text in it counts.
+- Anything else is ``None``; no text raises, and the time is linear in the text.
 """
 
 from __future__ import annotations
@@ -14,92 +15,139 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
-_DECODER: Final = json.JSONDecoder(strict=False)
-_MOST_STARTS: Final = 64
-_START = re.compile(r"[\[{]")
-_MARK = re.compile(r'"(?:\\.|[^"\\])*"|[\[\]{},]', re.DOTALL)
-_CLOSING: Final = {"[": "]", "{": "}"}
+from atommem_env.protocols.calls import whole_number
+from atommem_env.protocols.loose_json import LooseReader, whole_parts
+from atommem_env.protocols.thinking import split_thinking
+
+_START = re.compile(
+    r"\{(?=\s*(?:[\"'“”‘`}]|[A-Za-z_]\w{0,40}\s*:|\d{1,9}\s*:|//|/\*|#))|\[(?=\s*(?:[\"'“”‘`{\[\]\d-]|//|true|false|null))"
+)
+_LEVELS = 4
+_CHOICE = (
+    "text",
+    "content",
+    "value",
+    "fact",
+    "question",
+    "insight",
+    "statement",
+    "answer",
+    "state",
+    "summary",
+)
+_ITEM = re.compile(r"^[ \t]*(?:[-*•]|\d{1,3}[.)])[ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
 
 
 def read_object(text: str, *keys: str) -> dict[str, Any] | None:
     """Return the first JSON object of ``text`` that has one of ``keys``, or ``None``."""
     for value in _values(text):
-        for candidate in (value, *(value.values() if isinstance(value, dict) else ())):
-            if isinstance(candidate, dict) and not candidate.keys().isdisjoint(keys):
-                return candidate
+        for candidate in _objects(value):
+            folded = {str(key).strip().lower(): key for key in candidate}
+            found = {key: candidate[folded[key.lower()]] for key in keys if key.lower() in folded}
+            if found:
+                return {**candidate, **found}
     return None
 
 
 def read_list(text: str, key: str) -> list[Any] | None:
-    """Return the JSON array that ``text`` gives: one under ``key``, else one that stands alone; or ``None``."""
+    """Return the items that ``text`` gives: under ``key``, else of an array that stands alone; or ``None``.
+
+    An object under ``key`` gives its values; a text that is a list of lines with bullets gives these.
+    """
     found = read_object(text, key)
     if found is not None:
-        return found[key] if isinstance(found[key], list) else None
-    return next((value for value in _values(text) if isinstance(value, list)), None)
+        return _items(found[key])
+    for value in _values(text):
+        if isinstance(value, list):
+            return value
+        if isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), list):
+            return list(next(iter(value.values())))
+    lines = _ITEM.findall(split_thinking(text)[1])
+    return lines or None
+
+
+def texts(value: Any, *keys: str) -> list[str]:
+    """Return the texts of ``value``, stripped, without blank ones: of a text, that; of a list, one of each item."""
+    items = _items(value) if isinstance(value, (list, dict)) and not _is_one(value) else [value]
+    found = (one_text(item, *keys) for item in items or [])
+    return [text for text in found if text]
+
+
+def one_text(value: Any, *keys: str) -> str:
+    """Return the one text that ``value`` is or holds, stripped; ``""`` when there is none, or more than one.
+
+    Args:
+        value: a text, a number, an object or a list.
+        keys: the keys under which an object is to have it; without them its only text, or one under a usual key.
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, list):
+        found = [text for item in value if (text := one_text(item, *keys))]
+        return found[0] if len(found) == 1 else ""
+    if not isinstance(value, dict):
+        return ""
+    for key in (*keys, *_CHOICE):
+        if key in value and (text := one_text(value[key])):
+            return text
+    found = [item.strip() for item in value.values() if isinstance(item, str) and item.strip()]
+    return found[0] if len(found) == 1 else ""
 
 
 def strings(value: Any) -> list[str]:
     """Return the texts of a JSON array, stripped, without blank ones; of a single text, that; else nothing."""
-    items = value if isinstance(value, list) else [value]
-    return [item.strip() for item in items if isinstance(item, str) and item.strip()]
+    return texts(value)
 
 
 def integer(value: Any) -> int | None:
     """Return a whole number, also one written as a text such as ``"3"`` or ``"[3]"``; else ``None``."""
-    if isinstance(value, str) and re.fullmatch(r"\s*\[?\s*-?[0-9]{1,9}\s*\]?\s*", value, re.ASCII):
-        return int(value.strip(" \t\r\n[]"))
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    number = whole_number(value)
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
+
+
+def _is_one(value: Any) -> bool:
+    return isinstance(value, dict) and any(isinstance(value.get(key), str) for key in _CHOICE)
+
+
+def _items(value: Any) -> list[Any] | None:
+    if isinstance(value, list):
+        return value
+    if isinstance(value, dict):
+        return [value] if _is_one(value) else list(value.values())
+    if isinstance(value, str):
+        lines = _ITEM.findall(value)
+        return lines or ([value] if value.strip() else [])
+    return [] if value is None else None
+
+
+def _objects(value: Any, levels: int = _LEVELS) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a value, the outer ones first."""
+    if isinstance(value, dict):
+        yield value
+    if levels and isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _objects(item, levels - 1)
 
 
 def _values(text: str) -> Iterator[Any]:
-    """Yield the outermost JSON values of ``text``: first those that are whole, then those that can be mended."""
-    yield from _decoded(text, text)
-    for count, start in enumerate(_START.finditer(text)):
-        mended = _mended(text, start.start()) if count < _MOST_STARTS else ""
-        yield from _decoded(mended, mended[:1])
-
-
-def _decoded(text: str, starts: str) -> Iterator[Any]:
-    """Yield the JSON values that begin at a bracket of ``starts``, which ``text`` begins with."""
-    end = tried = 0
-    for start in _START.finditer(starts):
-        if start.start() < end or tried == _MOST_STARTS:
-            continue
-        tried += 1
+    """Yield the outermost JSON containers of ``text``, in order; of one that is broken, what is whole."""
+    text = split_thinking(text)[1]
+    stripped = text.strip()
+    if stripped[:1] == '"' == stripped[-1:]:  # a reply that is one str of JSON
         try:
-            value, end = _DECODER.raw_decode(text, start.start())
+            inner = json.loads(stripped, strict=False)
         except (ValueError, RecursionError):
-            continue
-        yield value
-
-
-def _mended(text: str, start: int) -> str:
-    """Return the JSON text that begins at ``start`` without trailing commas, closed if it is not."""
-    kept: list[str] = []
-    stack: list[str] = []
-    comma: int | None = None  # where in `kept` the last mark stands, if it is a comma
-    whole: tuple[int, str] | None = (
-        None  # how much of `kept` is whole before the last comma, and what closes it
-    )
-    position = start
-    for mark in _MARK.finditer(text, start):
-        sign = mark.group()
-        between = text[position : mark.start()]
-        position = mark.end()
-        if comma is not None and sign in "]}" and not between.strip():
-            kept[comma] = ""
-        comma = None
-        kept += [between, sign]
-        if sign in _CLOSING:
-            stack.append(_CLOSING[sign])
-        elif sign == ",":
-            comma = len(kept) - 1
-            whole = comma, "".join(reversed(stack))
-        elif sign in "]}":
-            if not stack or stack.pop() != sign:
-                return ""
-            if not stack:
-                return "".join(kept)
-    return "" if whole is None else "".join(kept[: whole[0]]) + whole[1]
+            inner = None
+        if isinstance(inner, str):
+            text = inner
+    reader = LooseReader(text)
+    position = 0
+    while (start := _START.search(text, position)) is not None:
+        value, position = reader.read(start.start())
+        yield whole_parts(value)

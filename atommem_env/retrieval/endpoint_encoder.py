@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from atommem_env.llm.endpoint import Endpoint, EndpointError, find_address, find_key, require_openai
+from atommem_env.llm.endpoint import Endpoint, EndpointError, find_address, find_key
+from atommem_env.llm.secrets import masked_address
 from atommem_env.retrieval.cached import Kind, Vectors
 
 _MENDS: Final = {
@@ -20,11 +21,16 @@ _MENDS: Final = {
 }
 
 
+class _BatchTooLargeError(Exception):
+    """The server says that a request holds too many texts."""
+
+
 class EndpointEncoder:
     """Encodes with ``POST {base_url}/embeddings``, as OpenAI, vLLM, TEI, Ollama and others serve it.
 
     A call sends its texts in batches, one after the other. A batch that fails in passing is sent again after a
-    pause; anything else is an error at once (:class:`atommem_env.llm.endpoint.Endpoint` says which).
+    pause; one that the server finds too large is halved, and so are those that follow; anything else is an error at
+    once (:class:`atommem_env.llm.endpoint.Endpoint` says which).
 
     An instruction is put before each text of its kind as it stands: for Qwen3-Embedding, for instance,
     ``query_instruction="Instruct: Given a question, find the passages that answer it\\nQuery:"``, and none
@@ -41,12 +47,11 @@ class EndpointEncoder:
         query_instruction: what goes before a query.
         document_instruction: what goes before a document.
         dimensions: the vectors' length, for models that can shorten them; ``None`` means the model's.
-        batch_size: how many texts a request holds at most.
+        batch_size: how many texts a request holds at most; a server that admits fewer is sent fewer.
         retries: how often a batch that failed in passing is sent again.
-        timeout: seconds to wait for the answer to a request.
+        timeout: the most seconds that one request takes, to the last byte of the answer.
 
     Raises:
-        ImportError: when the ``openai`` library is not installed; names the pip command.
         ValueError: when an argument is out of range.
     """
 
@@ -59,10 +64,9 @@ class EndpointEncoder:
         document_instruction: str = "",
         dimensions: int | None = None,
         batch_size: int = 128,
-        retries: int = 5,
+        retries: int = 8,
         timeout: float = 120.0,
     ) -> None:
-        require_openai(f"encoder='openai:{model}'")
         if not model:
             raise ValueError("encoder='openai:': expected a model's name after the colon")
         if batch_size < 1 or retries < 0 or not timeout > 0:
@@ -79,9 +83,10 @@ class EndpointEncoder:
         self.retries = retries
         self.timeout = timeout
         self._api_key = api_key
+        self._most = batch_size  # what the server has admitted so far
 
     def __repr__(self) -> str:
-        where = "" if self.base_url is None else f", base_url={self.base_url!r}"
+        where = "" if self.base_url is None else f", base_url={masked_address(self.base_url)!r}"
         return f"EndpointEncoder({self.model!r}{where})"
 
     def __deepcopy__(self, memo: dict[int, object]) -> EndpointEncoder:
@@ -104,7 +109,7 @@ class EndpointEncoder:
     def identity(self) -> str:
         """What names the vectors on disk: server, model, length and instructions."""
         parts = (
-            self._address(),
+            masked_address(self._address()),
             self.model,
             self.dimensions,
             self.query_instruction,
@@ -125,7 +130,16 @@ class EndpointEncoder:
         """
         before = {"query": self.query_instruction, "document": self.document_instruction}
         sent = [before[kind] + text for text, kind in zip(texts, kinds, strict=True)]
-        parts = [self._batch(sent[i : i + self.batch_size]) for i in range(0, len(sent), self.batch_size)]
+        parts: list[Vectors] = []
+        done = 0
+        while done < len(sent):
+            batch = sent[done : done + self._most]
+            try:
+                parts.append(self._batch(batch))
+            except _BatchTooLargeError:
+                self._most = max(1, len(batch) // 2)
+                continue
+            done += len(batch)
         if len({part.shape[1] for part in parts}) > 1:
             raise ValueError(
                 f"{self._name()} answered with vectors of different lengths in different batches"
@@ -138,13 +152,12 @@ class EndpointEncoder:
         key = self._api_key or find_key(f"encoder='openai:{self.model}'", address)
         endpoint = Endpoint(address, key, self.timeout, self.retries)
         try:
-            # Asked for as numbers: not every server knows the client's own default, base64.
-            answer = endpoint.call(
-                lambda client: client.embeddings.create(
-                    model=self.model, input=texts, encoding_format="float", **options
-                )
-            )
+            # Asked for as numbers: not every server knows base64.
+            body = {"model": self.model, "input": texts, "encoding_format": "float", **options}
+            answer = endpoint.call(lambda: endpoint.ask("/embeddings", body))
         except EndpointError as error:
+            if error.batch_too_large and len(texts) > 1:
+                raise _BatchTooLargeError from error
             raise self._explained(error) from error
         return self._vectors(answer, len(texts))
 
@@ -167,16 +180,17 @@ class EndpointEncoder:
 
     def _vectors(self, answer: Any, count: int) -> Vectors:
         """Return the vectors of an answer in the order of its texts."""
-        rows = getattr(answer, "data", None) or []
-        by_index = {row.index: row.embedding for row in rows}
-        if sorted(by_index) != list(range(count)) or len(rows) != count:
+        data = answer.get("data") if isinstance(answer, dict) else None
+        rows = [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
+        by_index = {row.get("index"): row.get("embedding") for row in rows}
+        if len(rows) != count or set(by_index) != set(range(count)):
             raise ValueError(
                 f"{self._name()} answered with {len(rows)} vectors: expected one for each of {count} texts, with the "
                 f"indices 0 to {count - 1}"
             )
         try:
             vectors = np.array([by_index[index] for index in range(count)], np.float32)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(
                 f"{self._name()} answered with vectors of different lengths, or no numbers"
             ) from error
@@ -188,4 +202,6 @@ class EndpointEncoder:
         return find_address(self.base_url)
 
     def _name(self) -> str:
-        return f"the embeddings endpoint {self._address() or 'of OpenAI'} (model {self.model!r})"
+        return (
+            f"the embeddings endpoint {masked_address(self._address()) or 'of OpenAI'} (model {self.model!r})"
+        )

@@ -1,7 +1,14 @@
-"""The engine of a run: how its record says it, and where a language model's replies are kept."""
+"""The engine of a run: how its record says it, where a language model's replies are kept, and what could not be read.
+
+An episode's record in ``episodes.jsonl`` has ``unreadable`` where its policy asked a language model: by ability, how
+many replies could not be read and how many there were, ``{"extract_facts": [2, 40]}``. A table says so below it, per
+policy, where the share is above :data:`MOST_UNREADABLE` (:func:`unreadable_share` over a policy's episodes).
+"""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
@@ -68,3 +75,44 @@ def recorded_engine(record: Any) -> str | ChatSettings:
 
     arguments = {name: value for name, value in record.items() if name not in _NOT_ARGUMENTS}
     return ChatSettings(**arguments, cache=replies_folder())
+
+
+MOST_UNREADABLE: Final = 0.01
+"""The share of a policy's replies that may be unreadable without a word below the table."""
+
+
+def unreadable_of(policy: object) -> dict[str, list[int]]:
+    """Return how many replies of each ability a policy could not read in its episode, and of how many."""
+    told = getattr(policy, "unreadable", None)
+    return {ability: list(counts) for ability, counts in told().items()} if callable(told) else {}
+
+
+def unreadable_share(episodes: Iterable[Mapping[str, Any]]) -> tuple[dict[str, list[int]], float]:
+    """Return the counts of ``unreadable`` summed over episodes' records, and the share of all their replies.
+
+    Args:
+        episodes: records of episodes, of one policy say; those without ``unreadable`` count for nothing.
+
+    Returns:
+        ``{ability: [unread, replies]}`` and a number in [0, 1]; 0 where there are no replies.
+    """
+    summed: dict[str, list[int]] = {}
+    for episode in episodes:
+        for ability, (unread, replies) in episode.get("unreadable", {}).items():
+            counts = summed.setdefault(ability, [0, 0])
+            counts[0] += unread
+            counts[1] += replies
+    replies = sum(count for _, count in summed.values())
+    return summed, sum(unread for unread, _ in summed.values()) / replies if replies else 0.0
+
+
+def warn_of_nothing_read(policy: str, unreadable: Mapping[str, Sequence[int]]) -> None:
+    """Warn when nothing of what a policy's model wrote in its first episode could be read."""
+    unread, replies = (sum(counts[place] for counts in unreadable.values()) for place in (0, 1))
+    if replies and unread == replies:
+        warnings.warn(
+            f"policy {policy!r}: none of the {replies} replies of its model in the first episode could be read "
+            f"({', '.join(unreadable)}). Look at what it writes (atommem show, atommem view): the model may not follow "
+            "the form, think beyond max_tokens, or be served with another chat template",
+            stacklevel=2,
+        )

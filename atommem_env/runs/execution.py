@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 
 from atommem_env.policies import Policy, Trace, rollout
+from atommem_env.runs.engines import unreadable_of, warn_of_nothing_read
 from atommem_env.runs.errors import EpisodeError, RunError
 from atommem_env.runs.keys import Key
 from atommem_env.runs.recipes import EnvRecipe, PolicyRecipe, data_hash
@@ -63,6 +64,7 @@ class Runner:
         self._policies = {recipe.name: recipe for recipe in work.policies}
         self._check = check
         self._made = ""
+        self._told: set[str] = set()
         self._env: gym.Env[Any, Any] | None = None
 
     def run(self, key: Key) -> Outcome:
@@ -83,6 +85,12 @@ class Runner:
             "source": trace.source,
             "metrics": trace.metrics,
         }
+        unreadable = unreadable_of(policy)
+        if unreadable:
+            record["unreadable"] = unreadable
+            if name not in self._told:
+                self._told.add(name)
+                warn_of_nothing_read(name, unreadable)
         stored: bytes | None = None
         if self._traces:
             uses_buffer = bool(getattr(policy, "uses_buffer", False))

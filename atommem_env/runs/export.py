@@ -1,6 +1,7 @@
 """Episodes of a run as data for others: whole records, and chat samples for supervised fine-tuning.
 
-- ``episodes``: a row per episode, with its ``steps`` (``observation``, ``action``, ``reward``) and ``metrics``.
+- ``episodes``: a row per episode, with its ``steps`` (``observation``, ``action``, ``reward``, and ``said``, what a
+  language model said for it, as it came) and ``metrics``.
 - ``messages``: a row per episode, with the conversation: a complete prompt, then what is new at each step.
 - ``turns``: a row per step, with its ``prompt``, which needs no history (the paper's context reset), and its
   ``completion``.
@@ -150,10 +151,12 @@ def _head(replayed: Replayed, trace: Trace) -> Row:
 
 
 def _episode_rows(replayed: Replayed, trace: Trace, protocol: Protocol) -> Iterator[Row]:
-    observations = trace.observations[: len(trace.actions)]
+    observations, told = trace.observations[: len(trace.actions)], any(trace.said)
     steps = [
-        {"observation": observation, "action": action, "reward": reward}
-        for observation, action, reward in zip(observations, trace.actions, trace.rewards, strict=True)
+        {"observation": observation, "action": action, "reward": reward, **({"said": said} if told else {})}
+        for observation, action, reward, said in zip(
+            observations, trace.actions, trace.rewards, trace.said, strict=True
+        )
     ]
     yield {**_head(replayed, trace), "metrics": trace.metrics, "steps": steps}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -39,6 +39,8 @@ class StoredTrace:
         rewards: each step's reward.
         state_digest: what the episode's final state is recognised by.
         uses_buffer: whether the policy keeps text outside memory, so that its funnel says nothing.
+        said: what a language model said for each step, as it came (:attr:`atommem_env.policies.Trace.said`); not
+            stored where none said anything.
     """
 
     env: str
@@ -48,6 +50,7 @@ class StoredTrace:
     rewards: list[float]
     state_digest: str
     uses_buffer: bool = False
+    said: list[list[dict[str, Any]]] = field(default_factory=list)
 
     @property
     def key(self) -> Key:
@@ -56,7 +59,10 @@ class StoredTrace:
 
     def encode(self) -> bytes:
         """Return the gzip member that stores it."""
-        text = clean(json.dumps(asdict(self), ensure_ascii=False, allow_nan=False))
+        content = asdict(self)
+        if not any(self.said):
+            del content["said"]
+        text = clean(json.dumps(content, ensure_ascii=False, allow_nan=False))
         press = zlib.compressobj(6, zlib.DEFLATED, _GZIP)
         return press.compress(f"{text}\n".encode()) + press.flush()
 

@@ -88,6 +88,7 @@ def store_trace(
         trace.rewards,
         state_digest(env),
         uses_buffer,
+        trace.said,
     )
 
 
@@ -141,6 +142,8 @@ def replay(
     trace.metrics = info["metrics"] if "metrics" in info else where.get_wrapper_attr("metrics")()
     if not trace.over or trace.rewards != stored.rewards or state_digest(where) != stored.state_digest:
         raise ReplayError(f"{_name(stored)}: the episode ends in another state{_CAUSE}")
+    if len(stored.said) == len(trace.actions):
+        trace.said = stored.said
     if stored.uses_buffer:
         trace.metrics = without_funnel(trace.metrics)
     return trace

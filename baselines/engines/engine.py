@@ -249,6 +249,16 @@ class CountedEngine:
 
         return call
 
+    def unreadable(self) -> dict[str, list[int]]:
+        """Return how many replies of each ability could not be read, and of how many; none where nobody counts."""
+        told = getattr(self._engine, "unreadable", None)
+        return {} if told is None else dict(told())
+
+    def take_said(self) -> list[dict[str, Any]]:
+        """Return what the engine's model has said since this was last called, if it has one."""
+        take = getattr(self._engine, "take_said", None)
+        return [] if take is None else list(take())
+
     def reset_costs(self) -> None:
         """Start counting anew, as at the start of an episode."""
         self._calls = 0

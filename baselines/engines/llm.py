@@ -2,8 +2,9 @@
 
 The prompts are the files of ``prompts/``, any of which ``ChatSettings(prompts=FOLDER)`` replaces. Replies of
 several parts are asked for as JSON and read leniently (:mod:`atommem_env.llm.json_reply`). A reply that cannot
-be read, or is empty, never raises: each ability says what it returns then, and ``costs()`` counts it as
-``unparsed``. An endpoint that fails raises :class:`atommem_env.llm.ChatError`.
+be read, or is empty, never raises: each ability says what it returns then, ``costs()`` counts it as
+``unparsed``, and ``unreadable()`` says how many of each ability's were. ``take_said()`` hands out what was said.
+An endpoint that fails raises :class:`atommem_env.llm.ChatError`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, cast
 
+from atommem_env.baselines.engines.answers import short_answer
 from atommem_env.baselines.engines.engine import (
     CoreEdit,
     Edit,
@@ -24,7 +26,7 @@ from atommem_env.baselines.engines.engine import (
     State,
 )
 from atommem_env.llm import Chat, ChatSettings
-from atommem_env.llm.json_reply import integer, read_list, read_object, strings
+from atommem_env.llm.json_reply import integer, one_text, read_list, read_object, strings, texts
 from atommem_env.llm.prompts import Prompts
 from atommem_env.text import PieceTokenizer, Tokenizer, sentence_spans
 
@@ -34,9 +36,19 @@ UNKNOWN: Final = "unknown"
 _COUNTS: Final = ("calls", "prompt_tokens", "completion_tokens", "cached", "unparsed")
 _WORDS_PER_TOKEN: Final = 0.7
 _KINDS: Final = ("add", "update", "delete", "none")
+_KIND_KEYS: Final = ("kind", "event", "action", "op", "operation", "type", "edit")
+_SAME_KINDS: Final = {
+    "noop": "none",
+    "no change": "none",
+    "keep": "none",
+    "remove": "delete",
+    "insert": "add",
+    "modify": "update",
+}
+_TEXT_KEYS: Final = ("text", "new_text", "content", "fact", "memory", "new_memory", "data", "value")
+_ENTRY_KEYS: Final = ("entry", "id", "number", "entry_id", "index", "memory_id")
+_FENCED = re.compile(r"```[\w+-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
 _NO_ANSWER: Final = ("search", "none", "null")
-_LABEL = re.compile(r"^\W*(?:the )?(?:final )?answer(?: is\b|(?=\W*[:：]))\W*?[:：]?", re.I | re.M)
-_BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
 _SCALE = re.compile(r"/\s*10\b|\b1\s*(?:to|-|–)\s*10\b|\bout of (?:10|ten)\b")
 _IMPORTANCE = re.compile(r"(?<![\d.])(?:10|[1-9])(?!\d|\.\d)")
 _MIDDLE: Final = 5
@@ -49,7 +61,6 @@ def make_llm_engine(settings: ChatSettings | None = None) -> Engine:
         settings: the model and how it is asked; ``None``: ``$ATOMMEM_MODEL``, with the defaults.
 
     Raises:
-        ImportError: when the ``openai`` library is not installed; names the pip command.
         ValueError: when there is no model, no key for OpenAI's own endpoint, or a bad template.
     """
     chosen = settings or ChatSettings.from_environment()
@@ -66,10 +77,30 @@ class _ModelEngine:
         self._prompts = Prompts(self.settings.prompts)
         self._tokenizer = tokenizer or PieceTokenizer()
         self._counts = Counter[str]()
+        self._asked, self._unread = Counter[str](), Counter[str]()
+        self._ability = ""
+        self._said: list[dict[str, Any]] = []
 
     def reset_costs(self) -> None:
         """Start counting anew, as at the start of an episode."""
-        self._counts.clear()
+        for counter in (self._counts, self._asked, self._unread):
+            counter.clear()
+        self._said = []
+
+    def unreadable(self) -> dict[str, list[int]]:
+        """Return how many replies of each ability could not be read since the last reset, and of how many."""
+        return {ability: [self._unread[ability], count] for ability, count in sorted(self._asked.items())}
+
+    def take_said(self) -> list[dict[str, Any]]:
+        """Return what the model said since this was last called, in order.
+
+        Returns:
+            One object a call: ``ability``; ``reply`` as it came; ``reasoning`` where the server gave it apart;
+            ``prompt_tokens`` and ``completion_tokens``; ``finish`` where it is not ``"stop"``; ``read``, false, where
+            it could not be read; with ``ChatSettings(keep_prompts=True)`` also ``prompt``, the messages.
+        """
+        said, self._said = self._said, []
+        return said
 
     def costs(self) -> dict[str, int]:
         """Return what was asked since the last reset.
@@ -83,7 +114,7 @@ class _ModelEngine:
 
     def _answer(self, name: str, question: str, passages: Sequence[str], stop: Sequence[str] = ()) -> str:
         text = self._ask(name, stop, question=question, passages=_numbered(passages))
-        return _short_answer(text) or self._unparsed(UNKNOWN)
+        return short_answer(text) or self._unparsed(UNKNOWN)
 
     def _compress(
         self,
@@ -102,14 +133,32 @@ class _ModelEngine:
             chunk=chunk,
             budget=_words(budget_tokens),
         )
-        return self._cut(text or self._unparsed(memory), budget_tokens)
+        return self._cut(
+            _prose(text, "note", "memory", "notes", "new_note") or self._unparsed(memory), budget_tokens
+        )
 
     def _ask(self, prompt: str, stop: Sequence[str] = (), **values: object) -> str:
         """Return the model's reply to the template ``prompt``."""
-        return self._complete([{"role": "user", "content": self._prompts.render(prompt, **values)}], stop)
+        ability = prompt.rpartition("/")[2]
+        ability = "next_state" if ability.startswith("next_state") else ability
+        return self._complete(
+            ability, [{"role": "user", "content": self._prompts.render(prompt, **values)}], stop
+        )
 
-    def _complete(self, messages: Sequence[Mapping[str, str]], stop: Sequence[str] = ()) -> str:
+    def _complete(self, ability: str, messages: Sequence[Mapping[str, str]], stop: Sequence[str] = ()) -> str:
         reply = self._chat.complete(messages, stop)
+        self._ability = ability
+        self._asked[ability] += 1
+        said = {
+            "ability": ability,
+            **({"prompt": [dict(message) for message in messages]} if self.settings.keep_prompts else {}),
+            "reply": reply.raw,
+            **({"reasoning": reply.reasoning} if reply.reasoning else {}),
+            "prompt_tokens": reply.prompt_tokens,
+            "completion_tokens": reply.completion_tokens,
+            **({} if reply.finish_reason == "stop" else {"finish": reply.finish_reason}),
+        }
+        self._said.append(said)
         self._counts["calls"] += 1
         self._counts["prompt_tokens"] += reply.prompt_tokens
         self._counts["completion_tokens"] += reply.completion_tokens
@@ -118,6 +167,9 @@ class _ModelEngine:
 
     def _unparsed(self, fallback: Any) -> Any:
         self._counts["unparsed"] += 1
+        self._unread[self._ability] += 1
+        if self._said:
+            self._said[-1]["read"] = False
         return fallback
 
     def _cut(self, text: str, budget_tokens: int) -> str:
@@ -165,7 +217,11 @@ class LLMEngine(_ModelEngine):
     def rate_importance(self, text: str) -> int:
         """Return the importance of ``text``, 1 to 10; without a number, 5."""
         reply = self._ask("rate_importance", text=text)
-        found = integer((read_object(reply, "importance") or {}).get("importance"))
+        given = (read_object(reply, "importance", "rating", "score") or {"": None}).copy()
+        found = next(
+            (n for key in ("importance", "rating", "score") if (n := _rated(given.get(key))) is not None),
+            None,
+        )
         if found is None:
             number = _IMPORTANCE.search(_SCALE.sub(" ", reply))
             found = int(number.group()) if number else self._unparsed(_MIDDLE)
@@ -174,21 +230,23 @@ class LLMEngine(_ModelEngine):
     def focal_questions(self, texts: Sequence[str], count: int) -> list[str]:
         """Return at most ``count`` questions; without any that can be read, none."""
         reply = self._ask("focal_questions", texts=_numbered(texts), count=count)
-        return strings(self._list(reply, "questions"))[:count]
+        return self._texts(reply, "questions", "question")[:count]
 
     def insights(self, question: str, texts: Sequence[str], count: int) -> list[Insight]:
         """Return at most ``count`` conclusions; without any that can be read, none."""
         reply = self._ask("insights", question=question, texts=_numbered(texts), count=count)
-        return [
-            Insight(text, _integers(item.get("evidence")))
-            for item in _objects(self._list(reply, "insights"))
-            if (text := _text(item, "text"))
-        ][:count]
+        items = self._list(reply, "insights")
+        found = [
+            Insight(text, _integers(item.get("evidence") if isinstance(item, dict) else None))
+            for item in [item for item in items if isinstance(item, dict)] or items
+            if (text := one_text(item, "text", "insight", "conclusion"))
+        ]
+        return (found or (self._unparsed([]) if any(items) else []))[:count]
 
     def extract_facts(self, questions: Sequence[str], chunk: str) -> list[str]:
         """Return the facts; without any that can be read, none."""
         reply = self._ask("extract_facts", questions=_bullets(questions), chunk=chunk)
-        return strings(self._list(reply, "facts"))
+        return self._texts(reply, "facts", "fact")
 
     def decide_edits(self, facts: Sequence[str], entries: Sequence[str]) -> list[Edit]:
         """Return the edits; without any that can be read, none.
@@ -197,20 +255,19 @@ class LLMEngine(_ModelEngine):
         of an unknown kind are dropped, and so are additions and updates without a text.
         """
         reply = self._ask("decide_edits", facts=_bullets(facts), entries=_numbered(entries))
+        items = self._list(reply, "edits", "memory", "operations")
         edits = []
-        for item in _objects(self._list(reply, "edits")):
-            kind = _text(item, "kind").lower()
-            text = _text(item, "text")
-            if kind in _KINDS and (text or kind in ("delete", "none")):
-                known = cast(Literal["add", "update", "delete", "none"], kind)
-                edits.append(Edit(known, text, None if kind == "add" else integer(item.get("entry"))))
-        return edits
+        for item in items:
+            edit = _edit(item)
+            if edit is not None:
+                edits.append(edit)
+        return edits or (self._unparsed([]) if any(items) else [])
 
     def describe_note(self, text: str) -> NoteDescription:
         """Return keywords, tags and context; what cannot be read is empty."""
         found = self._object(self._ask("describe_note", text=text), "keywords", "tags", "context")
         return NoteDescription(
-            tuple(strings(found.get("keywords"))), tuple(strings(found.get("tags"))), _text(found, "context")
+            tuple(_listed(found.get("keywords"))), tuple(_listed(found.get("tags"))), _text(found, "context")
         )
 
     def evolve(self, note: str, neighbours: Sequence[str]) -> Evolution:
@@ -218,20 +275,23 @@ class LLMEngine(_ModelEngine):
         reply = self._ask("evolve", note=note, neighbours=_numbered(neighbours))
         found = self._object(reply, "strengthen", "tags", "neighbours")
         edits = {
-            number: NeighbourEdit(tuple(strings(item.get("tags"))), _text(item, "context"))
-            for item in _objects(found.get("neighbours"))
-            if (number := integer(item.get("number"))) is not None
+            number: NeighbourEdit(tuple(_listed(item.get("tags"))), _text(item, "context"))
+            for given, item in _by_number(found.get("neighbours"))
+            if (number := integer(item.get("number", item.get("id", given)))) is not None
         }
-        return Evolution(_integers(found.get("strengthen")), tuple(strings(found.get("tags"))), edits)
+        return Evolution(_integers(found.get("strengthen")), tuple(_listed(found.get("tags"))), edits)
 
     def keyword_query(self, question: str) -> str:
         """Return the keywords of the reply's first line; without any, the question itself."""
-        return _first_line(self._ask("keyword_query", question=question)) or self._unparsed(question)
+        reply = self._ask("keyword_query", question=question)
+        found = read_object(reply, "keywords", "query") or {}
+        listed = _listed(found.get("keywords", found.get("query")))
+        return ", ".join(listed) or short_answer(reply) or self._unparsed(question)
 
     def summarize(self, text: str, budget_words: int) -> str:
         """Return the summary, cut after the last sentence that fits; without one, ``text`` so cut."""
         reply = self._ask("summarize", text=text, budget=budget_words)
-        return cut(reply or self._unparsed(text), budget_words, _WordCounter())
+        return cut(_prose(reply, "summary") or self._unparsed(text), budget_words, _WordCounter())
 
     def next_state(
         self,
@@ -250,13 +310,19 @@ class LLMEngine(_ModelEngine):
         shown = {"state": state or "(none)", "information": _numbered(information)}
         if question is None:
             reply = self._ask("next_state_reading", questions=_bullets(questions), **shown)
-            return State(_text(self._object(reply, "state"), "state") or state)
+            found = self._object(reply, "state")
+            new = _text(found, "state") or "\n".join(strings(found.get("state")))
+            return State(new or (self._unparsed(state) if found else state))
         name = "next_state_search" if may_search else "next_state_answer"
         reply = self._ask(name, question=question, last_query=last_query or "(none)", **shown)
         found = self._object(reply, "state", "answer", "query")
         new, answer, query = (_text(found, key) for key in ("state", "answer", "query"))
+        new = new or "\n".join(strings(found.get("state")))
+        answer = answer or ", ".join(strings(found.get("answer")))
+        if found and not answer and not query:
+            self._unparsed("")
         if answer or not (query and may_search):
-            return State(new or state, answer=_short_answer(answer) or UNKNOWN)
+            return State(new or state, answer=short_answer(answer) or UNKNOWN)
         return State(new or state, query=query)
 
     def manage_core(self, questions: Sequence[str], core: str, recent: str, budget_tokens: int) -> CoreEdit:
@@ -272,7 +338,7 @@ class LLMEngine(_ModelEngine):
             budget=_words(budget_tokens),
         )
         found = self._object(reply, "core", "archive")
-        new = self._cut(_text(found, "core"), budget_tokens)
+        new = self._cut(_text(found, "core") or "\n".join(strings(found.get("core"))), budget_tokens)
         return CoreEdit(new or None, tuple(strings(found.get("archive"))))
 
     def answer_or_search(self, question: str, passages: Sequence[str], core: str) -> str | None:
@@ -280,16 +346,23 @@ class LLMEngine(_ModelEngine):
         reply = self._ask(
             "answer_or_search", question=question, passages=_numbered(passages), core=core or "(none)"
         )
-        answer = _short_answer(reply) or self._unparsed("")
+        answer = short_answer(reply) or self._unparsed("")
         return answer if answer and answer.rstrip(".").casefold() not in _NO_ANSWER else None
 
     def chat(self, messages: Sequence[Mapping[str, str]]) -> str:
         """Return the model's reply to ``messages``, without its thinking; may be empty."""
-        return self._complete(messages)
+        return self._complete("chat", messages)
 
-    def _list(self, reply: str, key: str) -> list[Any]:
-        found = read_list(reply, key)
+    def _list(self, reply: str, *keys: str) -> list[Any]:
+        """Return the items of the list that a reply gives; one that cannot be read is counted and gives none."""
+        found = next((items for key in keys if (items := read_list(reply, key)) is not None), None)
         return self._unparsed([]) if found is None else found
+
+    def _texts(self, reply: str, key: str, item_key: str) -> list[str]:
+        """Return the texts of the list that a reply gives, one of each item."""
+        items = self._list(reply, key)
+        found = [text for item in items if (text := one_text(item, item_key, "text"))]
+        return found or (self._unparsed([]) if any(items) else [])
 
     def _object(self, reply: str, *keys: str) -> dict[str, Any]:
         found = read_object(reply, *keys)
@@ -335,32 +408,75 @@ def _bullets(texts: Sequence[str]) -> str:
     return "\n".join(f"- {text}" for text in texts) or "(none)"
 
 
-def _short_answer(text: str) -> str:
-    """Return the answer in ``text``: what was boxed, what follows the last "Answer:", or its first line."""
-    boxed = _BOXED.findall(text)
-    labels = list(_LABEL.finditer(text))
-    said = boxed[-1] if boxed else text[labels[-1].end() :] if labels else text
-    line = _first_line(said).strip("*`_ ")
-    if len(line) > 1 and line[0] == line[-1] and line[0] in "\"'":
-        line = line[1:-1].strip()
-    return line
-
-
-def _first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")
-
-
 def _text(found: Mapping[str, Any], key: str) -> str:
+    """Return the one text under ``key``, also within an object or a list; a year may be a number."""
     value = found.get(key)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)  # a year as an answer
-    return value.strip() if isinstance(value, str) else ""
+    return "" if isinstance(value, bool) else one_text(value, key)
 
 
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+def _prose(reply: str, *keys: str) -> str:
+    """Return the text of a reply that was to be text alone: without a fence around it, or JSON."""
+    fenced = _FENCED.fullmatch(reply.strip())
+    text = (fenced.group(1) if fenced is not None else reply).strip()
+    if text[:1] == "{":
+        found = read_object(text, *keys)
+        if found is not None:
+            return next((said for key in keys if (said := "\n".join(strings(found.get(key))))), "")
+    return text
+
+
+def _listed(value: Any) -> list[str]:
+    """Return the texts of a list, or of one text with commas."""
+    if isinstance(value, str):
+        return [part for piece in re.split(r"[,;\n]", value) if (part := piece.strip())]
+    return texts(value)
+
+
+def _edit(item: Any) -> Edit | None:
+    """Return the edit that an item says, in the forms that models give it; ``None`` when it says none."""
+    if isinstance(item, str):
+        kind, _, text = item.partition(":")
+        item = {"kind": kind, "text": text}
+    if not isinstance(item, dict):
+        return None
+    kind = next((str(item[key]).strip().lower() for key in _KIND_KEYS if isinstance(item.get(key), str)), "")
+    kind = _SAME_KINDS.get(kind, kind)
+    if not kind:
+        held = next((key for key in item if str(key).lower() in _KINDS), None)
+        if held is None:
+            return None
+        kind = str(held).lower()
+        item = item[held] if isinstance(item[held], dict) else {"text": item[held]}
+    text = next((said for key in _TEXT_KEYS if (said := one_text(item.get(key)))), "")
+    entry = next((n for key in _ENTRY_KEYS if (n := integer(item.get(key))) is not None), None)
+    if kind not in _KINDS or not (text or kind in ("delete", "none")):
+        return None
+    return Edit(
+        cast(Literal["add", "update", "delete", "none"], kind), text, None if kind == "add" else entry
+    )
+
+
+def _by_number(value: Any) -> list[tuple[Any, dict[str, Any]]]:
+    """Return the objects of a list, or of an object by its keys, each with its key."""
+    if isinstance(value, dict):
+        return [(key, item) for key, item in value.items() if isinstance(item, dict)]
+    return [(None, item) for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _rated(value: Any) -> int | None:
+    if isinstance(value, float) and value == value and abs(value) < 100:
+        return round(value)
+    if isinstance(value, str) and (number := re.match(r"\s*(\d{1,3})(?:\.\d+)?\s*(?:/|out of|\Z)", value)):
+        return int(number.group(1))
+    return integer(value)
 
 
 def _integers(value: Any) -> tuple[int, ...]:
-    items = value if isinstance(value, list) else []
+    items = (
+        value
+        if isinstance(value, list)
+        else re.split(r"[,;\s]+", value)
+        if isinstance(value, str)
+        else [value]
+    )
     return tuple(number for item in items if (number := integer(item)) is not None)

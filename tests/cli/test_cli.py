@@ -489,3 +489,25 @@ def test_two_policies_and_two_runs_are_compared(data: Path) -> None:
     (record,) = json.loads((data / "x.json").read_text())
     assert (record["difference"], record["tasks"], record["equal"]) == (0.0, 3, 3)
     assert atommem("compare", "run", "--policy", "rag").exit_code == 2
+
+
+def test_a_parameter_of_a_model_is_a_number_or_left_out(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [
+        "run",
+        "--engine",
+        "llm",
+        "--model",
+        "m",
+        "--base-url",
+        "http://127.0.0.1:9/v1",
+        "--retries",
+        "0",
+    ]
+    result = atommem(*words, "--top-p", "much")
+    assert "--top-p much: expected a number, or none to leave it to the server" in result.stderr
+    result = atommem(*words, "--extra-body", "{")
+    assert "extra_body='{': expected an object of JSON" in result.stderr
+    result = atommem(
+        *words, *SMALL, "--top-p", "none", "--policy", "rag", "--episodes", "1", "--out", "left-out"
+    )
+    assert json.loads((data / "left-out" / "run.json").read_text())["engine"]["top_p"] is None

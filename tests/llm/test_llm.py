@@ -16,8 +16,6 @@ from atommem_env.llm import Chat, ChatError, ChatSettings, chat, endpoint
 from atommem_env.protocols.thinking import split_thinking
 from fake_server import Answer, FakeServer, failed, prompt_of, said, serving
 
-pytest.importorskip("openai")
-
 ASK = [{"role": "user", "content": "What is the capital of France?"}]
 VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ATOMMEM_MODEL", "VENDOR_KEY")
 
@@ -408,9 +406,3 @@ def test_no_model_and_no_key_are_errors_that_name_the_variables() -> None:
         ChatSettings.from_environment()
     with pytest.raises(ValueError, match="OPENAI_API_KEY"):
         Chat(ChatSettings("m"))
-
-
-def test_without_the_extra_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r"pip install 'atommem_env\[llm\]'"):
-        Chat(ChatSettings("m", "http://localhost:1/v1"))

@@ -15,8 +15,6 @@ from atommem_env.llm import Chat, ChatSettings, Reply
 from atommem_env.llm.cache import ReplyCache
 from fake_server import FakeServer, serving
 
-pytest.importorskip("openai")
-
 KEY = "ab" * 16
 
 

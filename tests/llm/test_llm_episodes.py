@@ -17,8 +17,6 @@ from atommem_env.policies import Trace
 from fake_server import FakeServer, failed, said
 from small_data import dataset
 
-pytest.importorskip("openai")
-
 
 def model(prompt: str) -> str:
     """Reply as a model that reads well would: it keeps every sentence, and follows a birthplace to its river."""
@@ -153,3 +151,63 @@ def test_a_thinking_model_acts_on_its_reply_alone(server: FakeServer) -> None:
     with pytest.warns(UserWarning, match="raise max_tokens"):
         trace, _ = episode("atommem", settings(server))
     assert trace.actions[0] == []
+
+
+# --- what was said, and what could not be read --------------------------------------------------------
+
+
+def run(server: FakeServer, policies: list[str], folder: Path, **changes: Any) -> Any:
+    return atommem_env.evaluate(
+        "AtomMem-Custom-v0",
+        policies,  # type: ignore[arg-type]
+        episodes=2,
+        engine=settings(server, **changes),
+        out=folder,
+        source=dataset(),
+        num_docs=20,
+        num_questions=2,
+    )
+
+
+@pytest.mark.parametrize("policy", ["rag", "mem0", "atommem"])
+def test_a_trace_keeps_each_reply_as_it_came(server: FakeServer, policy: str, tmp_path: Path) -> None:
+    from atommem_env.runs.traces import read_traces
+
+    server.reply = lambda prompt: f"<think>hm</think>{model(prompt)}<|im_end|>"
+    trace, costs = episode(policy, settings(server))
+    said_ = [piece for step in trace.said for piece in step]
+    assert len(trace.said) == len(trace.actions)
+    assert len(said_) == costs["calls"]
+    assert all(piece["reply"].startswith("<think>hm</think>") for piece in said_)
+    assert {piece["reasoning"] for piece in said_} == {"hm"}
+    assert {piece["prompt_tokens"] for piece in said_} == {11}
+    assert not any("prompt" in piece for piece in said_)
+    run(server, [policy], tmp_path / "r", keep_prompts=True)
+    stored = [piece for one in read_traces(tmp_path / "r") for step in one.said for piece in step]
+    assert stored
+    assert all(piece["reply"].endswith("<|im_end|>") and piece["prompt"] for piece in stored)
+
+
+def test_a_policy_without_a_model_stores_nothing_said(server: FakeServer, tmp_path: Path) -> None:
+    from atommem_env.runs.traces import read_traces
+
+    done = run(server, ["random"], tmp_path / "r")
+    assert not any(one.said for one in read_traces(tmp_path / "r"))
+    assert "unreadable" not in done.episodes[0]
+
+
+@pytest.mark.parametrize("policy", ["mem0", "atommem"])
+def test_a_model_that_writes_nothing_readable_is_counted_and_said(
+    server: FakeServer, policy: str, tmp_path: Path
+) -> None:
+    from atommem_env.runs.engines import unreadable_share
+
+    server.reply = lambda prompt: '{"op": "create" "content"}' if policy == "atommem" else ""
+    with pytest.warns(UserWarning, match=f"policy '{policy}': none of the .* replies .* could be read"):
+        done = run(server, [policy], tmp_path / "r")
+    counts, share = unreadable_share(done.episodes)
+    assert share == 1
+    assert set(counts) == ({"chat"} if policy == "atommem" else {"extract_facts", "answer"})
+    server.reply = model
+    _, share = unreadable_share(run(server, [policy], tmp_path / "s").episodes)
+    assert share == 0

@@ -190,13 +190,6 @@ def test_arguments_out_of_range_are_errors(arguments: dict[str, Any]) -> None:
         EndpointEncoder("")
 
 
-def test_without_the_extra_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setattr(encoders, "_named", {})
-    with pytest.raises(ImportError, match=r"pip install 'atommem_env\[llm\]'"):
-        make_encoder("openai:m")
-
-
 def test_it_deep_copies_as_itself_and_pickles_as_its_arguments(server: Server) -> None:
     encoder = EndpointEncoder("m", server.address, "key", "q:", "d:", 2, 7, 1, 3.0)
     encoder.encode(["a"], "query")

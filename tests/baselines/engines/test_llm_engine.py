@@ -24,8 +24,6 @@ from atommem_env.llm.prompts import Prompts
 from atommem_env.text import PieceTokenizer
 from fake_server import FakeServer, prompt_of, said
 
-pytest.importorskip("openai")
-
 NONSENSE = "I would rather not."
 
 
@@ -53,7 +51,7 @@ def replying(server: FakeServer, reply: Any) -> None:
         ("Tessing", "Tessing"),
         ("\n  Tessing  \nbecause she grew up there", "Tessing"),
         ("She grew up in Tessing.\n\n**Answer:** Tessing", "Tessing"),
-        ("The answer is Tessing.", "Tessing."),
+        ("The answer is Tessing.", "Tessing"),
         ("It is \\boxed{Tessing}", "Tessing"),
         ('"Tessing"', "Tessing"),
         ("<think>Tessing or Ostrey?</think>Tessing", "Tessing"),
@@ -179,6 +177,65 @@ def test_facts_are_read_from_json_in_many_forms(
     replying(server, reply)
     assert engine.extract_facts(["Who?"], "a chunk") == facts
     assert engine.costs()["unparsed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("ability", "reply", "expected"),
+    [
+        ("facts", {"facts": [{"fact": "Lena lives in Ulm"}]}, ["Lena lives in Ulm"]),
+        ("facts", {"facts": {"1": "Lena lives in Ulm"}}, ["Lena lives in Ulm"]),
+        ("facts", {"facts": "Lena lives in Ulm"}, ["Lena lives in Ulm"]),
+        ("facts", {"result": [{"facts": ["Lena lives in Ulm"]}]}, ["Lena lives in Ulm"]),
+        ("facts", "{'facts': ['Lena lives in Ulm',]}", ["Lena lives in Ulm"]),
+        ("facts", json.dumps(json.dumps({"facts": ["Lena lives in Ulm"]})), ["Lena lives in Ulm"]),
+        ("facts", "- Lena lives in Ulm\n- Ada paints", ["Lena lives in Ulm", "Ada paints"]),
+        ("facts", '{"facts": ["a", "He said "hi" to us.", "c"]}', ["a", 'He said "hi" to us.', "c"]),
+        ("facts", '{"facts": ["a 5" pipe", "c"]}', ['a 5" pipe', "c"]),
+        ("questions", {"questions": [{"question": "Who?"}]}, ["Who?"]),
+        ("insights", {"insights": ["Ada paints."]}, [Insight("Ada paints.")]),
+        (
+            "insights",
+            {"insights": [{"insight": "Ada paints.", "evidence": "0, 2"}]},
+            [Insight("Ada paints.", (0, 2))],
+        ),
+        ("edits", {"edits": [{"event": "ADD", "text": "x"}]}, [Edit("add", "x")]),
+        ("edits", {"memory": [{"id": "0", "text": "x", "event": "UPDATE"}]}, [Edit("update", "x", 0)]),
+        ("edits", {"edits": [{"add": {"text": "x"}}]}, [Edit("add", "x")]),
+        ("edits", {"edits": [{"event": "NOOP"}]}, [Edit("none", "")]),
+        ("state", {"state": ["a", "b"]}, State("a\nb")),
+        ("answer", {"state": "s", "answer": ["Paris"]}, State("s", answer="Paris")),
+        ("answer", {"state": {"text": "s"}, "answer": {"value": "Paris"}}, State("s", answer="Paris")),
+    ],
+)
+def test_the_one_text_in_an_object_or_a_list_is_taken(
+    server: FakeServer, engine: LLMEngine, ability: str, reply: Any, expected: Any
+) -> None:
+    replying(server, reply)
+    asked = {
+        "facts": lambda: engine.extract_facts(["Who?"], "a chunk"),
+        "questions": lambda: engine.focal_questions(["a"], 3),
+        "insights": lambda: engine.insights("Who?", ["a"], 3),
+        "edits": lambda: engine.decide_edits(["a"], ["b"]),
+        "state": lambda: engine.next_state(None, ["Who?"], "old", "", ["a"], True),
+        "answer": lambda: engine.next_state("Who?", ["Who?"], "old", "", ["a"], True),
+    }
+    assert asked[ability]() == expected
+    assert engine.costs()["unparsed"] == 0
+
+
+@pytest.mark.parametrize("reply", [{"facts": [{"a": 1, "b": 2}]}, {"facts": [[["x", "y"], {}]]}, {"fact": 1}])
+def test_what_comes_to_nothing_is_counted_for_its_ability(
+    server: FakeServer, engine: LLMEngine, reply: Any
+) -> None:
+    engine.answer("Who?", [])
+    replying(server, reply)
+    assert engine.extract_facts(["Who?"], "a chunk") == []
+    assert engine.unreadable() == {"answer": [0, 1], "extract_facts": [1, 1]}
+    said = engine.take_said()
+    assert [piece["ability"] for piece in said] == ["answer", "extract_facts"]
+    assert said[1]["reply"] == json.dumps(reply)
+    assert said[1]["read"] is False
+    assert engine.take_said() == []
 
 
 def test_edits_are_additions_updates_deletions_or_nothing(server: FakeServer, engine: LLMEngine) -> None:
