@@ -73,7 +73,7 @@ def table_command(
     chosen = format or ("terminal" if out is None else format_of(out))
     loaded = [Run.load(folder) for folder in runs]
     if env or policy:
-        loaded = [part for run in loaded if (part := _part(run, env or [], policy or [])) is not None]
+        loaded = [part for run in loaded if (part := run.part(env or (), policy or ())) is not None]
         if not loaded:
             raise RunError("no run has an episode of these environments and policies: leave out a filter")
     if not any(run.episodes for run in loaded):
@@ -86,14 +86,3 @@ def table_command(
         print_lines(terminal_lines(loaded, wide, console.width, by, sort, score), console)
     else:
         sys.stdout.write(table(loaded, chosen, wide, by, sort, score))
-
-
-def _part(run: Run, envs: list[str], policies: list[str]) -> Run | None:
-    """Return a run's part of these environments and policies, ``None`` when it has none."""
-    known_envs = {env["name"] for env in run.settings["envs"]}
-    known = {policy["name"] for policy in run.settings["policies"]}
-    some_envs = [name for name in envs if name in known_envs]
-    some = [name for name in policies if name in known]
-    if (envs and not some_envs) or (policies and not some):
-        return None
-    return run.only(some_envs, some)

@@ -16,10 +16,9 @@ from atommem_env.cli.console import say
 from atommem_env.credit import SCORES
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.files import write_whole
-from atommem_env.runs.keys import Key
 from atommem_env.runs.progress import progress_bar
 from atommem_env.runs.run import Run
-from atommem_env.viewer.view import view_page
+from atommem_env.viewer.view import PageKey, view_page
 
 HOST: Final = "127.0.0.1"
 _MOST: Final = 3
@@ -27,10 +26,14 @@ _MOST: Final = 3
 
 @command("view")
 def view_command(
-    run: Annotated[Path, typer.Argument(help="The folder of a run.", metavar="RUN", show_default=False)],
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.", metavar="RUN", show_default=False)],
     out: Annotated[
         Path | None,
-        typer.Option(help="Write the page to this file.", metavar="FILE", show_default="RUN/view.html"),
+        typer.Option(
+            help="Write the page to this file.",
+            metavar="FILE",
+            show_default="view.html in the first run's folder",
+        ),
     ] = None,
     env: OnlyEnvs = None,
     policy: OnlyPolicies = None,
@@ -58,7 +61,7 @@ def view_command(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Make one HTML page of a run: its episodes in a table, and each step by step, two side by side.
+    """Make one HTML page of one or many runs: their episodes in a table, and each step by step, two side by side.
 
     The page needs no network and no other file. It holds the questions and documents of the run's data.
 
@@ -70,14 +73,22 @@ def view_command(
 
       atommem view runs/mine --policy rag --task-index 3 --credit em
 
+      atommem view runs/a runs/b --out both.html
+
       atommem view runs/mine --serve --port 8000
     """
-    loaded = Run.load(run, trust, base_url)
-    wanted = loaded.select(env or (), policy or (), task_index)
-    without: dict[Key, str] = {}
+    loaded = [Run.load(run, trust, base_url) for run in runs]
+    if len(loaded) > 1:
+        loaded = [part for run in loaded if (part := run.part(env or (), policy or ())) is not None]
+        if not loaded:
+            raise RunError("no run has such an environment and policy: leave out a filter")
+    else:
+        loaded = [loaded[0].only(env or (), policy or ())]
+    wanted = [episode for run in loaded for episode in run.select(task_index=task_index)]
+    without: dict[PageKey, str] = {}
     with progress_bar(len(wanted), 0, not quiet) as advance:
-        page = view_page(loaded, env or (), policy or (), task_index, advance, credit, without).encode()
-    path = run / "view.html" if out is None else out
+        page = view_page(loaded, (), (), task_index, advance, credit, without).encode()
+    path = runs[0] / "view.html" if out is None else out
     if path.is_dir():
         raise RunError(f"--out {path} is a folder: name a file in it, such as {path / 'view.html'}")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +101,7 @@ def view_command(
         webbrowser.open(path.resolve().as_uri())
 
 
-def _tell_without(without: Mapping[Key, str], total: int) -> None:
+def _tell_without(without: Mapping[PageKey, str], total: int) -> None:
     """Say why episodes are shown without their steps.
 
     Raises:

@@ -105,6 +105,16 @@ class Run:
         }
         return replace(self, settings={**self.settings, **chosen}, episodes=episodes)
 
+    def part(self, envs: Sequence[str], policies: Sequence[str]) -> Run | None:
+        """Return :meth:`only` those of these environments and policies that the run has, ``None`` when it has none."""
+        names = [
+            [name for name in wanted if any(record["name"] == name for record in self.settings[key])]
+            for key, wanted in (("envs", envs), ("policies", policies))
+        ]
+        if (envs and not names[0]) or (policies and not names[1]):
+            return None
+        return self.only(*names)
+
     def table(self, format: str = "terminal", wide: bool = False) -> str:
         """Return the run's table.
 

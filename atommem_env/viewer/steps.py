@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, TypeAlias, cast
 
+from atommem_env.data.records import Session
 from atommem_env.evidence import WordShares
 from atommem_env.policies import Trace
 from atommem_env.tasks.task import Task
@@ -29,17 +30,23 @@ Reference: TypeAlias = "list[int] | str"
 def task_data(task: Task) -> dict[str, Any]:
     """Return what the page needs of a task: ``text``, ``chunks`` and ``units``.
 
-    A chunk is ``[start, end, tokens]``, a unit of evidence ``[question, title, start, end]``.
+    A chunk is ``[start, end, tokens]``, a unit of evidence ``[question, title, start, end, role]``. Where there are
+    dates, ``dates`` has one for each chunk, and ``asked`` one for each question.
     """
-    at = _utf16_offsets(task.text)
+    text = task.text
+    at = _utf16_offsets(text)
+    asked = [question.now for question in task.questions]
     return {
-        "text": task.text,
+        "text": text,
+        **({"dates": list(task.dates)} if any(task.dates) else {}),
+        **({"asked": asked} if any(asked) else {}),
+        **({"turns": True} if any(isinstance(document, Session) for document in task.documents) else {}),
         "chunks": [
             [at(start), at(end), size]
             for (start, end), size in zip(task.chunks, task.chunk_sizes, strict=True)
         ],
         "units": [
-            [unit.question, task.documents[unit.document].title, at(unit.start), at(unit.end)]
+            [unit.question, task.documents[unit.document].title, at(unit.start), at(unit.end), unit.role]
             for unit in task.units
         ],
     }
@@ -83,8 +90,10 @@ def episode_data(
             step["queries"], step["retrieved"] = queries, retrieved = asked, found
         steps.append(step)
     history = EvidenceHistory(trace, task, word_shares) if evidence else None
+    rules = trace.infos[0].get("rules")
     return {
         "steps": steps,
+        **({"isolated": True} if getattr(rules, "isolate_questions", False) else {}),
         "events": None if history is None else history.events,
         "holds": [] if history is None else history.holds,
     }
@@ -110,13 +119,14 @@ class _References:
     """Finds contents in a task's text; most are near the chunk that was read last."""
 
     def __init__(self, task: Task) -> None:
-        self._task = task
-        self._at = _utf16_offsets(task.text)
+        self._text = task.text
+        self._chunks = task.chunks
+        self._at = _utf16_offsets(self._text)
 
     def __call__(self, chunk: int, content: str) -> Reference:
         if len(content) < _SHORTEST:
             return content
-        text, chunks = self._task.text, self._task.chunks
+        text, chunks = self._text, self._chunks
         start = text.find(content, chunks[max(0, chunk - 1)][0], chunks[chunk][1])
         if start < 0:
             start = text.find(content)

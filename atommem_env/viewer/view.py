@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import gymnasium as gym
 
@@ -14,10 +14,10 @@ from atommem_env.core.checks import one_of
 from atommem_env.credit import SCORES as CREDITED
 from atommem_env.env import MemoryEnv
 from atommem_env.evidence import STAGES
-from atommem_env.report.summary import Row, share, summarise
+from atommem_env.report.summary import Row, by_environment, share, summarise
 from atommem_env.report.tables import footnotes
 from atommem_env.runs.errors import RunError
-from atommem_env.runs.keys import Key, episode_key
+from atommem_env.runs.keys import episode_key
 from atommem_env.runs.run import Run
 from atommem_env.runs.traces import Replayed, replay_run
 from atommem_env.scoring import SCORES
@@ -34,9 +34,7 @@ _NO_STEPS: Final = (
     "Its actions are texts, or its environment is not one of this package's: the page can show its outcome only. "
     "Its trace is in the run's folder."
 )
-_SCORES: Final = ("em", "f1", "cover_em")
 _ROW: Final = (
-    "policy",
     "engine",
     "episodes",
     "questions",
@@ -48,22 +46,26 @@ _ROW: Final = (
 )
 
 
+PageKey: TypeAlias = "tuple[int, str, str, int]"
+"""What an episode of several runs is known by: its run's place among them, and its key in its run."""
+
+
 def view_page(
-    run: Run,
+    runs: Run | Sequence[Run],
     envs: Sequence[str] = (),
     policies: Sequence[str] = (),
     task_index: int | None = None,
     advance: Callable[[], None] = lambda: None,
     credit: str | None = None,
-    without: dict[Key, str] | None = None,
+    without: dict[PageKey, str] | None = None,
 ) -> str:
-    """Return the page of a run: one HTML document, which needs no other file and no network.
+    """Return the page of one or several runs: one HTML document, which needs no other file and no network.
 
     Each episode is made again from its stored trace. One that cannot be is there without its steps, and the page
-    says why.
+    says why. Episodes of several runs on one task, of the same data, can be set side by side.
 
     Args:
-        run: a run in a folder; it may be unfinished.
+        runs: runs in folders; they may be unfinished.
         envs: the names of the environments to show; none: all.
         policies: the names of the policies to show; none: all.
         task_index: the task to show; ``None``: all.
@@ -73,31 +75,74 @@ def view_page(
         without: gets, for each episode that is shown without its steps, why.
 
     Raises:
-        RunError: when the run is in memory only, has no such environment, policy or episode, or its traces are
+        RunError: when a run is in memory only, has no such environment, policy or episode, or its traces are
             damaged.
         ValueError: when there is no such score.
     """
     if credit is not None:
         one_of("credit", credit, CREDITED)
-    folder = run.folder
-    if folder is None:
-        raise RunError("this run is in memory only: a page is made of a run in a folder (out=)")
-    run = replace(run, episodes=run.select(envs, policies, task_index))
-    if not run.episodes:
-        raise RunError(f"{folder} holds no such episode: leave out a filter, or go on with `atommem run`")
-    packed = _Packed(run, credit)
-    packed.pack(run, advance)
+    chosen = [
+        replace(run, episodes=run.select(envs, policies, task_index))
+        for run in ([runs] if isinstance(runs, Run) else runs)
+    ]
+    for run in chosen:
+        if run.folder is None:
+            raise RunError("this run is in memory only: a page is made of a run in a folder (out=)")
+        if not run.episodes:
+            raise RunError(
+                f"{run.folder} holds no such episode: leave out a filter, or go on with `atommem run`"
+            )
+    sheet = _Sheet(chosen)
+    packed = _Packed(sheet, credit)
+    packed.pack(advance)
     if without is not None:
         without |= packed.reasons
-    name = folder.resolve().name
-    return page(f"{name}: atommem", {"name": name, **_table_data(run, packed)}, packed.blobs.items())
+    name = ", ".join(run.folder.resolve().name for run in chosen if run.folder is not None)
+    return page(f"{name}: atommem", {"name": name, **_table_data(sheet, packed)}, packed.blobs.items())
+
+
+class _Sheet:
+    """The episodes of several runs as one table has them.
+
+    Attributes:
+        runs: the runs.
+        groups: the rows of each environment, of one source and with questions shown at the same time.
+        episodes: the episodes by what they are known by.
+    """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = runs
+        self.groups = by_environment(summarise(runs))
+        self._rows = {
+            (row.run, row.env, row.policy): (number, row)
+            for number, group in enumerate(self.groups)
+            for row in group
+        }
+        self.episodes: dict[PageKey, dict[str, Any]] = {
+            (number, *episode_key(episode)): episode
+            for number, run in enumerate(runs)
+            for episode in run.episodes
+        }
+
+    @property
+    def rows(self) -> list[Row]:
+        """All rows."""
+        return [row for group in self.groups for row in group]
+
+    def row(self, key: PageKey) -> Row:
+        """Return the row of an episode."""
+        return self._rows[key[:3]][1]
+
+    def task(self, key: PageKey) -> tuple[int, int]:
+        """Return what an episode's task is known by: the place of its group, and its index."""
+        return self._rows[key[:3]][0], key[3]
 
 
 class _Packed:
-    """The episodes of a run and their tasks, packed for the page.
+    """The episodes of a sheet and their tasks, packed for the page.
 
     Args:
-        run: the run.
+        sheet: the episodes.
         credit: the score whose change each write is packed with; ``None``: no value.
 
     Attributes:
@@ -105,59 +150,55 @@ class _Packed:
         reasons: for each episode that is not packed, why.
     """
 
-    def __init__(self, run: Run, credit: str | None) -> None:
-        self._run = run
+    def __init__(self, sheet: _Sheet, credit: str | None) -> None:
+        self._sheet = sheet
         self._credit = credit
         self.blobs: dict[str, bytes] = {}
-        self.reasons: dict[Key, str] = dict.fromkeys(map(episode_key, run.episodes), _NO_TRACE)
-        self._names = {key: f"e{number}" for number, key in enumerate(self.reasons)}
-        tasks = dict.fromkeys((env, index) for env, _, index in self.reasons)
+        self.reasons: dict[PageKey, str] = dict.fromkeys(sheet.episodes, _NO_TRACE)
+        self._names = {key: f"e{number}" for number, key in enumerate(sheet.episodes)}
+        tasks = dict.fromkeys(map(sheet.task, sheet.episodes))
         self._task_names = {key: f"t{number}" for number, key in enumerate(tasks)}
 
-    def pack(self, run: Run, advance: Callable[[], None]) -> None:
-        """Make the episodes of ``run`` again, and pack each."""
-        for env in run.settings["envs"]:
-            episodes = [episode for episode in run.episodes if episode["env"] == env["name"]]
-            try:
-                for replayed in replay_run(run, episodes):
-                    self._add(replayed)
-                    advance()
-            except (
-                ValueError,
-                OSError,
-                ImportError,
-                gym.error.Error,
-            ) as error:  # its data are not here any more
-                for key in map(episode_key, episodes):
-                    if key in self.reasons:
-                        self.reasons[key] = str(error)
+    def pack(self, advance: Callable[[], None]) -> None:
+        """Make the episodes again, and pack each."""
+        for number, run in enumerate(self._sheet.runs):
+            for env in run.settings["envs"]:
+                episodes = [episode for episode in run.episodes if episode["env"] == env["name"]]
+                try:
+                    for replayed in replay_run(run, episodes):
+                        self._add((number, *episode_key(replayed.episode)), replayed)
+                        advance()
+                except (ValueError, OSError, ImportError, gym.error.Error) as error:  # its data are gone
+                    for key in ((number, *episode_key(episode)) for episode in episodes):
+                        if key in self.reasons:
+                            self.reasons[key] = str(error)
 
-    def episode(self, key: Key) -> str | None:
+    def episode(self, key: PageKey) -> str | None:
         """Return the name of an episode's blob."""
         return self._there(self._names[key])
 
-    def task(self, env: str, index: int) -> str | None:
+    def task(self, key: tuple[int, int]) -> str | None:
         """Return the name of a task's blob."""
-        return self._there(self._task_names[env, index])
+        return self._there(self._task_names[key])
 
     def _there(self, name: str) -> str | None:
         return name if name in self.blobs else None
 
-    def _add(self, replayed: Replayed) -> None:
-        key, trace, env = episode_key(replayed.episode), replayed.trace, replayed.env.unwrapped
+    def _add(self, key: PageKey, replayed: Replayed) -> None:
+        trace, env = replayed.trace, replayed.env.unwrapped
         if trace is None:
             self.reasons[key] = str(replayed.error)
         elif not isinstance(env, MemoryEnv) or not isinstance(trace.observations[0], Mapping):
             self.reasons[key] = _NO_STEPS
         else:
-            name = self._task_names[key[0], key[2]]
+            name = self._task_names[self._sheet.task(key)]
             if name not in self.blobs:
                 self.blobs[name] = blob(task_data(env.task))
             data = episode_data(
                 trace, env.task, env.dataset.word_shares, evidence=not _uses_buffer(replayed.episode)
             )
             if self._credit is not None:
-                add_values(data, self._run, replayed.env, trace, key[1], self._credit)
+                add_values(data, self._sheet.runs[key[0]], replayed.env, trace, key[2], self._credit)
             self.blobs[self._names[key]] = blob(data)
             del self.reasons[key]
 
@@ -173,35 +214,35 @@ def _uses_buffer(episode: Mapping[str, Any]) -> bool:
 # --- the table's data -------------------------------------------------------------------------------
 
 
-def _table_data(run: Run, packed: _Packed) -> dict[str, Any]:
+def _table_data(sheet: _Sheet, packed: _Packed) -> dict[str, Any]:
     """Return what the page shows before anything is unpacked."""
-    rows = summarise([run])
-    generated = {row.env for row in rows if row.generated}
-    there = {episode["env"] for episode in run.episodes}
-    envs = [env for env in run.settings["envs"] if env["name"] in there]
-    tasks = {(episode["env"], episode["task_index"]): episode for episode in run.episodes}
-    env_numbers = {env["name"]: number for number, env in enumerate(envs)}
+    tasks = {sheet.task(key): episode for key, episode in sheet.episodes.items()}
     task_numbers = {key: number for number, key in enumerate(tasks)}
     costs = {
-        episode_key(timing): {name: timing[name] for name in _COSTS if name in timing}
+        (number, *episode_key(timing)): {name: timing[name] for name in _COSTS if name in timing}
+        for number, run in enumerate(sheet.runs)
         for timing in run.timings
     }
     return {
         "version": __version__,
-        "notes": footnotes(rows, [run], wide=True),
-        "envs": [_env_data(env, env["name"] in generated) for env in envs],
-        "summary": [{"env": env_numbers[row.env], **_row_data(row)} for row in rows],
+        "notes": footnotes(sheet.rows, sheet.runs, wide=True),
+        "envs": _envs(sheet),
+        "summary": [
+            {"env": number, **_row_data(row)} for number, group in enumerate(sheet.groups) for row in group
+        ],
         "tasks": [
             {
-                "env": env_numbers[env],
+                "env": env,
                 "index": index,
                 "id": episode["task_id"],
-                "blob": packed.task(env, index),
+                "blob": packed.task((env, index)),
                 "questions": [
                     {
                         "question": question["question"],
                         "answers": question["answers"],
                         "evidence": question["num_evidence"],
+                        **({"type": question["type"]} if question.get("type") else {}),
+                        **({"unanswerable": True} if question.get("answerable") is False else {}),
                     }
                     for question in episode["metrics"]["questions"]
                 ],
@@ -210,35 +251,48 @@ def _table_data(run: Run, packed: _Packed) -> dict[str, Any]:
         ],
         "episodes": [
             {
-                "task": task_numbers[episode["env"], episode["task_index"]],
-                "policy": episode["policy"],
+                "task": task_numbers[sheet.task(key)],
+                "policy": sheet.row(key).name,
                 "engine": episode["engine"],
-                "blob": packed.episode(episode_key(episode)),
-                "why": packed.reasons.get(episode_key(episode)),
-                "costs": costs.get(episode_key(episode), {}),
+                "blob": packed.episode(key),
+                "why": packed.reasons.get(key),
+                "costs": costs.get(key, {}),
                 **_metrics(episode["metrics"]),
             }
-            for episode in run.episodes
+            for key, episode in sheet.episodes.items()
         ],
     }
 
 
-def _env_data(env: Mapping[str, Any], generated: bool) -> dict[str, Any]:
-    arguments = [
-        f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in env["arguments"].items()
-    ]
-    return {
-        "name": env["name"],
-        "label": f"{env['name']} (generated)" if generated else env["name"],
-        "generated": generated,
-        "source": env["source"] or "",
-        "arguments": ", ".join(arguments),
-    }
+def _envs(sheet: _Sheet) -> list[dict[str, Any]]:
+    """Return what the page says of each group: a name that no other has, and its data."""
+    labels = [group[0].label for group in sheet.groups]
+    made = []
+    for label, group in zip(labels, sheet.groups, strict=True):
+        first = group[0]
+        alone = labels.count(label) == 1
+        record = next(env for env in sheet.runs[first.run].settings["envs"] if env["name"] == first.env)
+        settings = ", ".join([first.env, *first.settings])
+        made.append(
+            {
+                "name": settings if alone else f"{settings}, {first.source}, {first.questions_shown}",
+                "label": label if alone else f"{label}, {first.source}",
+                "generated": first.generated,
+                "source": first.source,
+                "shown": first.questions_shown,
+                "arguments": ", ".join(
+                    f"{name}={json.dumps(value, ensure_ascii=False)}"
+                    for name, value in record["arguments"].items()
+                ),
+            }
+        )
+    return made
 
 
 def _row_data(row: Row) -> dict[str, Any]:
     """Return a line of the summary; a score is ``[mean, low, high]``, the bounds null where there is no interval."""
     data = {name: getattr(row, name) for name in _ROW}
+    data["policy"] = row.name
     data["scores"] = {name: [score.mean, score.low, score.high] for name, score in row.scores.items()}
     return data
 

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
         chunk_overlap=10,
     )
     file = base / "page.html"
-    file.write_text(view_page(Run.load(base / "run"), credit="kept"), encoding="utf-8")
+    file.write_text(view_page(Run.load(base / "run", trust=True), credit="kept"), encoding="utf-8")
     assert len(run.episodes) == 9
     return file.as_uri()
 
@@ -215,8 +216,8 @@ def test_writes_say_what_they_are_worth(page: Any) -> None:
     wait_for_step(page, 2)
     page.keyboard.press("j")
     wait_for_step(page, 3)
-    assert page.inner_text(".op.create .worth") == "evidence kept +100"
-    assert [worth.inner_text() for worth in page.query_selector_all(".line .worth")] == ["+100"]
+    assert page.inner_text(".op.create .worth") == "evidence kept +100.0"
+    assert [worth.inner_text() for worth in page.query_selector_all(".line .worth")] == ["+100.0"]
 
 
 def test_gold_is_marked_on_request(page: Any) -> None:
@@ -268,6 +269,84 @@ def test_texts_are_shown_as_they_are_and_nothing_in_them_runs(page: Any) -> None
         visit(page, f"#/episode/{ENV}/rag/0/{number}", f".step h2:has-text('Step {number} of')")
         assert not page.query_selector("#main img")
     assert page.title() == "run: atommem"
+
+
+def test_keys_in_the_same_instant_are_all_done(page: Any) -> None:
+    visit(page, f"#/episode/{ENV}/rag/0/1", ".step h2")
+    press = "key => document.body.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}))"
+    page.evaluate(f"for (const key of ['j', 'j', 'j']) ({press})(key)")
+    wait_for_step(page, 4)
+    page.evaluate(f"for (const key of ['n', 'n', 'j']) ({press})(key)")
+    page.wait_for_selector(".crumbs:has-text('task 2')")
+    wait_for_step(page, 2)
+
+
+def test_an_episode_begins_at_its_top_and_the_table_stays_where_it_was_scrolled(page: Any) -> None:
+    page.set_viewport_size({"width": 700, "height": 260})
+    page.evaluate("scrollTo(0, 300)")
+    scrolled = page.evaluate("scrollY")
+    assert scrolled > 0
+    page.evaluate("document.querySelectorAll('#rows tr')[2].click()")
+    page.wait_for_selector(".step h2")
+    assert page.evaluate("scrollY") == 0
+    page.go_back()
+    page.wait_for_selector("table.episodes")
+    assert page.evaluate("scrollY") == scrolled
+
+
+def test_all_of_a_header_cell_sorts(page: Any) -> None:
+    cell = page.query_selector("th[data-column=task]").bounding_box()
+    page.mouse.click(cell["x"] + 2, cell["y"] + 2)
+    assert [task for _, task in rows(page)] == ["0"] * 3 + ["1"] * 3 + ["2"] * 3
+
+
+def test_shares_are_rounded_as_the_table_of_a_run_rounds_them(page: Any) -> None:
+    shares = [number / 400 for number in range(401)] + [number / 7 for number in range(8)]
+    source = (resources.files("atommem_env.viewer") / "assets" / "base.js").read_text(encoding="utf-8")
+    made = page.evaluate(f"shares => {{ {source}; return shares.map(percent) }}", shares)
+    assert made == [f"{100 * share:.1f}" for share in shares]
+
+
+def test_runs_stand_in_one_table_and_side_by_side(browser: Any, tmp_path: Path) -> None:
+    small = {"num_docs": 8, "num_questions": 2, "chunk_tokens": 200, "chunk_overlap": 0}
+    made = [
+        evaluate("AtomMem-World-v0", policies, 2, out=tmp_path / name, progress=False, **small)
+        for name, policies in (("a", ["rag", "closed-book"]), ("b", ["rag"]))
+    ]
+    file = tmp_path / "page.html"
+    file.write_text(view_page(made), encoding="utf-8")
+    opened = browser.new_page()
+    opened.goto(file.as_uri())
+    opened.wait_for_selector("table.episodes")
+    assert len(opened.query_selector_all("#rows tr")) == 6
+    names = [row.inner_text() for row in opened.query_selector_all("table.summary tbody td:first-child")]
+    first, second = f"rag [{tmp_path / 'a'}]", f"rag [{tmp_path / 'b'}]"
+    assert names == [first, "closed-book", second]
+    opened.click("#rows tr")
+    opened.wait_for_selector(".step h2")
+    opened.select_option("#compare", label=second)
+    opened.wait_for_selector(".compare")
+    assert [side.inner_text() for side in opened.query_selector_all(".side h2 a")] == [first, second]
+    opened.close()
+
+
+def test_many_questions_are_shown_a_few_at_once_the_asked_one_first(browser: Any, tmp_path: Path) -> None:
+    small = {"num_docs": 40, "num_questions": 10, "chunk_tokens": 2000, "chunk_overlap": 0}
+    run = evaluate("AtomMem-World-v0", "rag", 1, out=tmp_path / "a", progress=False, **small)
+    file = tmp_path / "page.html"
+    page = view_page(run)
+    assert "const FIRST_OUTCOMES = 30;" in page
+    file.write_text(page.replace("const FIRST_OUTCOMES = 30;", "const FIRST_OUTCOMES = 3;"), encoding="utf-8")
+    opened = browser.new_page(bypass_csp=True)
+    opened.goto(f"{file.as_uri()}#/episode/AtomMem-World-v0/rag/0/1")
+    opened.wait_for_selector(".step h2")
+    assert len(opened.query_selector_all(".ending")) == 3
+    opened.keyboard.press("End")
+    opened.wait_for_selector(".ending.asked")
+    assert opened.inner_text(".ending .number") == "10"
+    opened.click(".outcome .rest")
+    assert len(opened.query_selector_all(".ending")) == 10
+    opened.close()
 
 
 def test_a_place_that_is_not_there_says_so(page: Any) -> None:

@@ -200,7 +200,7 @@ def test_contents_copied_from_the_text_are_references_also_beyond_the_basic_plan
     assert all(isinstance(content, list) for content in contents)
     task = task_data(env.task)
     assert final_memory(data, task["text"]) == env.get_state().episode.store.entries  # type: ignore[union-attr]
-    for (_, _, start, end), unit in zip(task["units"], env.task.units, strict=True):
+    for (_, _, start, end, _), unit in zip(task["units"], env.task.units, strict=True):
         assert utf16(task["text"], start, end - start) == env.task.unit_text(unit)
     for (start, end, _), number in zip(task["chunks"], range(99), strict=False):
         assert utf16(task["text"], start, end - start) == env.task.chunk(number)

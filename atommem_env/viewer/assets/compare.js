@@ -114,7 +114,7 @@ function showComparison(pair, traces, wanted) {
     {class: "both"},
     complete && (here[0] === 0 ? chunkBox : questionBox)(traces[0], here[1]),
     h("div", {class: "sides"}, columns),
-    bothOutcomes(pair, traces),
+    bothOutcomes(pair, traces, complete && here[0] === 1 ? here[1] : -1),
   );
   showWalk("compare", lines, both);
 }
@@ -150,7 +150,21 @@ function sideStep(trace, here) {
       ];
 }
 
-function bothOutcomes(pair, traces) {
+/** A table's rows of questions, the one that is asked first, and a button for the rest of many. */
+function listedRows(size, asked, make) {
+  const order = size > FIRST_OUTCOMES ? askedFirst(size, asked) : [...Array(size).keys()];
+  const some = (from, to) => order.slice(from, to).map(make);
+  if (size <= FIRST_OUTCOMES) return some(0);
+  const rest = h(
+    "button",
+    {class: "rest", onclick: () => last.replaceWith(...some(FIRST_OUTCOMES))},
+    `show ${size - FIRST_OUTCOMES} more`,
+  );
+  const last = h("tr", null, h("td", {class: "left", colspan: 3}, rest));
+  return [...some(0, FIRST_OUTCOMES), last];
+}
+
+function bothOutcomes(pair, traces, asked) {
   const cell = (row, trace, number) =>
     h(
       "td",
@@ -177,8 +191,9 @@ function bothOutcomes(pair, traces) {
       h(
         "tbody",
         null,
-        pair[0].task.questions.map((question, number) =>
-          h(
+        listedRows(pair[0].task.questions.length, asked, (number) => {
+          const question = pair[0].task.questions[number];
+          return h(
             "tr",
             null,
             h(
@@ -188,8 +203,8 @@ function bothOutcomes(pair, traces) {
               h("p", null, h("span", {class: "label"}, "gold"), question.answers.join("  |  ")),
             ),
             pair.map((row, side) => cell(row, traces[side], number)),
-          ),
-        ),
+          );
+        }),
       ),
     ),
   );

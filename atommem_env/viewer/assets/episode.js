@@ -16,6 +16,13 @@ function placeName(trace, step) {
   return phase === 0 ? `chunk ${cursor + 1}` : `question ${cursor + 1}`;
 }
 
+/** The date at a step: of the last session shown, or of the question; "" without one. */
+function dateAt(trace, step) {
+  const {phase, cursor} = trace.steps[step - 1];
+  const dates = phase === 0 ? trace.task.dates : trace.task.asked;
+  return ((dates && dates[cursor]) || "").replace("T", " ");
+}
+
 function showEpisode(row, trace, wanted) {
   const others = EPISODES.filter((other) => other.taskNumber === row.taskNumber && other !== row);
   const at = rows.indexOf(row);
@@ -99,7 +106,7 @@ function taskTop(row, name, what, neighbour, ...left) {
 function walking(wanted, size, hash) {
   const near = (number) => Math.min(Math.max(1, number), Math.max(1, size));
   const at = near(wanted);
-  const to = (number) => size > 0 && go(hash(near(number)), true);
+  const to = (number) => size > 0 && near(number) !== at && go(hash(near(number)), true);
   return {at, to, step: (by) => to(at + by), first: () => to(1), last: () => to(size)};
 }
 
@@ -193,7 +200,7 @@ function stepLine(trace, number, now, to) {
       onclick: () => to(number),
     },
     h("span", {class: "number"}, number),
-    h("span", {class: "where"}, placeName(trace, number)),
+    h("span", {class: "where", title: dateAt(trace, number)}, placeName(trace, number)),
     h("span", {class: "dots"}, dots),
     sums
       .filter(Boolean)
@@ -227,6 +234,7 @@ function stepHead(trace, number) {
       "span",
       {class: "sub"},
       `${step.phase === 0 ? "reading chunk" : "answering question"} ${step.cursor + 1} of ${total}  ·  ${count(step.looks, "look")} left` +
+        (dateAt(trace, number) ? `  ·  ${dateAt(trace, number)}` : "") +
         (step.reward ? `  ·  reward ${decimal(step.reward)}` : ""),
     ),
   );

@@ -52,19 +52,27 @@ document.addEventListener("keydown", (event) => {
     if (event.key === "Enter") field.blur();
     return;
   }
+  const known = event.key.length === 1 || /^(Arrow|Home|End|Enter)/.test(event.key);
+  if (underWay && known) waiting.push(event.key);
+  if (underWay ? known : press(event.key, event.target)) event.preventDefault();
+});
+
+/** Do what a key does here; returns whether it does anything. */
+function press(name, target = document.body) {
   const table = place.kind === "table";
   const actions = {
     j: () => place.step(1),
-    ArrowRight: () => !table && place.step(1),
+    ArrowRight: !table && (() => place.step(1)),
     ArrowDown: table && (() => place.step(1)),
     k: () => place.step(-1),
-    ArrowLeft: () => !table && place.step(-1),
+    ArrowLeft: !table && (() => place.step(-1)),
     ArrowUp: table && (() => place.step(-1)),
     Home: !table && place.first,
     End: !table && place.last,
     n: () => place.episode && place.episode(1),
     p: () => place.episode && place.episode(-1),
-    Enter: table && event.target === document.body && place.enter,
+    Enter: table && target === document.body && place.enter,
+    Escape: place.back,
     c: place.compare,
     g: () => !table && toggleGold(),
     "?": openHelp,
@@ -76,11 +84,12 @@ document.addEventListener("keydown", (event) => {
       }
     },
   };
-  const run = actions[event.key];
-  if (!run) return;
-  event.preventDefault();
+  if (place.kind === "error") return name === "Escape" && (place.back(), true);
+  const run = actions[name];
+  if (!run) return false;
   run();
-});
+  return true;
+}
 
 addEventListener("hashchange", route);
 route();

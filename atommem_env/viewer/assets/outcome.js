@@ -1,32 +1,42 @@
 // How an episode ended: predictions, and where each unit of evidence went.
 
+const FIRST_OUTCOMES = 30;
+
+/** The numbers of an episode's questions, the one that is asked first. */
+function askedFirst(size, asked) {
+  const numbers = [...Array(size).keys()].filter((number) => number !== asked);
+  return asked >= 0 ? [asked, ...numbers] : numbers;
+}
+
 /** The questions: prediction, gold, scores, and where each unit of evidence went. */
 function outcome(row, trace, step, jump) {
   const asked = trace && trace.steps[step - 1].phase === 1 ? trace.steps[step - 1].cursor : -1;
-  return h(
-    "aside",
-    {class: "outcome"},
-    row.questions.map((question, number) =>
+  const many = row.questions.length > FIRST_OUTCOMES;
+  const order = many ? askedFirst(row.questions.length, asked) : [...row.questions.keys()];
+  const makes = order.map((number) => () => {
+    const question = row.questions[number];
+    const about = row.task.questions[number];
+    const scores = [["EM", question.em], ["F1", question.f1], ["cover EM", question.cover_em]];
+    if (question.official !== undefined) scores.unshift(["official", question.official]);
+    return h(
+      "div",
+      {class: `ending ${question.em === 1 ? "right" : "wrong"} ${number === asked ? "asked" : ""}`},
       h(
-        "div",
-        {class: `ending ${question.em === 1 ? "right" : "wrong"} ${number === asked ? "asked" : ""}`},
-        h(
-          "p",
-          {class: "question"},
-          h("span", {class: "number"}, number + 1),
-          row.task.questions[number].question,
-        ),
-        prediction(question),
-        h("p", null, h("span", {class: "label"}, "gold"), row.task.questions[number].answers.join("  |  ")),
-        h(
-          "p",
-          {class: "sub"},
-          `EM ${percent(question.em)}  ·  F1 ${percent(question.f1)}  ·  cover EM ${percent(question.cover_em)}`,
-        ),
-        evidence(row, trace, number, jump),
+        "p",
+        {class: "question"},
+        h("span", {class: "number"}, number + 1),
+        about.question,
+        about.type && h("span", {class: "tag"}, about.type),
+        about.unanswerable && h("span", {class: "tag warn"}, "cannot be answered"),
       ),
-    ),
-  );
+      prediction(question),
+      h("p", null, h("span", {class: "label"}, "gold"), about.answers.join("  |  ")),
+      h("p", {class: "sub"}, scores.map(([name, value]) => `${name} ${percent(value)}`).join("  ·  ")),
+      evidence(row, trace, number, jump),
+    );
+  });
+  const note = many && h("p", {class: "sub"}, count(row.questions.length, "question"));
+  return h("aside", {class: "outcome"}, note, listed("endings", makes, FIRST_OUTCOMES, false));
 }
 
 function prediction(question) {
@@ -51,7 +61,7 @@ function evidence(row, trace, number, jump) {
       {class: "stages"},
       STAGES.map((stage) => h("span", {class: "chip"}, `${stage} ${percent(question.evidence[stage])}`)),
     );
-  return trace.task.units.map(([of, title, start, end], unit) =>
+  return trace.task.units.map(([of, title, start, end, role], unit) =>
     of !== number
       ? null
       : h(
@@ -61,6 +71,7 @@ function evidence(row, trace, number, jump) {
             "p",
             {class: "unit-text", title: trace.task.text.slice(start, end)},
             badge(unit),
+            role === "superseded" && h("span", {class: "tag warn"}, "superseded"),
             h("b", null, title),
             " ",
             oneLine(trace.task.text.slice(start, end)),

@@ -17,19 +17,27 @@ function compareHash(left, right, place) {
   return `#/compare/${parts}${place ? `/${place}` : ""}`;
 }
 
+let underWay = false; // whether the page is on its way to another place: keys wait till it is there
+const waiting = [];
+
 function go(hash, replace) {
+  const before = location.href;
   if (replace) location.replace(hash);
   else location.hash = hash;
+  underWay = underWay || location.href !== before;
 }
 
 let place = null; // what the page shows: kind, and what the keys act on
+let shown = ""; // its address without the step
 let turn = 0;
+history.scrollRestoration = "manual";
 
 async function route() {
   const mine = ++turn;
   const [path, query] = location.hash.slice(1).split("?");
   const [kind, ...parts] = path.split("/").slice(1).map(decodeURIComponent);
   closeHelp();
+  if (place && place.kind === "table") tableScroll = scrollY;
   try {
     if (kind === "episode") {
       const row = BY_KEY.get(key(parts[0], parts[1], parts[2]));
@@ -51,6 +59,13 @@ async function route() {
     fill(top_, crumbs("error"));
     fill(main, h("p", {class: "empty"}, `This place cannot be shown: ${error.message}.`));
   }
+  if (mine !== turn) return;
+  const steps = {episode: 3, compare: 4}[kind];
+  const now = steps ? key(kind, ...parts.slice(0, steps)) : "";
+  if (steps && now !== shown) scrollTo(0, 0);
+  shown = now;
+  underWay = false;
+  while (waiting.length && !underWay) press(waiting.shift());
 }
 
 const top_ = document.getElementById("top");

@@ -87,6 +87,7 @@ class Trace {
     this.steps = data.steps;
     this.events = data.events;
     this.holds = data.holds;
+    this.isolated = data.isolated; // every question begins with the memory as it was before it
     this.credit = data.credit; // which score the values of writes are of, or why there are none
     this.uses = new Map(); // step -> what happened to evidence there
     let queries = [],
@@ -110,10 +111,17 @@ class Trace {
 
   /** The memory after `step` (from 1; 0: empty), and what that step did to it. */
   memory(step) {
-    const entries = new Map();
+    let entries = new Map();
     let scratchpad = "";
     let before = {entries: new Map(), scratchpad};
+    let base = null; // the memory before the question that is asked, where questions are isolated
     for (let number = 0; number < step; number++) {
+      const {phase, cursor} = this.steps[number];
+      const last = this.steps[number - 1];
+      if (this.isolated && last && (last.phase !== phase || last.cursor !== cursor)) {
+        if (base) [entries, scratchpad] = [new Map(base.entries), base.scratchpad];
+        base = phase === 1 ? {entries: new Map(entries), scratchpad} : null;
+      }
       if (number === step - 1) before = {entries: new Map(entries), scratchpad};
       for (const operation of this.steps[number].action) {
         if (operation.refused) continue;

@@ -132,6 +132,11 @@ function showTable() {
           " ",
           generatedTag(env),
           h("span", {class: "source"}, env.source),
+          h(
+            "span",
+            {class: "source"},
+            env.shown === "always" ? "questions shown while reading" : "questions shown when asked, after reading",
+          ),
         ),
       ),
       h(
@@ -189,8 +194,9 @@ function showTable() {
                   class: column.left ? "left" : "",
                   scope: "col",
                   "data-column": column.name,
+                  onclick: () => sortBy(column.name),
                 },
-                h("button", {onclick: () => sortBy(column.name)}, column.title),
+                h("button", null, column.title),
               ),
             ),
           ),
@@ -206,9 +212,7 @@ function showTable() {
     back: () => refilter(NO_FILTER, true),
   };
   list();
-  const row = main.querySelector("tr.chosen");
-  if (row && chosen > 0) row.scrollIntoView({block: "center"});
-  else scrollTo(0, 0);
+  restoreScroll();
   if (typing) text.focus();
   typing = false;
 }
@@ -235,7 +239,7 @@ function summaryTable() {
       h(
         "td",
         {class: "left"},
-        h("b", null, row.name),
+        h("b", null, row.policy),
         row.uses_buffer &&
           h("span", {title: "keeps text outside memory, so that its evidence says nothing"}, " †"),
       ),
@@ -353,6 +357,15 @@ function tableRow(row, number) {
       ),
     ),
   );
+}
+
+let tableScroll = 0; // how far the table was scrolled when it was left
+
+/** Scroll the table as it was when it was left, or to the chosen row where that is out of sight. */
+function restoreScroll() {
+  scrollTo(0, tableScroll);
+  const row = main.querySelector("tr.chosen");
+  if (row && chosen > 0) row.scrollIntoView({block: "nearest"});
 }
 
 function choose(number) {

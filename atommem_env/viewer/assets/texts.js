@@ -98,6 +98,11 @@ function spanNodes(trace, start, end, headers) {
     for (const match of text.slice(start, end).matchAll(/(?:^|(?<=\n\n))Document \d+:\n[^\n]*/g)) {
       ranges.push([start + match.index, start + match.index + match[0].length, "document"]);
     }
+    const turns = trace.task.turns ? text.slice(start, end).matchAll(/^(?! )(?:Session \d+[^\n]*:$|[^\n:]{1,80}:)/gm) : [];
+    for (const match of turns) {
+      const kind = match[0].startsWith("Session ") ? "session" : "speaker";
+      ranges.push([start + match.index, start + match.index + match[0].length, kind]);
+    }
   }
   ranges.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
   const nodes = [];
@@ -112,6 +117,7 @@ function spanNodes(trace, start, end, headers) {
     const first = Math.max(from, at);
     if (first > at) nodes.push(text.slice(at, first));
     if (kind === "gold") nodes.push(h("mark", {"data-unit": `e${unit + 1}`}, text.slice(first, to)));
+    else if (kind !== "document") nodes.push(h("b", {class: kind}, text.slice(first, to)));
     else {
       const [header, ...title] = text.slice(first, to).split("\n");
       nodes.push(h("span", {class: "doc-number"}, header, "\n"), h("b", null, title.join("\n")));
