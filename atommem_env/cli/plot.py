@@ -9,7 +9,7 @@ import typer
 
 from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, Trust, command
 from atommem_env.cli.console import say
-from atommem_env.report.plots import FORMATS, KINDS, TRAINING_KINDS, plot, plot_trainings
+from atommem_env.report.plots import KINDS, TRAINING_KINDS, plot, plot_trainings
 from atommem_env.report.trainings import Training, is_training
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.run import Run
@@ -25,7 +25,13 @@ def plot_command(
         Path | None,
         typer.Option(help="Write the pictures into this folder.", metavar="FOLDER", show_default="RUN/plots"),
     ] = None,
-    format: Annotated[str, typer.Option(help="png, svg or both.", metavar="FORMAT")] = "png",
+    format: Annotated[
+        str,
+        typer.Option(help="png, svg, pdf, several of them as in png,pdf, or both (png and svg).", metavar="FORMAT"),
+    ] = "png",
+    bare: Annotated[
+        bool, typer.Option("--bare", help="Leave out titles and notes, for a text that has its own.")
+    ] = False,
     kind: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,19 +56,21 @@ def plot_command(
 
       atommem plot runs/a runs/b --kind funnel --kind scores --format both --out figures
 
+      atommem plot runs/a --kind scores --format pdf --bare
+
       atommem plot trainings/seed0 trainings/seed1 --kind learning-curves
     """
     folder, kinds = runs[0] / "plots" if out is None else out, kind or ()
-    formats = FORMATS if format == "both" else (format,)
+    formats = ("png", "svg") if format == "both" else tuple(format.split(","))
     if any(map(is_training, runs)):
         if env or policy:
             raise RunError(
                 "--env and --policy choose a part of a run: leave them out for the folders of trainings"
             )
-        made = plot_trainings([Training.load(path) for path in runs], folder, kinds, formats)
+        made = plot_trainings([Training.load(path) for path in runs], folder, kinds, formats, bare)
     else:
         parts = [Run.load(path, trust).only(env or (), policy or ()) for path in runs]
-        made = plot(parts, folder, kinds, formats)
+        made = plot(parts, folder, kinds, formats, bare)
     for path in made.files:
         print(path)
     for name, reason in made.left_out.items():

@@ -135,6 +135,7 @@ class Run:
         out: str | os.PathLike[str],
         kinds: Sequence[str] = (),
         formats: Sequence[str] = ("png",),
+        bare: bool = False,
     ) -> list[Path]:
         """Draw the run's pictures, and return their files; see :func:`atommem_env.report.plots.plot`.
 
@@ -142,7 +143,8 @@ class Run:
             out: the folder they go to.
             kinds: ``"scores"``, ``"funnel"``, ``"operations"``, ``"memory"``, ``"calls"``, ``"documents"``,
                 ``"operation-frequencies"``; without, all for which the run has data.
-            formats: ``"png"``, ``"svg"`` or both.
+            formats: some of ``"png"``, ``"svg"`` and ``"pdf"``.
+            bare: whether to leave out titles and notes, for a text that has its own.
 
         Raises:
             ValueError: when there is nothing to draw, or no such picture or format.
@@ -150,7 +152,7 @@ class Run:
         """
         from atommem_env.report.plots import plot
 
-        return plot([self], out, kinds, formats).files
+        return plot([self], out, kinds, formats, bare).files
 
     def to_pandas(self) -> Frames:
         """Return the run as tidy data frames: ``episodes``, ``questions`` and ``operations``.

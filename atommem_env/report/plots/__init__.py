@@ -40,7 +40,7 @@ TRAINING_KINDS: Final = {
 }
 """The pictures of trainings, and what draws each from them, likewise."""
 
-FORMATS: Final = ("png", "svg")
+FORMATS: Final = ("png", "svg", "pdf")
 
 
 class Plots(NamedTuple):
@@ -60,6 +60,7 @@ def plot(
     out: str | os.PathLike[str],
     kinds: Sequence[str] = (),
     formats: Sequence[str] = ("png",),
+    bare: bool = False,
 ) -> Plots:
     """Draw pictures of ``runs`` into a folder: the same runs, the same bytes.
 
@@ -68,6 +69,7 @@ def plot(
         out: the folder, which is made if need be.
         kinds: some of :data:`KINDS`; without, all for which the runs have data.
         formats: some of :data:`FORMATS`.
+        bare: whether to leave out titles and notes, for a text that has its own.
 
     Raises:
         RunError: when a kind or format is unknown, when there is nothing to draw, or when the runs lack what a
@@ -77,7 +79,7 @@ def plot(
     rows = summarise(runs)
     if not rows:
         raise RunError("there is nothing to plot: no episode has ended yet; go on with `atommem run`")
-    return _plot(KINDS, (rows, runs), out, kinds, formats)
+    return _plot(KINDS, (rows, runs), out, kinds, formats, bare)
 
 
 def plot_trainings(
@@ -85,6 +87,7 @@ def plot_trainings(
     out: str | os.PathLike[str],
     kinds: Sequence[str] = (),
     formats: Sequence[str] = ("png",),
+    bare: bool = False,
 ) -> Plots:
     """Draw pictures of ``trainings`` into a folder: the same trainings, the same bytes.
 
@@ -93,13 +96,14 @@ def plot_trainings(
         out: the folder, which is made if need be.
         kinds: some of :data:`TRAINING_KINDS`; without, all for which the trainings have data.
         formats: some of :data:`FORMATS`.
+        bare: whether to leave out titles and notes, for a text that has its own.
 
     Raises:
         RunError: when a kind or format is unknown, or when the trainings lack what a picture shows that was asked
             for by name.
         ImportError: when Matplotlib is not installed; names the pip command.
     """
-    return _plot(TRAINING_KINDS, (trainings,), out, kinds, formats)
+    return _plot(TRAINING_KINDS, (trainings,), out, kinds, formats, bare)
 
 
 def _plot(
@@ -108,6 +112,7 @@ def _plot(
     out: str | os.PathLike[str],
     kinds: Sequence[str],
     formats: Sequence[str],
+    bare: bool,
 ) -> Plots:
     from atommem_env.report.plots.style import look, require_matplotlib, save
 
@@ -118,7 +123,7 @@ def _plot(
     made = Plots([], {})
     for kind in dict.fromkeys(kinds or known):
         draw = cast("Callable[..., Figure]", resolve(known[kind]))
-        with look():
+        with look(bare):
             try:
                 figure = draw(*data)
             except (RunError, ReplayError) as error:

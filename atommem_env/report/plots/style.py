@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import importlib.util
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -45,6 +46,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "grid.color": FAINT,
     "grid.linewidth": 0.6,
     "hatch.linewidth": 0.7,
+    "pdf.fonttype": 42,  # letters stay letters that other programs can edit
     "svg.hashsalt": "atommem_env",  # without it an SVG's ids are drawn at random
     "text.color": INK,
     "text.parse_math": False,  # dollars in names and questions are dollars
@@ -168,20 +170,31 @@ def require_matplotlib() -> None:
         raise ImportError("plots need matplotlib: pip install 'atommem_env[plot]'")
 
 
+_BARE: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar("bare", default=False)
+
+
 @contextlib.contextmanager
-def look() -> Iterator[None]:
-    """Let Matplotlib draw in this look while the context lasts, whatever the user's own settings are."""
+def look(bare: bool = False) -> Iterator[None]:
+    """Let Matplotlib draw in this look while the context lasts, whatever the user's own settings are.
+
+    Args:
+        bare: whether pages have neither title nor notes, for a text that has its own.
+    """
     import matplotlib
 
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        parameters: Any = matplotlib.rcParams
-        parameters.update(_SETTINGS)
-        yield
+    token = _BARE.set(bare)
+    try:
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            parameters: Any = matplotlib.rcParams
+            parameters.update(_SETTINGS)
+            yield
+    finally:
+        _BARE.reset(token)
 
 
 def page(width: float, height: float, title: str, notes: Sequence[str]) -> tuple[Figure, Rect]:
-    """Return a new figure with a title above and notes below, and the place between them.
+    """Return a new figure with a title above and notes below (neither where it is bare), and the place between them.
 
     Args:
         width: the figure's, in inches.
@@ -191,6 +204,9 @@ def page(width: float, height: float, title: str, notes: Sequence[str]) -> tuple
     """
     from matplotlib.figure import Figure
 
+    if _BARE.get():
+        total = height + 2 * _MARGIN_INCHES
+        return Figure(figsize=(width, total)), (0.0, _MARGIN_INCHES / total, 1.0, height / total)
     lines = [
         line
         for note in notes
@@ -213,10 +229,12 @@ def page(width: float, height: float, title: str, notes: Sequence[str]) -> tuple
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as its file's suffix says, ``.png`` or ``.svg``: the same figure, the same bytes."""
-    options: dict[str, Any] = (
-        {"metadata": {"Date": None}} if path.suffix == ".svg" else {"pil_kwargs": {"optimize": True}}
-    )
+    """Write a figure as its file's suffix says, ``.png``, ``.svg`` or ``.pdf``: the same figure, the same bytes."""
+    options: dict[str, Any] = {
+        ".png": {"pil_kwargs": {"optimize": True}},
+        ".svg": {"metadata": {"Date": None}},
+        ".pdf": {"metadata": {"CreationDate": None}},
+    }[path.suffix]
     figure.savefig(path, facecolor="white", **options)
 
 
