@@ -27,7 +27,9 @@ def plot_command(
     ] = None,
     format: Annotated[
         str,
-        typer.Option(help="png, svg, pdf, several of them as in png,pdf, or both (png and svg).", metavar="FORMAT"),
+        typer.Option(
+            help="png, svg, pdf, several of them as in png,pdf, or both (png and svg).", metavar="FORMAT"
+        ),
     ] = "png",
     bare: Annotated[
         bool, typer.Option("--bare", help="Leave out titles and notes, for a text that has its own.")

@@ -10,10 +10,10 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from atommem_env.core import safe_text
-from atommem_env.evidence import STAGES
+from atommem_env.evidence import STAGES, STALE_STAGES
 from atommem_env.report.paper_columns import Comparison
 from atommem_env.report.question_types import TypedRow
-from atommem_env.report.summary import SUPERSEDED, Row
+from atommem_env.report.summary import Row
 
 _COUNTS: Final = ("memory_peak", "entries_shown", "steps", "refused", "calls", "reads")
 _TOKENS: Final = ("prompt_tokens", "completion_tokens")
@@ -109,7 +109,7 @@ def _line(row: Row) -> dict[str, Any]:
     for name, score in row.scores.items():
         line |= {name: score.mean, f"{name}_low": score.low, f"{name}_high": score.high}
     line |= {stage: row.funnel[stage] for stage in STAGES}
-    line |= {stage: row.stale[stage] for stage in SUPERSEDED}
+    line |= {stage: row.stale[stage] for stage in STALE_STAGES}
     line |= {"without_evidence": row.without_evidence, "uses_buffer": int(row.uses_buffer)}
     line |= {name: getattr(row, name) for name in (*_COUNTS, *_TOKENS)}
     line["unread"] = row.unread

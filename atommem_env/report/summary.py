@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from atommem_env.evidence import STAGES
+from atommem_env.evidence import STAGES, STALE_STAGES
 from atommem_env.runs.keys import episode_key
 from atommem_env.scoring import SCORES
 
@@ -23,9 +23,6 @@ RESAMPLES: Final = 2000
 
 FEWEST_HISTORIES: Final = 10
 """With fewer histories than this, an interval over them would say little, and none is given."""
-
-SUPERSEDED: Final = ("stale_kept", "stale_read")
-"""The stages of units of evidence that a later one replaces."""
 
 _SEED = 20260108
 _BLOCK = 100
@@ -86,7 +83,7 @@ class Row:
         scores: by name: ``em``, ``f1``, ``cover_em``; ``official`` where the benchmark has a score of its own;
             ``judge`` where a judge has judged all of the episodes.
         funnel: by stage, the mean; ``None`` where undefined.
-        stale: by stage of :data:`SUPERSEDED`, likewise; all ``None`` where no evidence is superseded.
+        stale: by stage of :data:`STALE_STAGES`, likewise; all ``None`` where no evidence is superseded.
         abstention: ``None`` unless some question cannot be answered.
         memory_peak, entries_shown, steps, refused: means over the episodes.
         calls: calls to the engine, the mean over the episodes of which they are known; ``None``: of none.
@@ -260,7 +257,7 @@ def _row(
         uses_buffer=uses_buffer,
         scores=scores,
         funnel={stage: None if uses_buffer else _mean_share(metrics, stage) for stage in STAGES},
-        stale={stage: None if uses_buffer else _mean_share(metrics, stage) for stage in SUPERSEDED},
+        stale={stage: None if uses_buffer else _mean_share(metrics, stage) for stage in STALE_STAGES},
         abstention=_abstention(questions),
         memory_peak=_mean([metric["memory_peak"] for metric in metrics]),
         entries_shown=_mean([metric["entries_shown"] for metric in metrics]),

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from atommem_env.core import safe_text
 from atommem_env.core.safe_text import one_line
-from atommem_env.evidence import STAGES
+from atommem_env.evidence import STAGES, STALE_STAGES
 from atommem_env.report.formats import Column, Sheet, html_page, latex_page, markdown_page
 from atommem_env.report.notes import BUFFER_MARK, data_notes
 from atommem_env.report.paper_columns import Comparison, comparisons
 from atommem_env.report.question_types import TypedRow, by_type
 from atommem_env.report.records import csv_records, json_records
 from atommem_env.report.summary import (
-    SUPERSEDED,
     Interval,
     Row,
     by_environment,
@@ -99,7 +98,7 @@ def _score_column(name: str) -> _Column:
 
 def _stage_column(name: str) -> _Column:
     def value(row: Row) -> float | None:
-        return row.stale[name] if name in SUPERSEDED else row.funnel[name]
+        return row.stale[name] if name in STALE_STAGES else row.funnel[name]
 
     return _Column(name, name.replace("_", " "), lambda row: _percent(value(row)), value)
 
@@ -111,7 +110,7 @@ def _number_column(name: str, title: str, value: Callable[[Row], float | None], 
 def _columns(rows: Sequence[Row]) -> list[_Column]:
     """Return the columns of a table: of the scores and stages those that some row has."""
     scores = list(dict.fromkeys(name for row in rows for name in row.scores))
-    stale = [name for name in SUPERSEDED if any(row.stale[name] is not None for row in rows)]
+    stale = [name for name in STALE_STAGES if any(row.stale[name] is not None for row in rows)]
     return [
         _Column("policy", "policy", _name, lambda row: row.name, left=True),
         _Column("engine", "engine", lambda row: row.engine or _NONE, lambda row: row.engine or "", left=True),
@@ -236,7 +235,7 @@ def footnotes(
         "(kept), in view then (read)"
         + (
             "; stale kept, stale read: the same of what a later fact replaces."
-            if any(row.stale[name] is not None for row in rows for name in SUPERSEDED)
+            if any(row.stale[name] is not None for row in rows for name in STALE_STAGES)
             else "."
         ),
         "memory: the largest number of entries"

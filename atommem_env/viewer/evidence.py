@@ -57,10 +57,20 @@ class EvidenceHistory(EvidenceTracker):
     def _follow(self, trace: Trace, task: Task) -> None:
         contents: dict[int, str] = {}
         last = len(trace.actions)
+        isolated = bool(getattr(trace.infos[0].get("rules"), "isolate_questions", False))
+        place: tuple[int, int] | None = None
+        base: tuple[dict[int, str], dict[int, list[int]]] | None = None
         for number, observation in enumerate(trace.observations[: last + (not trace.over)]):
             self._step = number + 1
             shown = {SCRATCHPAD, *(row["id"] for row in observation["retrieved"])}
             reading = observation["phase"] == 0
+            here = observation["phase"], observation["cursor"]
+            if isolated and place is not None and here != place:
+                if base is not None:
+                    contents = dict(base[0])
+                    self.restore(base[1])
+                base = None if reading else (dict(contents), self.holding())
+            place = here
             if reading:
                 self.show(task.chunks[observation["cursor"]][1])
             else:
@@ -72,7 +82,16 @@ class EvidenceHistory(EvidenceTracker):
                 self.ask(0, shown)  # an early answer
             action = cast("list[dict[str, Any]]", trace.actions[number])
             self._causes = changes(action, results, contents)
-            self.write((id, contents.get(id)) for id in self._causes)
+            asked = observation["cursor"] if isolated and not reading else None
+            self.write([(id, contents.get(id)) for id in self._causes], asked)
+
+    def restore(self, holding: Mapping[int, list[int]]) -> None:
+        """Go back to what the entries held before a question, which is no event."""
+        old = self.holding()
+        super().restore(holding)
+        for id in old.keys() | holding.keys():
+            if old.get(id, []) != holding.get(id, []):
+                self.holds.append((self._step, id, holding.get(id, [])))
 
     def show(self, end: int) -> None:
         """Note that a chunk up to offset ``end`` of the task's text has been shown."""

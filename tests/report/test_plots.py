@@ -94,6 +94,18 @@ def test_names_and_sources_of_others_are_text_in_every_picture(
         assert not set("\x1b\x00\u202e") & set(words(figure))
 
 
+def test_a_pdf_has_no_date_and_a_bare_page_neither_title_nor_notes(run: Run, tmp_path: Path) -> None:
+    files = [run.plot(tmp_path / name, ["scores"], ("pdf", "svg"), bare=True) for name in "ab"]
+    assert files[0][0].read_bytes() == files[1][0].read_bytes()
+    assert files[0][0].read_bytes().startswith(b"%PDF")
+    (whole,) = run.plot(tmp_path / "c", ["scores"], ("svg",))
+    heights = [
+        float(ElementTree.parse(path).getroot().attrib["height"].removesuffix("pt"))
+        for path in (files[0][1], whole)
+    ]
+    assert heights[0] < heights[1] - 60  # a title of one line, and notes of several
+
+
 # --- files ------------------------------------------------------------------------------------------
 
 
@@ -140,7 +152,7 @@ def test_what_the_runs_lack_is_left_out_with_the_reason_or_refused_when_asked_fo
     ("call", "message"),
     [
         (lambda run: plot([run], "x", ["pie"]), "kind 'pie': expected one of scores, funnel"),
-        (lambda run: plot([run], "x", formats=["pdf"]), "format 'pdf': expected one of png, svg"),
+        (lambda run: plot([run], "x", formats=["gif"]), "format 'gif': expected one of png, svg, pdf"),
         (lambda run: plot([replace(run, episodes=[])], "x"), "no episode has ended yet"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -236,3 +237,35 @@ def test_without_evidence_the_data_say_nothing_of_it() -> None:
     data = episode_data(trace, env.task, evidence=False)
     assert data["events"] is None
     assert data["holds"] == []
+
+
+class Isolated:
+    """A policy that writes the gold down, and changes its memory while it is asked."""
+
+    def reset(self, observation: dict[str, Any], info: dict[str, Any]) -> None:
+        self.gold = [unit["sentence"] for answer in info["gold"] for unit in answer["evidence"]]
+        self.looked = -1
+
+    def act(self, observation: dict[str, Any], info: dict[str, Any]) -> list[Any]:
+        if observation["phase"] == 0:
+            last = observation["cursor"] == observation["num_chunks"] - 1
+            return [Create(" ".join(self.gold))] if last else []
+        if self.looked != observation["cursor"]:
+            self.looked = observation["cursor"]
+            return [Delete(1)]
+        return [Answer("nothing")]
+
+
+def test_where_questions_are_isolated_each_begins_with_the_memory_of_reading() -> None:
+    trace, env = run(Isolated(), num_questions=2)
+    rules = replace(trace.infos[0]["rules"], isolate_questions=True)
+    trace.infos[0]["rules"] = rules
+    made = EvidenceHistory(trace, env.task, None)
+    second = [events for events, unit in zip(made.events, env.task.units, strict=True) if unit.question == 1]
+    asked = next(
+        n for n, seen in enumerate(trace.observations, 1) if seen["phase"] == 1 and seen["cursor"] == 1
+    )
+    assert second
+    for events in second:  # the first question's Delete is not there when the second is asked
+        assert ("kept", asked) in [(event.kind, event.step) for event in events]
+    assert episode_data(trace, env.task)["isolated"] is True

@@ -230,12 +230,12 @@ def page(width: float, height: float, title: str, notes: Sequence[str]) -> tuple
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as its file's suffix says, ``.png``, ``.svg`` or ``.pdf``: the same figure, the same bytes."""
-    options: dict[str, Any] = {
+    by_suffix: dict[str, dict[str, Any]] = {
         ".png": {"pil_kwargs": {"optimize": True}},
         ".svg": {"metadata": {"Date": None}},
         ".pdf": {"metadata": {"CreationDate": None}},
-    }[path.suffix]
-    figure.savefig(path, facecolor="white", **options)
+    }
+    figure.savefig(path, facecolor="white", **by_suffix[path.suffix])
 
 
 def panels(

@@ -289,7 +289,7 @@ const FIRST_BESIDE = 15; // where two episodes stand side by side
 function retrieved(trace, number) {
   const step = trace.steps[number - 1];
   if (!step.queries.length) return null;
-  const memory = trace.memory(number - 1).entries;
+  const memory = trace.memory(number).before.entries;
   const held = trace.held(number - 1);
   const hit =
     ([id, score]) =>
@@ -383,7 +383,7 @@ function card(trace, step, operation, at, held) {
 
 /** What entry `id` said before operation `at` of `step`. */
 function before(trace, step, at, id) {
-  const {entries, scratchpad} = trace.memory(step - 1);
+  const {entries, scratchpad} = trace.memory(step).before;
   let text = id === 0 ? scratchpad : entries.get(id);
   for (const operation of trace.steps[step - 1].action.slice(0, at)) {
     if (!operation.refused && operation.id === id && operation.content !== undefined)
