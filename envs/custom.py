@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+from atommem_env.data.custom import CUSTOM
 from atommem_env.data.dataset import QADataset
+from atommem_env.data.sources import open_dataset
 from atommem_env.env import MemoryEnv
 
 
@@ -21,12 +24,13 @@ class CustomEnv(MemoryEnv):
 
     ## Arguments
     Args:
-        source: a ``QADataset``; required.
+        source: a ``QADataset``, the path of a JSON or JSON Lines file of records, or ``"module:name"`` of a dataset;
+            required.
         split: names the split of the data; a dataset has one, so that another name is an error.
         **kwargs: the arguments of :class:`atommem_env.MemoryEnv`.
 
     Raises:
-        ValueError: without a ``QADataset``.
+        ValueError: without data, or when it cannot be read.
 
     ## References
     None: the data is yours.
@@ -35,12 +39,21 @@ class CustomEnv(MemoryEnv):
     - v0: initial version.
     """
 
-    def __init__(self, *, source: QADataset | None = None, split: str | None = None, **kwargs: Any) -> None:
-        if not isinstance(source, QADataset):
+    def __init__(
+        self,
+        *,
+        source: QADataset | str | os.PathLike[str] | None = None,
+        split: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if source is None:
             raise ValueError(
-                f"source={source!r}: AtomMem-Custom-v0 needs your data as a QADataset, such as "
+                f"source={source!r}: AtomMem-Custom-v0 needs your data: the path of a file of records, 'module:name' "
+                "of a QADataset, or one, such as "
                 "gym.make('AtomMem-Custom-v0', source=QADataset.from_records(records), num_docs=20)"
             )
+        if not isinstance(source, QADataset):
+            source = open_dataset(CUSTOM, source, split or "validation")
         if split is not None and split != source.split:
             raise ValueError(f"split={split!r}: the dataset's split is {source.split!r}; leave split out")
         super().__init__(source, **kwargs)

@@ -16,7 +16,8 @@ def parse(row: Mapping[str, Any]) -> Record:
 
     The fields are ``_id`` (``id`` on the hub), ``question``, ``answer``, ``type``, ``context`` and
     ``supporting_facts``; see https://github.com/hotpotqa/hotpot and
-    :func:`~atommem_env.data.rows.sentence_record`.
+    :func:`~atommem_env.data.rows.sentence_record`. The files write titles with HTML entities (``&amp;``), here
+    and in the supporting facts alike; answers and texts have none.
 
     Raises:
         ValueError: when a field is missing or of the wrong form, or when the row is one of
@@ -27,7 +28,7 @@ def parse(row: Mapping[str, Any]) -> Record:
             "field 'evidences' belongs to 2WikiMultihopQA, expected a HotpotQA row; "
             "use AtomMem-2WikiMultihopQA-v0 for this file"
         )
-    return sentence_record(row)
+    return sentence_record(row, unescape_titles=True)
 
 
 HOTPOTQA = Benchmark(
@@ -39,6 +40,7 @@ HOTPOTQA = Benchmark(
         "Yang et al., HotpotQA: A Dataset for Diverse, Explainable Multi-hop Question Answering, EMNLP 2018"
     ),
     parse=parse,
+    fields=("_id|id", "question", "answer", "context", "supporting_facts"),
     hub_id="hotpotqa/hotpot_qa",
     hub_revision="1908d6afbbead072334abe2965f91bd2709910ab",
     hub_files={
@@ -54,6 +56,7 @@ HOTPOTQA = Benchmark(
             "hotpot_dev_fullwiki*.json",
             "hotpot*dev*.json*",
             "hotpot*validation*.json*",
+            "hotpotqa.json*",
         ),
         "test": ("hotpot*test*.json*",),
     },

@@ -11,14 +11,16 @@ from atommem_env.data.records import Evidence, Record
 from atommem_env.data.rows import (
     DocumentList,
     answer_field,
+    as_bool,
     as_index,
+    as_label,
     as_list,
     as_mapping,
     as_text,
     distinct,
+    label_field,
     require,
     text_field,
-    wrong,
 )
 from atommem_env.env import BenchmarkEnv
 from atommem_env.text import sentence_spans
@@ -35,7 +37,7 @@ def parse(row: Mapping[str, Any]) -> Record:
     Raises:
         ValueError: when a field is missing or of the wrong form, or when the row is unanswerable.
     """
-    if row.get("answerable") is False:
+    if row.get("answerable") in (False, "False"):
         raise ValueError(
             "field 'answerable' is False, expected answerable questions: take the musique_ans files"
         )
@@ -50,10 +52,7 @@ def parse(row: Mapping[str, Any]) -> Record:
         text = as_text(require(paragraph, "paragraph_text"), f"{field}.paragraph_text").strip()
         position = documents.add(title, text)
         positions[as_index(require(paragraph, "idx"), f"{field}.idx")] = position
-        supporting = require(paragraph, "is_supporting")
-        if not isinstance(supporting, bool):
-            raise wrong(f"{field}.is_supporting", supporting, "true or false")
-        if supporting:
+        if as_bool(require(paragraph, "is_supporting"), f"{field}.is_supporting"):
             gold.append(position)
     merged = documents.documents()
     evidence: list[Evidence] = []
@@ -70,7 +69,7 @@ def parse(row: Mapping[str, Any]) -> Record:
         start, end = _unit(merged[position].text, as_text(require(hop, "answer"), f"{field}.answer"))
         if end > start:
             evidence.append(Evidence(position, start, end))
-    identity = text_field(row, "id")
+    identity = label_field(row, "id")
     return Record(
         id=identity,
         type=identity.partition("__")[0] if "__" in identity else "",
@@ -86,7 +85,7 @@ def parse(row: Mapping[str, Any]) -> Record:
 def _aliases(row: Mapping[str, Any]) -> list[str]:
     aliases = row.get("answer_aliases")
     values = as_list(() if aliases is None else aliases, "answer_aliases")
-    texts = [as_text(value, f"answer_aliases[{index}]") for index, value in enumerate(values)]
+    texts = [as_label(value, f"answer_aliases[{index}]") for index, value in enumerate(values)]
     return [text for text in texts if text.strip()]
 
 
@@ -110,6 +109,7 @@ MUSIQUE = Benchmark(
     homepage="https://github.com/StonyBrookNLP/musique",
     citation="Trivedi et al., MuSiQue: Multihop Questions via Single-hop Question Composition, TACL 2022",
     parse=parse,
+    fields=("id", "question", "answer", "paragraphs", "question_decomposition"),
     hub_id="dgslibisey/MuSiQue",
     hub_revision="c8f4f8c9465fb69d31a8eae894c3fd509c4ca321",
     hub_files={
@@ -118,7 +118,12 @@ MUSIQUE = Benchmark(
     },
     file_patterns={
         "train": ("musique_ans_v1.0_train.jsonl", "musique_ans*train*.json*", "musique*train*.json*"),
-        "validation": ("musique_ans_v1.0_dev.jsonl", "musique_ans*dev*.json*", "musique*dev*.json*"),
+        "validation": (
+            "musique_ans_v1.0_dev.jsonl",
+            "musique_ans*dev*.json*",
+            "musique*dev*.json*",
+            "musique.json*",
+        ),
         "test": ("musique_ans*test*.json*", "musique*test*.json*"),
     },
 )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from atommem_env.data.benchmark import Benchmark
+from atommem_env.data.reading import read_rows
 from atommem_env.data.records import Record
-from atommem_env.data.rows import sentence_record
+from atommem_env.data.rows import as_list, as_mapping, as_text, distinct, sentence_record, text_field
 from atommem_env.env import BenchmarkEnv
 
 
@@ -30,6 +33,28 @@ def parse(row: Mapping[str, Any]) -> Record:
     return sentence_record(row)
 
 
+def read_aliases(path: Path) -> Callable[[Record, Mapping[str, Any]], Record]:
+    """Read ``id_aliases.json`` of the official archive, and return what adds a row's aliases to its record.
+
+    A line is ``{"Q_id": ..., "aliases": [...], "demonyms": [...]}``. The official scorer takes both for the row's
+    ``answer_id``.
+    """
+    known: dict[str, list[str]] = {}
+    for line in read_rows(path):
+        entry = as_mapping(line.value, line.place)
+        names = [
+            *as_list(entry.get("aliases") or (), "aliases"),
+            *as_list(entry.get("demonyms") or (), "demonyms"),
+        ]
+        known[text_field(entry, "Q_id")] = [as_text(name, "aliases") for name in names]
+
+    def add(record: Record, row: Mapping[str, Any]) -> Record:
+        names = [name for name in known.get(str(row.get("answer_id")), ()) if name.strip()]
+        return replace(record, answers=distinct((*record.answers, *names)))
+
+    return add
+
+
 WIKI2 = Benchmark(
     name="2wikimultihopqa",
     title="2WikiMultihopQA",
@@ -40,6 +65,9 @@ WIKI2 = Benchmark(
         "COLING 2020"
     ),
     parse=parse,
+    fields=("_id|id", "question", "answer", "context", "supporting_facts"),
+    aliases="id_aliases.json",
+    with_aliases=read_aliases,
     hub_id="framolfese/2WikiMultihopQA",
     hub_revision="fe713bfbd1afbca1a65246741a75890405d56a3a",
     hub_files={
@@ -47,12 +75,14 @@ WIKI2 = Benchmark(
         "validation": ("data/validation-*.parquet",),
     },
     file_patterns={
-        "train": ("2wiki*train*.json*", "*2wiki*/train.json*", "./train.json"),
+        "train": ("2wiki*train*.json*", "*2wiki*/train.json*", "data_ids*/train.json*", "./train.json"),
         "validation": (
             "2wiki*dev*.json*",
             "2wiki*validation*.json*",
             "*2wiki*/dev.json*",
+            "data_ids*/dev.json*",
             "./dev.json",
+            "2wikimultihopqa.json*",
         ),
         "test": ("2wiki*test*.json*", "*2wiki*/test.json*", "./test.json"),
     },

@@ -21,6 +21,7 @@ COMMANDS: Final = (
     "atommem_env.cli.view",
     "atommem_env.cli.replay",
     "atommem_env.cli.export",
+    "atommem_env.cli.convert",
 )
 """The modules of the commands, in the order in which ``atommem --help`` lists them."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from atommem_env.data.records import Record
@@ -33,6 +34,9 @@ class Benchmark:
             ``.gz``. A pattern with a folder (``*2wiki*/dev.json``) also fits the name of the folder that
             holds the file; one that begins with ``./`` fits only directly in the folder that was given.
         generated: whether the generated world can write this benchmark's rows.
+        fields: what a row must have to be one of this benchmark at all; with ``"|"`` between alternatives.
+        aliases: the name of a file of further answers next to the official file, ``""`` where there is none.
+        with_aliases: reads that file and returns what adds to a record the aliases of its row.
     """
 
     name: str
@@ -46,6 +50,9 @@ class Benchmark:
     hub_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     file_patterns: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     generated: bool = True
+    fields: tuple[str, ...] = ()
+    aliases: str = ""
+    with_aliases: Callable[[Path], Callable[[Record, Mapping[str, Any]], Record]] | None = None
 
 
 def resolve_split(split: str) -> str:

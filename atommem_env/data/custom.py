@@ -9,6 +9,8 @@ from atommem_env.data.benchmark import Benchmark
 from atommem_env.data.records import Document, Evidence, Record
 from atommem_env.data.rows import (
     DocumentList,
+    as_index,
+    as_label,
     as_list,
     as_mapping,
     as_text,
@@ -50,7 +52,7 @@ def parse_record(row: Mapping[str, Any]) -> Record:
         for index, item in enumerate(as_list(() if supporting is None else supporting, "supporting"))
     ]
     return Record(
-        id=optional_text(row, "id"),
+        id="" if row.get("id") is None else as_label(row["id"], "id"),
         type=optional_text(row, "type"),
         question=text_field(row, "question"),
         answers=read_answers(row),
@@ -98,10 +100,11 @@ def _unit(item: object, field: str, documents: Sequence[Document], positions: Se
 
 def _position(value: object, field: str, documents: Sequence[Document], positions: Sequence[int]) -> int:
     """Return the position of the document that ``value``, a title or a position as given, names."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        if not 0 <= value < len(positions):
-            raise wrong(field, value, f"a position from 0 to {len(positions) - 1}, or a title")
-        return positions[value]
+    if hasattr(value, "__index__") and not isinstance(value, bool):
+        number = as_index(value, field)
+        if not 0 <= number < len(positions):
+            raise wrong(field, number, f"a position from 0 to {len(positions) - 1}, or a title")
+        return positions[number]
     title = as_text(value, field) if isinstance(value, str) else None
     if title is None:
         raise wrong(field, value, "a document's title (str) or position (int)")

@@ -6,7 +6,9 @@ the caller adds the file and the row's number.
 
 from __future__ import annotations
 
+import html
 import json
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -40,10 +42,23 @@ def text_field(row: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def label_field(row: Mapping[str, Any], name: str) -> str:
+    """Return the field ``name``, a text that is not blank or an int, as text."""
+    value = as_label(require(row, name), name)
+    if not value.strip():
+        raise wrong(name, value, "a text that is not blank")
+    return value
+
+
 def optional_text(row: Mapping[str, Any], name: str) -> str:
     """Return the text field ``name``, or ``""`` when it is absent or null."""
     value = row.get(name)
     return "" if value is None else as_text(value, name)
+
+
+def as_label(value: object, field: str) -> str:
+    """Return ``value``, a str or an int, as text: ids and answers of some files are numbers."""
+    return as_text(value if isinstance(value, str) else str(as_index(value, field, "a str or an int")), field)
 
 
 def as_text(value: object, field: str) -> str:
@@ -54,16 +69,33 @@ def as_text(value: object, field: str) -> str:
 
 
 def as_list(value: object, field: str) -> Sequence[Any]:
-    """Return ``value``, which has to be a list or tuple."""
+    """Return ``value``, which has to be a list, a tuple or an array."""
+    value = _without_array(value)
     if not isinstance(value, list | tuple):
         raise wrong(field, value, "a list")
     return value
 
 
-def as_index(value: object, field: str) -> int:
-    """Return ``value``, which has to be an int and no bool."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise wrong(field, value, "an int")
+def _without_array(value: object) -> object:
+    """Return a NumPy array as a list, and anything else as it is; rows of pandas hold arrays."""
+    return value.tolist() if hasattr(value, "tolist") and hasattr(value, "shape") else value
+
+
+def as_index(value: object, field: str, expected: str = "an int") -> int:
+    """Return ``value``, which has to be an int, NumPy's included, and not a bool."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise wrong(field, value, expected)
+    try:
+        return operator.index(value)
+    except TypeError:  # an array of several numbers
+        raise wrong(field, value, expected) from None
+
+
+def as_bool(value: object, field: str) -> bool:
+    """Return ``value``, which has to be true or false, NumPy's included."""
+    value = _without_array(value)
+    if not isinstance(value, bool):
+        raise wrong(field, value, "true or false")
     return value
 
 
@@ -77,12 +109,12 @@ def as_mapping(value: object, field: str) -> Mapping[str, Any]:
 def answer_field(row: Mapping[str, Any]) -> str:
     """Return the field ``answer``, with an error of its own for files published without answers."""
     value = row.get("answer")
-    if value is None or value == "":
+    if "question" in row and ("context" in row or "paragraphs" in row) and (value is None or value == ""):
         raise ValueError(
             "the row has no answer: test files are published without answers and cannot be used; "
             "take the train or the dev file"
         )
-    return text_field(row, "answer")
+    return label_field(row, "answer")
 
 
 def read_answers(row: Mapping[str, Any], required: bool = True) -> tuple[str, ...]:
@@ -92,10 +124,10 @@ def read_answers(row: Mapping[str, Any], required: bool = True) -> tuple[str, ..
         row: the question's mapping.
         required: whether there has to be one.
     """
-    answers = [] if row.get("answer") is None else [text_field(row, "answer")]
+    answers = [] if row.get("answer") is None else [label_field(row, "answer")]
     listed = row.get("answers")
     for index, value in enumerate(as_list(() if listed is None else listed, "answers")):
-        answer = as_text(value, f"answers[{index}]")
+        answer = as_label(value, f"answers[{index}]")
         if not answer.strip():
             raise wrong(f"answers[{index}]", value, "a text that is not blank")
         answers.append(answer)
@@ -138,6 +170,7 @@ def pairs(value: object, field: str, first: str, second: Sequence[str]) -> list[
     result = []
     for position, item in enumerate(as_list(value, field)):
         where = f"{field}[{position}]"
+        item = _without_array(item)
         if isinstance(item, Mapping):
             result.append((require(item, first), item[_present(item, second, where)]))
         elif isinstance(item, list | tuple) and len(item) == 2:
@@ -205,22 +238,27 @@ def distinct(values: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def sentence_record(row: Mapping[str, Any]) -> Record:
+def sentence_record(row: Mapping[str, Any], unescape_titles: bool = False) -> Record:
     """Read a row of the form that HotpotQA and 2WikiMultihopQA share.
 
     The context is ``[[title, [sentence, ...]], ...]``, the supporting facts are ``[[title, sentence
     index], ...]``, in list or in column form. A fact belongs to the first paragraph of its title that has
     the sentence. A fact whose sentence does not exist is dropped and counted, while its paragraph stays
     gold; a title that is not in the context makes the record ``missing`` and leaves it without evidence.
+
+    Args:
+        row: the row.
+        unescape_titles: whether titles hold HTML entities (``&amp;``), which then become what they stand for.
     """
     answer = answer_field(row)
+    read_title = (lambda title: html.unescape(title)) if unescape_titles else (lambda title: title)
     id_name = "_id" if "_id" in row else "id"
     documents = DocumentList()
     by_title: dict[str, list[tuple[int, Paragraph]]] = {}
     for index, (title, sentences) in enumerate(
         pairs(structured(row, "context"), "context", "title", ("sentences", "content"))
     ):
-        title = as_text(title, f"context[{index}].title")
+        title = read_title(as_text(title, f"context[{index}].title"))
         field = f"context[{index}].sentences"
         paragraph = join_sentences([as_text(sentence, field) for sentence in as_list(sentences, field)])
         position = documents.add(title, paragraph.text)
@@ -232,7 +270,7 @@ def sentence_record(row: Mapping[str, Any]) -> Record:
     for index, (title, number) in enumerate(
         pairs(structured(row, "supporting_facts"), "supporting_facts", "title", ("sent_id",))
     ):
-        title = as_text(title, f"supporting_facts[{index}].title")
+        title = read_title(as_text(title, f"supporting_facts[{index}].title"))
         number = as_index(number, f"supporting_facts[{index}].sent_id")
         candidates = by_title.get(title)
         if candidates is None:
@@ -246,7 +284,7 @@ def sentence_record(row: Mapping[str, Any]) -> Record:
             evidence.append(unit)
             gold.append(unit.document)
     return Record(
-        id=text_field(row, id_name),
+        id=label_field(row, id_name),
         type=optional_text(row, "type"),
         question=text_field(row, "question"),
         answers=(answer,),

@@ -135,7 +135,7 @@ def test_positions_are_those_of_the_list_as_given() -> None:
     [
         ({"question": None}, r"record 1: field 'question' is None \(NoneType\), expected a str"),
         ({"answer": None}, "record 1: there is no answer; expected 'answer'"),
-        ({"answer": 1969}, r"record 1: field 'answer' is 1969 \(int\), expected a str"),
+        ({"answer": 19.5}, r"record 1: field 'answer' is 19.5 \(float\), expected a str or an int"),
         ({"answers": ["x", ""]}, r"record 1: field 'answers\[1\]' is ''"),
         ({"answers": "x"}, r"record 1: field 'answers' is 'x' \(str\), expected a list"),
         ({"documents": ["text"]}, r"documents\[0\]' is 'text' \(str\), expected a document \{"),

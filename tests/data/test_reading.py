@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from atommem_env.data.sources import reading
-from atommem_env.data.sources.reading import read_rows
+from atommem_env.data import reading
+from atommem_env.data.reading import read_rows
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),

@@ -10,10 +10,14 @@ import shutil
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import gymnasium as gym
 import huggingface_hub.constants
+import numpy as np
 import pytest
 
 from atommem_env.data import sources
@@ -237,12 +241,14 @@ def test_a_gzipped_twin_is_no_second_file(tmp_path: Path) -> None:
 
 
 def test_several_files_that_fit_equally_well_are_listed(tmp_path: Path) -> None:
-    write(tmp_path / "hotpot_train_v1.1.a.json", [hotpot_row()])
-    write(tmp_path / "more" / "hotpot_train_v1.1.b.json", [hotpot_row()])
+    write(tmp_path / "more" / "hotpot_train_v1.1.a.json", [hotpot_row()])
+    write(tmp_path / "less" / "hotpot_train_v1.1.b.json", [hotpot_row()])
     with pytest.raises(
-        ValueError, match=r"several HotpotQA files.*v1.1.a.json, more.hotpot_train_v1.1.b.json; pass"
+        ValueError, match=r"several HotpotQA files.*v1.1.b.json, more.hotpot_train_v1.1.a.json; pass"
     ):
         open_dataset(HOTPOTQA, tmp_path, "train")
+    write(tmp_path / "hotpot_train_v1.1.c.json", [hotpot_row()])
+    assert chosen(HOTPOTQA, tmp_path, "train") == "file:hotpot_train_v1.1.c.json", "it lies highest"
 
 
 def test_a_folder_without_the_file_says_what_was_looked_for_and_what_is_there(tmp_path: Path) -> None:
@@ -262,11 +268,13 @@ def test_a_folder_without_the_file_says_what_was_looked_for_and_what_is_there(tm
 def test_2wiki_has_plain_names_that_need_more_than_a_name(tmp_path: Path) -> None:
     write(tmp_path / "2WikiMultihopQA" / "dev.json", [wiki2_row()])
     write(tmp_path / "other" / "train.json", [wiki2_row()])
-    assert chosen(WIKI2, tmp_path) == "file:dev.json"
-    assert chosen(WIKI2, tmp_path / "2WikiMultihopQA") == "file:dev.json"
+    assert chosen(WIKI2, tmp_path) == "file:dev.json without aliases"
+    assert chosen(WIKI2, tmp_path / "2WikiMultihopQA") == "file:dev.json without aliases"
     with pytest.raises(FileNotFoundError):
         open_dataset(WIKI2, tmp_path, "train")
-    assert chosen(WIKI2, tmp_path / "other", "train") == "file:train.json", "the folder itself was given"
+    assert chosen(WIKI2, tmp_path / "other", "train") == "file:train.json without aliases", (
+        "the folder itself was given"
+    )
     write(tmp_path / "other" / "train.json", [hotpot_row()])
     with pytest.raises(FileNotFoundError):
         open_dataset(WIKI2, tmp_path / "other", "train")
@@ -279,6 +287,133 @@ def test_a_custom_file_holds_records(tmp_path: Path) -> None:
     for source in ("auto", "generated", "hub"):
         with pytest.raises(ValueError, match="Your own questions"):
             open_dataset(CUSTOM, source)
+
+
+# --- files as people have them --------------------------------------------------------------------------
+
+
+WRAPPERS: dict[str, Callable[[list[dict[str, Any]]], Any]] = {
+    "data": lambda rows: {"version": "1", "data": rows},
+    "splits": lambda rows: {"train": [hotpot_row(77)], "dev": rows},
+    "by id": lambda rows: {row["_id"]: {name: row[name] for name in row if name != "_id"} for row in rows},
+    "splits by id": lambda rows: {"validation": {row["_id"]: row for row in rows}},
+    "columns": lambda rows: {name: [row[name] for row in rows] for name in rows[0]},
+    "pandas": lambda rows: {name: {str(n): row[name] for n, row in enumerate(rows)} for name in rows[0]},
+}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_rows_are_found_within_an_object(
+    tmp_path: Path, wrapper: str, count: int, indent: int | None
+) -> None:
+    rows = [hotpot_row(n) for n in range(count)]
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps(WRAPPERS[wrapper](rows), indent=indent))
+    assert open_dataset(HOTPOTQA, path) == open_dataset(HOTPOTQA, write(tmp_path / "plain.json", rows))
+
+
+def test_a_split_that_an_object_lacks_is_an_error_that_names_those_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps({"train": [hotpot_row(0)], "dev": [hotpot_row(1)]}))
+    assert open_dataset(HOTPOTQA, path, "train").question(0).id == "r0"
+    assert open_dataset(HOTPOTQA, path, "dev").question(0).id == "r1"
+    with pytest.raises(ValueError, match=r"no rows of split='test'; it has 'train', 'dev'"):
+        open_dataset(HOTPOTQA, path, "test")
+
+
+def test_numbers_and_arrays_of_pandas_are_taken() -> None:
+    row = {**hotpot_row(), "_id": np.int64(7), "answer": 1902}
+    row["context"] = np.array([[title, np.array(texts)] for title, texts in row["context"]], dtype=object)
+    row["supporting_facts"] = np.array([["Ada 0", np.int64(1)]], dtype=object)
+    record = HOTPOTQA.parse(row)
+    assert (record.id, record.answers, record.gold) == ("7", ("1902",), (0,))
+    own = {"id": np.int64(3), "question": "q?", "answer": np.int64(4), "supporting": np.array([0])}
+    parsed = parse_record({**own, "documents": np.array([["A", "b"]])})
+    assert (parsed.id, parsed.answers, parsed.gold) == ("3", ("4",), (0,))
+
+
+def test_titles_of_hotpotqa_are_unescaped_in_supporting_facts_alike() -> None:
+    row = hotpot_row()
+    row["context"][0][0] = "Ada &amp; Bo"
+    row["supporting_facts"] = [["Ada &amp; Bo", 1]]
+    record = HOTPOTQA.parse(row)
+    assert record.documents[0].title == "Ada & Bo"
+    assert (record.gold, len(record.evidence), record.missing) == ((0,), 1, False)
+    other = {**row, "evidences": []}
+    del other["level"]
+    assert WIKI2.parse(other).documents[0].title == "Ada &amp; Bo", "only HotpotQA's titles are escaped"
+
+
+def test_aliases_are_read_where_they_lie_next_to_the_file(tmp_path: Path) -> None:
+    rows = [{**wiki2_row(0), "answer_id": "Q5"}, {**wiki2_row(1), "answer_id": None}]
+    path = write(tmp_path / "data_ids_april7" / "dev.json", rows)
+    without = open_dataset(WIKI2, tmp_path)
+    assert without.source.partition("#")[0] == "file:dev.json without aliases"
+    lines = [
+        {"Q_id": "Q5", "aliases": ["Ambri", "Ambry"], "demonyms": ["Ambrian"]},
+        {"Q_id": "Q6", "aliases": ["x"]},
+    ]
+    path.with_name("id_aliases.json").write_text("\n".join(map(json.dumps, lines)))
+    data = open_dataset(WIKI2, tmp_path)
+    assert data.source.partition("#")[0] == "file:dev.json"
+    assert [data.question(n).answers for n in range(2)] == [("Ambry", "Ambri", "Ambrian"), ("Ambry",)]
+    assert pickle.loads(pickle.dumps(data)) == data
+
+
+@pytest.mark.parametrize(
+    ("schema", "name"),
+    [(HOTPOTQA, "hotpotqa.json"), (WIKI2, "2wikimultihopqa.json"), (WIKI2, "raw/data_ids_april7/dev.json")],
+)
+def test_published_layouts_are_found(tmp_path: Path, schema: Benchmark, name: str) -> None:
+    write(tmp_path / name, [hotpot_row() if schema is HOTPOTQA else wiki2_row()])
+    assert chosen(schema, tmp_path).startswith(f"file:{Path(name).name}")
+
+
+@pytest.mark.parametrize("folder", ["distractor", "hub/distractor", "a/hub/distractor", "."])
+def test_shards_of_the_hub_are_found_together(tmp_path: Path, folder: str) -> None:
+    for shard in range(2):
+        rows = [columns(hotpot_row(shard))]
+        write_parquet(tmp_path / folder / f"validation-0000{shard}-of-00002.parquet", rows)
+    data = open_dataset(HOTPOTQA, tmp_path)
+    assert [data.question(n).id for n in range(2)] == ["r0", "r1"]
+    assert data.source.startswith("file:")
+    assert "/validation-*.parquet#" in data.source
+    assert pickle.loads(pickle.dumps(data)) == data
+    (tmp_path / folder / "validation-00001-of-00002.parquet").unlink()
+    with pytest.raises(FileNotFoundError):
+        open_dataset(HOTPOTQA, tmp_path)
+
+
+def test_the_same_name_in_another_projects_form_is_passed_over(tmp_path: Path) -> None:
+    kilt = {"id": "k", "input": "q?", "output": [{"answer": "a"}]}
+    write(tmp_path / "hotpotqa-dev-kilt.jsonl", [kilt])
+    write(
+        tmp_path / "2wikimultihopqa" / "dev.jsonl", [{"id": "f", "question": "q?", "golden_answers": ["a"]}]
+    )
+    with pytest.raises(
+        FileNotFoundError, match=r"with rows of HotpotQA; data files there: .*hotpotqa-dev-kilt.jsonl"
+    ):
+        open_dataset(HOTPOTQA, tmp_path)
+    with pytest.raises(FileNotFoundError):
+        open_dataset(WIKI2, tmp_path)
+    write(tmp_path / "hotpot-dev.json", [hotpot_row()])
+    assert chosen(HOTPOTQA, tmp_path) == "file:hotpot-dev.json"
+
+
+def test_a_source_may_be_named_as_module_and_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("their_data")
+    data = QADataset.from_records([{"question": "q?", "answer": "a", "documents": [["A", "b"]]}])
+    module.__dict__.update(DATA=data, make=lambda: data, wrong=3)
+    monkeypatch.setitem(sys.modules, "their_data", module)
+    assert open_dataset(CUSTOM, "their_data:DATA") is open_dataset(HOTPOTQA, "their_data:make") is data
+    with pytest.raises(ValueError, match=r"'their_data:wrong' is a int, expected a QADataset"):
+        open_dataset(CUSTOM, "their_data:wrong")
+    path = write(tmp_path / "mine.json", [{"question": "q?", "answer": "a", "documents": [["A", "b"]]}])
+    for source in (str(path), "their_data:DATA"):
+        env = gym.make("AtomMem-Custom-v0", source=source, num_docs=1, num_questions=1)
+        assert env.reset(seed=0)[0]["questions"] == ("q?",)
 
 
 # --- auto -----------------------------------------------------------------------------------------------
@@ -320,6 +455,17 @@ def test_auto_takes_files_then_the_hubs_cache_then_the_world(
     assert kind(open_dataset(HOTPOTQA, world=SMALL)) == "file"
 
 
+def test_the_warning_says_what_was_looked_for_and_what_lies_there(
+    no_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "data" / "my_dev.json", [hotpot_row()])
+    monkeypatch.setenv("ATOMMEM_DATA", str(tmp_path / "data"))
+    with pytest.warns(
+        GeneratedDataWarning, match=r"looked for hotpot_dev_distractor_v1.json.*there: my_dev.json"
+    ):
+        open_dataset(HOTPOTQA, world=SMALL)
+
+
 def test_the_warning_comes_once_per_process(no_data: Path) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -338,7 +484,7 @@ def test_generated_data_that_was_asked_for_comes_without_warning(no_data: Path) 
 
 def test_a_data_folder_that_is_none_is_an_error(no_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATOMMEM_DATA", "/no/such/folder")
-    with pytest.raises(FileNotFoundError, match="ATOMMEM_DATA='/no/such/folder' is no folder"):
+    with pytest.raises(FileNotFoundError, match="ATOMMEM_DATA='/no/such/folder' is not a folder"):
         open_dataset(HOTPOTQA)
 
 
@@ -506,4 +652,4 @@ def test_a_sample_opens_with_its_counts(
 def test_the_samples_folder_holds_every_benchmark(
     samples: Path, schema: Benchmark, split: str, name: str
 ) -> None:
-    assert chosen(schema, samples, split) == f"file:{name}"
+    assert chosen(schema, samples, split).removesuffix(" without aliases") == f"file:{name}"

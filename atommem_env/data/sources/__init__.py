@@ -11,14 +11,16 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from atommem_env.core.resolve import is_reference, resolve
 from atommem_env.data.benchmark import Benchmark, resolve_split
 from atommem_env.data.convert import cache_key, convert
+from atommem_env.data.convert_formats import explain, listing, recognise
 from atommem_env.data.dataset import QADataset
+from atommem_env.data.reading import read_rows
 from atommem_env.data.records import Record
 from atommem_env.data.rows import shorten
-from atommem_env.data.sources.files import check_split, find_file, looks_like_path, no_file_error
+from atommem_env.data.sources.files import check_split, find_files, looks_like_path, nothing_found
 from atommem_env.data.sources.hub import HubFiles, cached_files, download_files
-from atommem_env.data.sources.reading import read_rows
 
 if TYPE_CHECKING:
     from atommem_env.data.world import WorldConfig
@@ -68,11 +70,28 @@ def open_dataset(
         return _open_hub(benchmark, download_files(benchmark, split), split, progress)
     if source == "generated":
         return _open_generated(benchmark, split, world)
+    if is_reference(source) and not Path(str(source)).exists():
+        return _referenced(str(source))
     return _open_path(benchmark, _existing(source), split, progress)
 
 
+def _referenced(source: str) -> QADataset:
+    """Return the dataset that ``"module:name"`` names, or that the function of that name returns."""
+    found = resolve(source)
+    if callable(found) and not isinstance(found, QADataset):
+        found = found()
+    if not isinstance(found, QADataset):
+        raise ValueError(
+            f"source={source!r} is a {type(found).__name__}, expected a QADataset or a function that returns one"
+        )
+    return found
+
+
 def _existing(source: object) -> Path:
-    choices = "'auto', 'hub', 'generated', the path of an official file or folder, or a QADataset"
+    choices = (
+        "'auto', 'hub', 'generated', the path of an official file or folder, 'module:name' of a QADataset, "
+        "or a QADataset"
+    )
     if not isinstance(source, str | os.PathLike):
         raise ValueError(f"source={shorten(source)} is a {type(source).__name__}; choose from {choices}")
     path = Path(os.fspath(source)).expanduser()
@@ -96,36 +115,38 @@ def _open_auto(benchmark: Benchmark, split: str, world: WorldConfig | None, prog
             f"source='auto': {benchmark.title} can come from no known place; pass a QADataset "
             "(QADataset.from_records) or the path of a JSON file as source"
         )
-    path = _official_file(benchmark, split)
-    if path is not None:
-        return _open_file(benchmark, path, split, progress)
+    folder = _data_folder()
+    paths = find_files(benchmark, folder, split) if folder is not None else ()
+    if paths:
+        return _open_files(benchmark, paths, split, progress)
     cached = cached_files(benchmark, split)
     if cached is not None:
         return _open_hub(benchmark, cached, split, progress)
-    _warn_generated(benchmark, split)
+    _warn_generated(benchmark, split, folder)
     return _open_generated(benchmark, split, world)
 
 
-def _official_file(benchmark: Benchmark, split: str) -> Path | None:
+def _data_folder() -> Path | None:
     chosen = os.environ.get("ATOMMEM_DATA")
     if not chosen:
         return None
     folder = Path(chosen).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"ATOMMEM_DATA={chosen!r} is no folder; make it one that holds official files, or unset it"
+            f"ATOMMEM_DATA={chosen!r} is not a folder; make it one that holds official files, or unset it"
         )
-    return find_file(benchmark, folder, split)
+    return folder
 
 
-def _warn_generated(benchmark: Benchmark, split: str) -> None:
+def _warn_generated(benchmark: Benchmark, split: str, folder: Path | None) -> None:
     if not _told:
+        there = "" if folder is None else f" ATOMMEM_DATA: {nothing_found(benchmark, folder, split)}."
         warnings.warn(
             f"No {benchmark.title} data was found for split={split!r}: this is the generated world in its "
             f"schema, and scores on it say nothing about {benchmark.title}. For the real data pass "
             "source='hub' to download it, or source='<path of the official file>', or set ATOMMEM_DATA to a "
             f"folder with the official files (see {benchmark.homepage}). source='generated' asks for "
-            "generated data without this warning.",
+            f"generated data without this warning.{there}",
             GeneratedDataWarning,
             stacklevel=4,
         )
@@ -133,22 +154,25 @@ def _warn_generated(benchmark: Benchmark, split: str) -> None:
 
 
 def _open_path(benchmark: Benchmark, path: Path, split: str, progress: bool) -> QADataset:
-    if path.is_dir():
-        found = find_file(benchmark, path, split)
-        if found is None:
-            raise no_file_error(benchmark, path, split)
-        path = found
-    return _open_file(benchmark, path, split, progress)
+    if path.is_file():
+        return _open_files(benchmark, (path,), split, progress)
+    found = find_files(benchmark, path, split)
+    if not found:
+        raise FileNotFoundError(nothing_found(benchmark, path, split))
+    return _open_files(benchmark, found, split, progress)
 
 
 # --- how they are opened ------------------------------------------------------------------------------
 
 
-def _open_file(benchmark: Benchmark, path: Path, split: str, progress: bool) -> QADataset:
-    check_split(path, split)
-    path = path.resolve()
-    remake = functools.partial(open_dataset, benchmark, str(path), split, None, False)
-    return _open_rows(benchmark, [path], f"file:{path.name}", split, progress, remake)
+def _open_files(benchmark: Benchmark, paths: Sequence[Path], split: str, progress: bool) -> QADataset:
+    """Open one file, or the shards of one folder."""
+    first = paths[0]
+    check_split(first, split)
+    source = first.resolve() if len(paths) == 1 else first.resolve().parent
+    remake = functools.partial(open_dataset, benchmark, str(source), split, None, False)
+    name = first.name if len(paths) == 1 else f"{source.name}/{first.name.partition('-')[0]}-*{first.suffix}"
+    return _open_rows(benchmark, [path.resolve() for path in paths], f"file:{name}", split, progress, remake)
 
 
 def _open_hub(benchmark: Benchmark, files: HubFiles, split: str, progress: bool) -> QADataset:
@@ -166,21 +190,41 @@ def _open_rows(
     progress: bool,
     remake: Callable[[], QADataset],
 ) -> QADataset:
-    identity: list[object] = []
-    for path in paths:
+    identity: list[object] = [split]
+    aliases = _aliases_file(benchmark, paths[0])
+    for path in (*paths, *([] if aliases is None else [aliases])):
         status = path.stat()
         identity += [str(path.resolve()), status.st_size, status.st_mtime_ns]
-    key = cache_key(benchmark.name, (benchmark.parse.__module__,), "files", *identity)
-    folder, meta = convert(benchmark.name, key, lambda: _file_records(benchmark, paths, progress))
+    code = (benchmark.parse.__module__, read_rows.__module__)
+    key = cache_key(benchmark.name, code, "files", *identity)
+    folder, meta = convert(
+        benchmark.name, key, lambda: _file_records(benchmark, paths, split, aliases, progress)
+    )
+    if benchmark.aliases and aliases is None:
+        origin += " without aliases"
     return QADataset(folder, meta, split=split, origin=origin, remake=remake)
 
 
-def _file_records(benchmark: Benchmark, paths: Sequence[Path], progress: bool) -> Iterator[Record]:
+def _aliases_file(benchmark: Benchmark, path: Path) -> Path | None:
+    """Return the file of aliases that lies next to a benchmark's file, or ``None``."""
+    places = [
+        path.with_name(name) for name in (benchmark.aliases, f"{benchmark.aliases}.gz") if benchmark.aliases
+    ]
+    return next((place for place in places if place.is_file()), None)
+
+
+def _file_records(
+    benchmark: Benchmark, paths: Sequence[Path], split: str, aliases: Path | None, progress: bool
+) -> Iterator[Record]:
+    add = None
+    if aliases is not None and benchmark.with_aliases is not None:
+        add = benchmark.with_aliases(aliases)
     total = sum(path.stat().st_size for path in paths)
     with _Progress(benchmark.title, total, shown=progress and total > _BIG_FILE) as bar:
         for path in paths:
-            for row in read_rows(path):
-                yield _parse(benchmark, row.value, f"{path.name}: {row.place}")
+            for row in read_rows(path, split):
+                record = _parse(benchmark, row.value, f"{path.name}: {row.place}")
+                yield record if add is None else add(record, row.value)
                 bar.reached(row.bytes_read)
             bar.finished(path.stat().st_size)
 
@@ -193,7 +237,25 @@ def _parse(benchmark: Benchmark, row: object, place: str) -> Record:
     try:
         return benchmark.parse(row)
     except ValueError as error:
-        raise ValueError(f"{place}: {error}") from error
+        raise ValueError(f"{place}: {_of_another_form(benchmark, row) or error}") from error
+
+
+def _of_another_form(benchmark: Benchmark, row: Mapping[str, Any]) -> str:
+    """Say what a row of another form is, and the way in; ``""`` where the row has the benchmark's fields."""
+    lacking = [name for name in benchmark.fields if not set(name.split("|")) & set(row)]
+    has_context = any(name in row for name in ("context", "paragraphs"))
+    if not lacking or ("answer" in lacking and "question" in row and has_context):
+        return ""  # a row without an answer is one of a test file, and its own error says so
+    form = recognise(row)
+    way = "if this is your own data, write records (QADataset.from_records) and use AtomMem-Custom-v0"
+    if form is not None and form.title != benchmark.title:
+        way = f"it has the form of {form.title}: {explain(form)}"
+    wanted = ", ".join(name.replace("|", " or ") for name in benchmark.fields)
+    missing = lacking[0].replace("|", " or ")
+    return (
+        f"field '{missing}' is missing: the row has {listing(row)}, and a row of {benchmark.title} has {wanted}; "
+        f"{way}"
+    )
 
 
 class _Progress:

@@ -10,17 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from atommem_env.data.benchmark import Benchmark
-from atommem_env.data.sources.reading import read_rows
+from atommem_env.data.reading import SPLIT_WORDS, read_rows
+from atommem_env.data.sources.hub import complete
 
-_SPLIT_WORDS: Final = {
-    "train": "train",
-    "training": "train",
-    "dev": "validation",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}
 _ENDINGS: Final = (".json", ".jsonl", ".parquet")
 
 
@@ -41,21 +33,28 @@ def check_split(path: Path, split: str) -> None:
         ValueError: when it does; says which split to pass.
     """
     words = re.split("[^a-z]+", path.name.lower())
-    named = list(dict.fromkeys(_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS))
+    named = list(dict.fromkeys(SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS))
     if named and split not in named:
         choices = " or ".join(f"split={name!r}" for name in named)
         raise ValueError(f"split={split!r} but the file's name says otherwise: {path.name}; pass {choices}")
 
 
-def find_file(benchmark: Benchmark, folder: Path, split: str) -> Path | None:
-    """Return the benchmark's official file of ``split`` in ``folder`` or one level below, or ``None``.
+def find_files(benchmark: Benchmark, folder: Path, split: str) -> tuple[Path, ...]:
+    """Return the benchmark's file of ``split`` in ``folder`` or up to two levels below; nothing where there is none.
+
+    Official files come first, then the parquet files of the hub's repository, of which a split may have several. A
+    file that fits a pattern by its name alone must have a row of the benchmark: the same name in another project's
+    form is passed over. Of files that fit equally well, the one that lies highest is taken.
 
     Raises:
         ValueError: when several files fit equally well; lists them.
     """
     files = _files(folder)
     for pattern in benchmark.file_patterns.get(split, ()):
-        found = _without_twins([path for path in files if _fits(path, folder, pattern, benchmark)])
+        found = _without_twins([path for path in files if _fits(path, folder, pattern)])
+        if any(sign in pattern for sign in "*?/"):
+            found = [path for path in found if readable(path, benchmark)]
+        found = _highest(found)
         if len(found) > 1:
             listing = ", ".join(str(path.relative_to(folder)) for path in found)
             raise ValueError(
@@ -63,28 +62,47 @@ def find_file(benchmark: Benchmark, folder: Path, split: str) -> Path | None:
                 "pass the path of the one to use"
             )
         if found:
-            return found[0]
-    return None
+            return (found[0],)
+    return _hub_shards(benchmark, folder, split)
 
 
-def no_file_error(benchmark: Benchmark, folder: Path, split: str) -> FileNotFoundError:
-    """Return the error for a folder without an official file: what was looked for, and what is there."""
+def _hub_shards(benchmark: Benchmark, folder: Path, split: str) -> tuple[Path, ...]:
+    """Return the files of a copy of the hub's repository, all of its shards, or nothing."""
+    for pattern in benchmark.hub_files.get(split, ()):
+        for place in (pattern, f"*/{pattern}", f"*/*/{pattern}", Path(pattern).name):
+            found = tuple(sorted(path for path in folder.glob(place) if path.suffix == ".parquet"))
+            if (
+                complete(found)
+                and len({path.parent for path in found}) == 1
+                and readable(found[0], benchmark)
+            ):
+                return found
+    return ()
+
+
+def _highest(paths: list[Path]) -> list[Path]:
+    depth = min((len(path.parts) for path in paths), default=0)
+    return [path for path in paths if len(path.parts) == depth]
+
+
+def nothing_found(benchmark: Benchmark, folder: Path, split: str) -> str:
+    """Say what a folder without an official file was searched for, and what is there."""
     patterns = ", ".join(benchmark.file_patterns.get(split, ()))
     there = [str(path.relative_to(folder)) for path in _files(folder)]
     listing = ", ".join(there[:20]) + (f" and {len(there) - 20} more" if len(there) > 20 else "")
     looked_for = (
-        f"looked for {patterns} (also with .gz), here and one level below"
+        f"looked for {patterns} (also with .gz), here and up to two levels below, with rows of {benchmark.title}"
         if patterns
         else "give a file's path"
     )
-    return FileNotFoundError(
+    return (
         f"{folder} has no {benchmark.title} file for split={split!r}: {looked_for}; "
         f"data files there: {listing or 'none'}"
     )
 
 
 def _files(folder: Path) -> list[Path]:
-    found: Iterable[Path] = (path for pattern in ("*", "*/*") for path in folder.glob(pattern))
+    found: Iterable[Path] = (path for pattern in ("*", "*/*", "*/*/*") for path in folder.glob(pattern))
     return sorted(path for path in found if _plain_name(path.name).endswith(_ENDINGS) and path.is_file())
 
 
@@ -92,23 +110,24 @@ def _plain_name(name: str) -> str:
     return name.lower().removesuffix(".gz")
 
 
-def _fits(path: Path, folder: Path, pattern: str, benchmark: Benchmark) -> bool:
+def _fits(path: Path, folder: Path, pattern: str) -> bool:
     name = _plain_name(path.name)
     if pattern.startswith("./"):
-        return path.parent == folder and fnmatchcase(name, pattern[2:]) and _readable(path, benchmark)
+        return path.parent == folder and fnmatchcase(name, pattern[2:])
     if "/" in pattern:
         return fnmatchcase(f"{path.resolve().parent.name.lower()}/{name}", pattern)
     return fnmatchcase(name, pattern)
 
 
-def _readable(path: Path, benchmark: Benchmark) -> bool:
+def readable(path: Path, benchmark: Benchmark) -> bool:
     """Return whether the file's first row is one of the benchmark: its name alone does not say so."""
     try:
         for row in islice(read_rows(path), 1):
             benchmark.parse(row.value)
+            return True
     except (ValueError, TypeError, OSError):
         return False
-    return True
+    return False
 
 
 def _without_twins(paths: Sequence[Path]) -> list[Path]:

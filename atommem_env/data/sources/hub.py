@@ -78,10 +78,10 @@ def _snapshot(benchmark: Benchmark, split: str, local_files_only: bool) -> HubFi
     )
     root = Path(folder)
     paths = tuple(sorted(path for pattern in patterns for path in root.glob(pattern)))
-    return HubFiles(paths, root.name) if _complete(paths) else None
+    return HubFiles(paths, root.name) if complete(paths) else None
 
 
-def _complete(paths: tuple[Path, ...]) -> bool:
+def complete(paths: tuple[Path, ...]) -> bool:
     """Return whether there are files, and all the shards that their names speak of."""
     shards = [match for path in paths if (match := _SHARD.search(path.name))]
     return bool(paths) and all(int(match[2]) == len(shards) for match in shards)

@@ -1,11 +1,12 @@
-"""Reading rows from a file without holding the file: JSON lists, JSON Lines, gzip and parquet."""
+"""Reading rows from a file: JSON lists, JSON Lines, gzip and parquet without holding it, and JSON objects of rows."""
 
 from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TextIO, cast
 
@@ -16,6 +17,17 @@ _MAX_ROW = 1 << 27  # characters; a row is some kilobytes, so what is longer is 
 _LONGEST_WORD = 16  # no JSON word or escape cut by the buffer's end is longer
 _SPACE = " \t\r\n"
 
+SPLIT_WORDS = {
+    "train": "train",
+    "training": "train",
+    "dev": "validation",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+"""What files call splits."""
+
 
 class Row(NamedTuple):
     """A row of a file: its value, where it stands (for errors), and how many bytes were read so far."""
@@ -25,10 +37,16 @@ class Row(NamedTuple):
     bytes_read: int
 
 
-def read_rows(path: Path) -> Iterator[Row]:
-    """Yield the rows of a JSON list, of JSON Lines (either may be gzipped) or of a parquet file.
+def read_rows(path: Path, split: str = "validation") -> Iterator[Row]:
+    """Yield the rows of a JSON list, of JSON Lines, of one JSON object (all may be gzipped) or of a parquet file.
 
-    The form is told by the file's content, whatever its name ends with.
+    The form is told by the file's content, whatever its name ends with. An object holds rows as
+    ``{"data": [...]}``, ``{"train": [...], "dev": [...]}``, ``{id: row}`` or ``{column: [...]}``; an id becomes
+    the ``id`` of a row without one.
+
+    Args:
+        path: the file.
+        split: whose rows are taken from an object that holds several splits.
 
     Raises:
         ValueError: when the file has none of these forms, or breaks off; names the file and the row.
@@ -45,14 +63,14 @@ def read_rows(path: Path) -> Iterator[Row]:
         stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if zipped else raw
         text = io.TextIOWrapper(stream, encoding="utf-8-sig")
         try:
-            yield from _json_rows(text, path.name, raw.tell)
+            yield from _json_rows(text, path.name, raw.tell, split)
         except UnicodeDecodeError as error:
             raise ValueError(f"{path.name} is not UTF-8 text ({error.reason}); expected JSON rows") from error
         except (EOFError, gzip.BadGzipFile) as error:
             raise ValueError(f"{path.name} is a broken gzip file ({error}); download it again") from error
 
 
-def _json_rows(text: TextIO, name: str, tell: Callable[[], int]) -> Iterator[Row]:
+def _json_rows(text: TextIO, name: str, tell: Callable[[], int], split: str) -> Iterator[Row]:
     head = ""
     while not head.strip():
         block = text.read(_BLOCK)
@@ -63,7 +81,7 @@ def _json_rows(text: TextIO, name: str, tell: Callable[[], int]) -> Iterator[Row
     if first == "[":
         yield from _list_rows(text, head, name, tell)
     elif first == "{":
-        yield from _line_rows(text, head, name, tell)
+        yield from _object_rows(text, head, name, tell, split)
     else:
         raise ValueError(
             f"{name} begins with {shorten(head.lstrip()[:40])}; "
@@ -155,9 +173,88 @@ class _Buffer:
         return True
 
 
-def _line_rows(text: TextIO, head: str, name: str, tell: Callable[[], int]) -> Iterator[Row]:
+def _object_rows(text: TextIO, head: str, name: str, tell: Callable[[], int], split: str) -> Iterator[Row]:
+    """Yield the rows of JSON Lines, or of the one object that the file is."""
+    lines = _lines(text, head)
+    begun: list[str] = []
+    for line in lines:
+        begun.append(line)
+        if sum(bool(part.strip()) for part in begun) == 2:
+            break
+    if not begun[-1].lstrip().startswith("{") or sum(bool(part.strip()) for part in begun) == 1:
+        # No further row: the object goes on, or this line is all of it.
+        begun += lines
+        try:
+            value = json.loads("\n".join(part.rstrip("\n") for part in begun))
+            rows = contained_rows(value, name, split)
+        except (json.JSONDecodeError, RecursionError):
+            rows = None
+        if rows is not None and rows != [value]:
+            for number, row in enumerate(rows):
+                yield Row(row, f"row {number}", tell())
+            return
+    yield from _line_rows(itertools.chain(begun, lines), name, tell)
+
+
+def contained_rows(value: Mapping[str, Any], name: str, split: str) -> list[Any]:
+    """Return the rows that ``value``, a file's one object, holds; where it holds none, it is the one row.
+
+    Raises:
+        ValueError: when it has splits, and not ``split``; names those it has.
+    """
+    named = {word: split_of(word) for word, held in value.items() if _is_rows(held) and split_of(word)}
+    if named and len(named) == sum(map(_is_rows, value.values())):
+        found = [word for word, of in named.items() if of == split]
+        if not found:
+            raise ValueError(f"{name} has no rows of split={split!r}; it has {', '.join(map(repr, named))}")
+        return _as_list(value[found[0]])
+    lists = [held for word, held in value.items() if word in _HOLDERS and _is_rows(held)]
+    if len(lists) == 1:
+        return _as_list(lists[0])
+    if isinstance(value.get("question"), list | Mapping):
+        return _transposed(value)
+    if _is_rows(value):
+        return _as_list(value)
+    return [value]
+
+
+_ROW_FIELDS = {"question", "input", "context", "paragraphs", "conversation", "haystack_sessions", "sessions"}
+"""A row has one of these; ``{id: row}`` is told from a row of objects by them."""
+
+_HOLDERS = ("data", "rows", "records", "examples", "instances", "questions")
+
+
+def _is_rows(held: object) -> bool:
+    values = held if isinstance(held, list) else list(held.values()) if isinstance(held, Mapping) else []
+    return bool(values) and all(isinstance(row, Mapping) and bool(_ROW_FIELDS & set(row)) for row in values)
+
+
+def _as_list(held: Any) -> list[Any]:
+    if isinstance(held, list):
+        return held
+    return [row if "id" in row or "_id" in row else {"id": id, **row} for id, row in held.items()]
+
+
+def _transposed(value: Mapping[str, Any]) -> list[Any]:
+    """Return the rows of columns, each a list or ``{index: value}`` as pandas writes them."""
+    columns = {
+        word: list(held.values()) if isinstance(held, Mapping) else held
+        for word, held in value.items()
+        if isinstance(held, list | Mapping)
+    }
+    if len({len(column) for column in columns.values()}) != 1:
+        return [value]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def split_of(word: str) -> str | None:
+    """Return the split that ``word`` means, or ``None``."""
+    return SPLIT_WORDS.get(word.lower())
+
+
+def _line_rows(lines: Iterator[str], name: str, tell: Callable[[], int]) -> Iterator[Row]:
     number = 0
-    for line_number, line in enumerate(_lines(text, head), start=1):
+    for line_number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         place = f"row {number} (line {line_number})"
