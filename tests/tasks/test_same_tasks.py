@@ -44,8 +44,8 @@ def fingerprints(data: QADataset) -> list[str]:
         (
             HOTPOTQA,
             "hotpot_dev_distractor_v1.sample.json.gz",
-            "377116bf737bccc80d9581463b08c6ec",
-            ["38642879ac5e4908", "98a39b24220ab12e", "38b29514abd7b33d"],
+            "e47bac77c85af0aee34f475e4c9ee135",
+            ["7f30d966ca67db4a", "ae0b33aff801ad18", "42a9ab27c8140df0"],
         ),
         (
             WIKI2,
