@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from fake_server import FakeServer, serving
 
-settings.register_profile("untimed", deadline=None)  # tests never assert a time
+# Tests never assert a time, however busy the machine is, and whether or not coverage is measured.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parents[1]
-
 
 @pytest.fixture(scope="session")
 def samples() -> Path:

@@ -16,7 +16,7 @@ from atommem_env.discrete.network import INPUTS, KINDS, Network
 from atommem_env.runs.run import Run
 from small_data import hotpot_rows, records
 
-PROGRAM = Path(__file__).resolve().parents[1] / "examples" / "learned_memory" / "compare.py"
+PROGRAM = Path(__file__).resolve().parents[2] / "examples" / "learned_memory" / "compare.py"
 
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="the examples are not beside the tests")
 
