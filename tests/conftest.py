@@ -18,6 +18,7 @@ settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parents[1]
 
+
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """The folder of real benchmark samples beside the project's root; skips when it is absent."""

@@ -137,6 +137,12 @@ def test_a_long_text_becomes_a_history_without_evidence(
         "Tal Weir\nA weir.",
     ]
     assert row["questions"][0] == {"question": ASKED, "answers": ["Mira Tal"]}
+    data = QADataset.from_histories([row])
+    assert (data.num_questions, data.question(0).answers, data.question(0).evidence) == (
+        questions,
+        ("Mira Tal",),
+        (),
+    )
 
 
 def test_squads_evidence_is_the_sentence_with_the_answer(tmp_path: Path) -> None:
