@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 from gymnasium.error import InvalidAction
@@ -18,9 +18,11 @@ from atommem_env.runs.errors import ReplayError, RunError
 from atommem_env.runs.folder import read_settings
 from atommem_env.runs.keys import Key, episode_key
 from atommem_env.runs.recipes import recorded_env
-from atommem_env.runs.run import Run
 from atommem_env.runs.trace_file import TRACES_FILE, StoredTrace, members
 from atommem_env.text import digest
+
+if TYPE_CHECKING:
+    from atommem_env.runs.run import Run
 
 __all__ = [
     "ReplayError",
