@@ -38,6 +38,7 @@ print()
 for question in info["metrics"]["questions"]:
     verdict = "right" if question["em"] else "wrong"
     print(f"{question['question']}\n  {question['prediction']!r} is {verdict}; gold: {question['answers']}")
-    stages = ", ".join(f"{stage} {share:.0%}" for stage, share in question["evidence"].items())
+    found = {stage: share for stage, share in question["evidence"].items() if share is not None}
+    stages = ", ".join(f"{stage} {share:.0%}" for stage, share in found.items())
     print(f"  evidence: {stages}")
 print(f"\nreturn {reward:.2f} (engine: rules; atommem_env {atommem_env.__version__})")

@@ -19,6 +19,7 @@ NOT_YET = {
     "scripted_policy",
     "atommem_env.llm.prompts",
     "atommem_env.runs.recipes",
+    "atommem_env.runs.trust",
 }
 """Modules that still name a baseline or an engine in a string of their own."""
 
