@@ -45,6 +45,7 @@ POLICIES: Final[dict[str, str]] = {
 """The policies by name, with the place of each one's class."""
 
 ENGINES: Final[dict[str, str]] = {
+    "auto": "atommem_env.baselines.engines.by_data:EngineByData",
     "rules": "atommem_env.baselines.engines.rules.rules:RulesEngine",
     "llm": "atommem_env.baselines.engines.llm:make_llm_engine",
     "world": "atommem_env.baselines.engines.world:WorldEngine",

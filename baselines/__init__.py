@@ -23,7 +23,7 @@ SECOND_LOOKS: Final = (None, "bridge")
 
 def make_policy(
     name: str,
-    engine: EngineSpec = "rules",
+    engine: EngineSpec = "auto",
     seed: int = 0,
     full_store: str | None = None,
     second_look: str | None = None,

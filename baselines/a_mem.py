@@ -64,7 +64,7 @@ class AMem(LookThenWrite):
     name = "a-mem"
     needs = ("describe_note", "evolve", "keyword_query")
 
-    def __init__(self, engine: EngineSpec = "rules", k: int = 5, answer_k: int = 10) -> None:
+    def __init__(self, engine: EngineSpec = "auto", k: int = 5, answer_k: int = 10) -> None:
         super().__init__(engine, k)
         self.answer_k = between("answer_k", answer_k, 1, MAX_K)
         self._reader = DocumentReader()

@@ -39,7 +39,7 @@ class Workflow(ABC):
     uses_buffer: bool = False
     needs: tuple[str, ...] = ()
 
-    def __init__(self, engine: EngineSpec = "rules") -> None:
+    def __init__(self, engine: EngineSpec = "auto") -> None:
         self.engine, self._counter = counted(get_engine(engine), self.needs, self.name)
         self._rules = DEFAULT_RULES
 
@@ -62,7 +62,7 @@ class Workflow(ABC):
 
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode, under the rules that ``info`` tells."""
-        self._counter.reset_costs()
+        self._counter.begin(info.get("source", ""))
         self._rules = info.get("rules", DEFAULT_RULES)
 
     def act(self, observation: Observation, info: Info) -> Operations:
@@ -91,7 +91,7 @@ class LookThenAnswer(Workflow):
     look is left, it answers from what is shown as it is.
     """
 
-    def __init__(self, engine: EngineSpec = "rules") -> None:
+    def __init__(self, engine: EngineSpec = "auto") -> None:
         super().__init__(engine)
         self._looked = -1
 

@@ -36,7 +36,7 @@ class FullContext(Workflow):
     name = "full-context"
     uses_buffer = True
 
-    def __init__(self, engine: EngineSpec = "rules", budget_tokens: int = 32_768, keep: str = "last") -> None:
+    def __init__(self, engine: EngineSpec = "auto", budget_tokens: int = 32_768, keep: str = "last") -> None:
         super().__init__(engine)
         self.budget_tokens = at_least("budget_tokens", budget_tokens, 1)
         self.keep = one_of("keep", keep, KEEPS)

@@ -129,7 +129,7 @@ class GenerativeAgents(Workflow):
 
     def __init__(
         self,
-        engine: EngineSpec = "rules",
+        engine: EngineSpec = "auto",
         variant: str = "paper",
         candidates: int = MAX_K,
         top: int = 6,

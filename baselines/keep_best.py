@@ -119,9 +119,7 @@ class KeepBest(LookThenAnswer):
 
     name = "keep-best"
 
-    def __init__(
-        self, engine: EngineSpec = "rules", unit: str = "document", slots: int | None = None
-    ) -> None:
+    def __init__(self, engine: EngineSpec = "auto", unit: str = "document", slots: int | None = None) -> None:
         super().__init__(engine)
         self.unit = one_of("unit", unit, UNITS)
         self.slots = bound("slots", slots)

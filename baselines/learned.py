@@ -48,7 +48,7 @@ class Learned(Workflow):
 
     def __init__(
         self,
-        engine: EngineSpec = "rules",
+        engine: EngineSpec = "auto",
         checkpoint: str | os.PathLike[str] | None = None,
         slots: int | None = None,
     ) -> None:

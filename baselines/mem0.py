@@ -47,7 +47,7 @@ class Mem0(LookThenWrite):
     name = "mem0"
     needs = ("extract_facts", "decide_edits")
 
-    def __init__(self, engine: EngineSpec = "rules", variant: str = "paper", k: int | None = None) -> None:
+    def __init__(self, engine: EngineSpec = "auto", variant: str = "paper", k: int | None = None) -> None:
         self.variant: str = one_of("variant", variant, tuple(VARIANTS))
         if variant == "additive" and k:
             raise ValueError(f"k={k}: the variant 'additive' looks nothing up; leave k out")

@@ -50,7 +50,7 @@ class MEM1(Workflow):
     needs = ("next_state",)
 
     def __init__(
-        self, engine: EngineSpec = "rules", k: int = 3, turns: int = 6, budget_tokens: int = 1024
+        self, engine: EngineSpec = "auto", k: int = 3, turns: int = 6, budget_tokens: int = 1024
     ) -> None:
         super().__init__(engine)
         self.k = at_least("k", k, 1)

@@ -29,7 +29,7 @@ class MemAgent(Workflow):
 
     name = "memagent"
 
-    def __init__(self, engine: EngineSpec = "rules", budget_tokens: int = 1024) -> None:
+    def __init__(self, engine: EngineSpec = "auto", budget_tokens: int = 1024) -> None:
         super().__init__(engine)
         self._budget = ScratchpadBudget(budget_tokens)
 

@@ -73,7 +73,7 @@ class MemGPT(Workflow):
     needs = ("manage_core", "summarize", "answer_or_search")
 
     def __init__(
-        self, engine: EngineSpec = "rules", window_tokens: int = 8192, budget_tokens: int = 1024
+        self, engine: EngineSpec = "auto", window_tokens: int = 8192, budget_tokens: int = 1024
     ) -> None:
         super().__init__(engine)
         self.window_tokens = at_least("window_tokens", window_tokens, 1)

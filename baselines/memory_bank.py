@@ -92,7 +92,7 @@ class MemoryBank(Workflow):
 
     def __init__(
         self,
-        engine: EngineSpec = "rules",
+        engine: EngineSpec = "auto",
         seed: int = 0,
         variant: str = "paper",
         k: int = 6,

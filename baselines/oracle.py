@@ -37,7 +37,7 @@ class Oracle(Workflow):
 
     name = "oracle"
 
-    def __init__(self, engine: EngineSpec = "rules") -> None:
+    def __init__(self, engine: EngineSpec = "auto") -> None:
         super().__init__(engine)
         self._plan: dict[int, list[str]] = {}
         self._parts: dict[str, int] = {}

@@ -32,7 +32,7 @@ class RAG(LookThenAnswer):
 
     name = "rag"
 
-    def __init__(self, engine: EngineSpec = "rules") -> None:
+    def __init__(self, engine: EngineSpec = "auto") -> None:
         super().__init__(engine)
         self._reader = DocumentReader()
 

@@ -70,10 +70,11 @@ def run_command(
     engine: Annotated[
         str,
         typer.Option(
-            help="What does the policies' language work: rules or llm; ray is short for rules with --on ray.",
+            help="What does the policies' language work: world, rules or llm; ray is short for --on ray.",
             metavar="NAME",
+            show_default="world on generated data, else rules",
         ),
-    ] = "rules",
+    ] = "auto",
     model: Annotated[
         str | None,
         _llm_option(help="The model.", metavar="NAME", show_default="$ATOMMEM_MODEL"),
@@ -201,7 +202,7 @@ def run_command(
       atommem run --recipe paper-table1 --source data --jobs 0 --out runs/table1
     """
     if engine == RAY:
-        engine, on = "rules", RAY
+        engine, on = "auto", RAY
     options = {
         "model": model,
         "base_url": base_url,

@@ -66,7 +66,11 @@ def show_command(
     policy_arg: PolicyArguments = None,
     engine: Annotated[
         str | None,
-        typer.Option(help="What does the policy's language work.", metavar="NAME", show_default="rules"),
+        typer.Option(
+            help="What does the policy's language work.",
+            metavar="NAME",
+            show_default="world on generated data, else rules",
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="The policy's seed.", metavar="S", show_default="0")
@@ -92,7 +96,7 @@ def show_command(
         (env_recipe,) = env_recipes(env or DEFAULT_ENV, read_env_arguments(arg or (), source, split))
         (policy_recipe,) = policy_recipes(
             name,
-            settled(engine or "rules", seed or 0),
+            settled(engine or "auto", seed or 0),
             seed or 0,
             read_policy_arguments(policy_arg or (), [name]),
         )

@@ -75,9 +75,9 @@ def comparisons(run: Run) -> list[Comparison]:
 
 
 def _engine(record: Any) -> str:
-    """Return the name of a run's engine, with its model where it has one."""
+    """Return the name of a run's engine, with its model where it has one; ``auto`` is ``rules`` on real data."""
     if isinstance(record, str):
-        return record
+        return "rules" if record == "auto" else record
     return f"llm, {record['model']}" if "model" in record else str(record["object"])
 
 

@@ -76,7 +76,7 @@ def make_plan(
     episodes: int = 20,
     *,
     seed: int = 0,
-    engine: EngineLike = "rules",
+    engine: EngineLike = "auto",
     policy_arguments: Mapping[str, Mapping[str, Any]] | None = None,
     env_arguments: Mapping[str, Any] | None = None,
     recipe: str | None = None,
@@ -182,7 +182,7 @@ def evaluate(
     jobs: int | None = None,
     *,
     seed: int = 0,
-    engine: EngineLike = "rules",
+    engine: EngineLike = "auto",
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
     traces: bool = True,
@@ -211,8 +211,8 @@ def evaluate(
             runs one episode at a time; ``None`` or 0: one for each of the cluster's CPUs. The result does not
             depend on it.
         seed: the seed of named policies, and of ``engine="llm"``.
-        engine: the engine of named policies: ``"rules"``, ``"llm"`` (the model of ``$ATOMMEM_MODEL``), or
-            ``ChatSettings(model=..., base_url=...)``.
+        engine: the engine of named policies: ``"auto"`` (``"world"`` where the generated world wrote the data, else
+            ``"rules"``), ``"llm"`` (the model of ``$ATOMMEM_MODEL``), or ``ChatSettings(model=..., base_url=...)``.
         out: the folder of the run. The same call with the same folder goes on where the last one stopped.
             ``None``: the episodes are kept in memory only.
         progress: whether to show a progress bar (on a terminal only).

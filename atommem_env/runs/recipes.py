@@ -138,7 +138,7 @@ class PolicyRecipe:
     name: str
     policy: PolicyLike
     arguments: dict[str, Any] = field(default_factory=dict)
-    engine: EngineLike = "rules"
+    engine: EngineLike = "auto"
     seed: int = 0
 
     def make(self) -> Policy:

@@ -116,7 +116,7 @@ class Engine(Protocol):
     """The language work that every static workflow may ask for.
 
     An engine whose calls cost something may also have ``reset_costs()`` and ``costs() -> dict[str, int]``
-    (see :meth:`CountedEngine.costs`). What only some workflows ask for is in :class:`Abilities`.
+    (see :meth:`CountedEngine.costs`), and one that depends on the data ``suit(source)``. What only some workflows ask for is in :class:`Abilities`.
 
     Attributes:
         name: the name shown beside every score.
@@ -259,8 +259,11 @@ class CountedEngine:
         take = getattr(self._engine, "take_said", None)
         return [] if take is None else list(take())
 
-    def reset_costs(self) -> None:
-        """Start counting anew, as at the start of an episode."""
+    def begin(self, source: str) -> None:
+        """Start an episode whose data comes from ``source``: count anew."""
+        suit = getattr(self._engine, "suit", None)
+        if suit is not None:
+            suit(source)
         self._calls = 0
         reset = getattr(self._engine, "reset_costs", None)
         if reset is not None:

@@ -448,7 +448,7 @@ def test_a_recipe_runs_on_a_folder_and_stands_beside_the_paper(
         (["--recipe", "paper-table9"], "expected one of paper-table1"),
         (["--recipe", "paper-table1", "--policy", "rag"], "leave out --env and --policy"),
         (["--recipe", "paper-table1", "--arg", "num_docs=5"], "only source, split, encoder, tokenizer"),
-        (["--temperature", "0.1"], "--temperature is for --engine llm; the engine is 'rules'"),
+        (["--temperature", "0.1"], "--temperature is for --engine llm; the engine is 'auto'"),
         (["--engine", "llm"], "ATOMMEM_MODEL"),
         (["--engine", "llm", "--model", "m", "--top-p", "2"], "top_p=2.0"),
         (["--env", "AtomMem-World-v0[num_docs]"], "expected KEY=VALUE"),

@@ -92,7 +92,7 @@ def test_settings_name_everything_that_the_run_depends_on() -> None:
     assert env["source"] == dataset().source
     assert env["data_hash"] == dataset().hash
     assert settings["policies"] == [{"name": "mine", "policy": "rag", "arguments": {}}]
-    assert (settings["seed"], settings["engine"], settings["episodes"]) == (7, "rules", 4)
+    assert (settings["seed"], settings["engine"], settings["episodes"]) == (7, "auto", 4)
     json.dumps(settings, allow_nan=False)
 
 

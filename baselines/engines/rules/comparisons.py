@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from atommem_env.baselines.engines.rules.chains import country_stated, maker_of, newest_first, reach_each
 from atommem_env.baselines.engines.rules.facts import (
     country,
     country_of,
@@ -14,7 +13,6 @@ from atommem_env.baselines.engines.rules.facts import (
     life,
     nationality,
 )
-from atommem_env.baselines.engines.rules.links import NOW
 from atommem_env.baselines.engines.rules.passages import Passage, lookup, mentions
 from atommem_env.baselines.engines.rules.places import ADJECTIVES, COUNTRIES, places_named
 from atommem_env.baselines.engines.rules.questions import Question
@@ -69,26 +67,8 @@ def _began(passage: Passage) -> Value | None:
     return _born(passage) or _happened(passage)
 
 
-_AMOUNTS: Final = tuple(
-    (re.compile(rf"\b(?:{asked})\b", re.IGNORECASE), frozenset(content_stems(stated)))
-    for asked, stated in (
-        (
-            r"towns?|cit(?:y|ies)|villages?|populat\w+|inhabitants",
-            "population inhabitants residents people census",
-        ),
-        (r"employees|staff|workforce", "employees employs staff workers workforce people"),
-        (r"tall(?:er|est)?|high(?:er|est)?|height", "tall high height metres meters feet"),
-        (r"long(?:er|est)?|short(?:er|est)?|length", "long length metres meters feet kilometres miles"),
-    )
-)
-"""Words that ask for an amount, with the stems of words that state it."""
-
-
 def _amount(question: Question) -> Measure:
     wanted = set(question.stems)
-    for asked, stated in _AMOUNTS:
-        if asked.search(question.text):
-            wanted |= stated
 
     def measure(passage: Passage) -> Value | None:
         best: tuple[int, float] | None = None
@@ -159,21 +139,9 @@ def choose(question: Question, passages: Sequence[Passage]) -> str:
     winner = None
     if rule is not None and len(known) == 2:
         measure = rule.measure or _amount(question)
-        left, right = (_value(measure, question.text, passage, passages) for passage in known)
+        left, right = (measure(hop(question.text, passage, passages)) for passage in known)
         winner = _compare(left, right, rule)
     return options[_better_supported(question, found) if winner is None else winner]
-
-
-def _value(measure: Measure, text: str, passage: Passage, passages: Sequence[Passage]) -> Value | None:
-    """Return the value of what ``text`` means by ``passage``, the latest one when it asks for the present."""
-    meant = hop(text, passage, passages)
-    if NOW.search(text):
-        alike = [other for other in passages if other.name_words == meant.name_words]
-        for newer in newest_first(alike):
-            value = measure(newer)
-            if value is not None:
-                return value
-    return measure(meant)
 
 
 def _compare(left: Value | None, right: Value | None, rule: _Rule) -> int | None:
@@ -230,7 +198,7 @@ def hop(text: str, passage: Passage, passages: Sequence[Passage]) -> Passage:
             onward = lookup(name, passages)
             if onward is not None and onward is not passage:
                 return onward
-    return maker_of(text, passage, passages) or passage
+    return passage
 
 
 # --- yes or no --------------------------------------------------------------------------------------
@@ -239,10 +207,6 @@ _SAME_COUNTRY = re.compile(
     r"\bsame (?:country|nationality|nation|countries)\b|\bsame\b.*\bcountry\b|\bshare\b.*\bnationality\b",
     re.IGNORECASE,
 )
-_SAME_PLACE = re.compile(
-    r"\bsame (?:place|city|town|state|region|county|province|area|location|continent)\b", re.IGNORECASE
-)
-_SAME_YEAR = re.compile(r"\bsame (?:year|decade|date|day|time|month)\b", re.IGNORECASE)
 _SAME = re.compile(r"\b(?:same|share|in common|similar)\b", re.IGNORECASE)
 _GENERAL = frozenset(
     content_stems("located born people person both two also type types kind known considered called")
@@ -257,9 +221,6 @@ def judge(question: Question, passages: Sequence[Passage]) -> str:
     if not subjects:
         return "yes"
     if len(subjects) > 1 and _SAME.search(text):
-        ends = [] if _SAME_COUNTRY.search(text) else reach_each(question, passages)
-        if ends:
-            return "yes" if len({tuple(tokens(end)) for end in ends}) == 1 else "no"
         return "yes" if _share(text, subjects) else "no"
     return "yes" if all(_holds(question, subject) for subject in subjects) else "no"
 
@@ -279,11 +240,6 @@ def entities(question: Question, passages: Sequence[Passage]) -> list[Passage]:
 def _share(text: str, subjects: Sequence[Passage]) -> bool:
     if _SAME_COUNTRY.search(text):
         return _equal([_country(subject) for subject in subjects])
-    if _SAME_YEAR.search(text):
-        years = [(_happened(subject) or _born(subject) or (0.0,))[0] for subject in subjects]
-        return _equal([str(year) if year else None for year in years])
-    if _SAME_PLACE.search(text):
-        return _equal([_place(text, subject) for subject in subjects])
     return _same_class(subjects)
 
 
@@ -297,16 +253,7 @@ def _country(passage: Passage) -> str | None:
         words = nationality(passage)
         if words:
             return country_of(words)
-    return country(passage) or country_stated(passage)
-
-
-def _place(text: str, passage: Passage) -> str | None:
-    if re.search(r"\bborn\b", text):
-        return life(passage).birth_place
-    if re.search(r"\b(?:die|died)\b", text):
-        return life(passage).death_place
-    named = [span.text for span in names(passage.opening) if span.text not in passage.title]
-    return named[-1] if named else None
+    return country(passage)
 
 
 def _same_class(subjects: Sequence[Passage]) -> bool:
@@ -314,36 +261,6 @@ def _same_class(subjects: Sequence[Passage]) -> bool:
     for subject in subjects[1:]:
         shared = shared & _class_stems(subject)
     return bool(shared)
-
-
-_IN_COMMON = re.compile(
-    r"\bin common\b|\bshared?\b|\band\b.*\b(?:are|were) (?:both )?(?:what|which)\b|\bboth (?:what|which)\b"
-    r"|\bwhat (?:are|were) both\b|\b(?:what|which)\b.*\bboth\b",
-    re.IGNORECASE,
-)
-
-
-def shared_class(question: Question, passages: Sequence[Passage]) -> str:
-    """Return what two things have in common, for a question that asks for it, else ``""``.
-
-    A nationality when one is asked for, else the first words that both openings use to say what the things
-    are.
-    """
-    if not _IN_COMMON.search(question.text):
-        return ""
-    subjects = entities(question, passages)[:2]
-    if len(subjects) < 2:
-        return ""
-    left, right = subjects
-    if question.noun in ("nationality", "country"):
-        found = nationality(left) if question.noun == "nationality" else country(left)
-        return found if found and _country(left) == _country(right) else ""
-    shared = _class_stems(left) & _class_stems(right) - set(question.stems) - {question.noun}
-    return next((word for word in _class_words(left) if stem(word.lower()) in shared), "")
-
-
-def _class_words(passage: Passage) -> list[str]:
-    return [word.strip(",.;()") for word in _predicate(passage)]
 
 
 def _predicate(passage: Passage) -> list[str]:

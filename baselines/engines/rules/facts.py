@@ -188,10 +188,6 @@ _EDUCATED = re.compile(
     r"\b(?:educated (?:at|in)|studied(?: \w+){0,3} at|graduated(?: \w+){0,2} from|attended|graduate of"
     r"|alumnus of)\b"
 )
-_WORKED = re.compile(
-    r"\b(?:worked (?:at|for)|professor(?: \w+){0,3} at|taught at|employed (?:at|by)|lecturer at)\b"
-)
-_AWARD = re.compile(r"\b(?:won|received|awarded|awarded with|recipient of|winner of)\b")
 
 
 def _date_text(date: Date | None) -> str | None:
@@ -244,8 +240,6 @@ ATTRIBUTES: Final[tuple[tuple[re.Pattern[str], Attribute], ...]] = tuple(
             nationality,
         ),
         (r"\b(?:study|studied|educated|graduate[ds]?|alma mater)\b", _name_after(_EDUCATED)),
-        (r"\b(?:work at|employer|employed|place of work)\b|^where does .* work\b", _name_after(_WORKED)),
-        (r"\baward\b", _name_after(_AWARD)),
     )
 )
 

@@ -73,15 +73,12 @@ RELATIONS: Final[tuple[Relation, ...]] = (
         verb="wrote|is the author of",
     ),
     _relation("screenwriter", r"\bwritten\b[^.;]{0,40}? by\b", r"\bscreenplay by\b"),
-    _relation("producer|produced", r"\bproduced\b[^.;]{0,30}? by\b", verb="produced"),
-    _relation("publisher|published", r"\bpublished\b[^.;]{0,30}? by\b", verb="published"),
     _relation(
         "founders?|founded by|created|creator",
         r"\b(?:founded|created|established|started)\b[^.;]{0,30}? by\b",
         r"\bfounder\b",
         verb="founded|created|established|set up",
     ),
-    _relation("owner|owned by", r"\bowned\b[^.;]{0,30}? by\b"),
     _relation(
         "mother",
         _CHILD + r"[^.;]{0,80}?(?<!between) and(?: his| her)?(?: \w+){0,3}?(?= [A-Z])",
@@ -98,12 +95,6 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     ),
     _relation(
         "siblings?|brother|sister", r"\b(?:brother|sister|sibling)s? of\b", r"\b(?:brother|sister)s?\b"
-    ),
-    _relation(
-        "(?:city|town|village|county|state|country) (?:of birth|where|in which)",
-        r"\bborn\b[^.;]{0,40}? in\b",
-        r"\b(?:located|situated|lies|based)\b[^.;]{0,40}? in\b",
-        r"\bin\b",
     ),
     _relation("child|son|daughter", r"\b(?:father|mother|parent) of\b", r"\b(?:sons?|daughters?|children)\b"),
 )
@@ -124,7 +115,7 @@ def relation(word: str) -> Relation:
 
 
 def relations_asked(question: str) -> list[Asked]:
-    """Return the relations a question names, in the order of the question.
+    """Return the relations a question names, in the order of the question, those of one word as they are followed.
 
     *Paternal grandfather* is the father's father, *father-in-law* the spouse's father.
     """
@@ -132,12 +123,12 @@ def relations_asked(question: str) -> list[Asked]:
     if compound:
         near = "father" if compound.group(1).lower() == "paternal" else "mother"
         far = "father" if compound.group(2).lower() == "grandfather" else "mother"
-        return [Asked(compound.start(), relation(far)), Asked(compound.start(), relation(near))]
+        return [Asked(compound.start(), relation(near)), Asked(compound.start(), relation(far))]
     compound = _IN_LAW.search(question)
     if compound:
         return [
-            Asked(compound.start(), relation(compound.group(1).lower())),
             Asked(compound.start(), relation("spouse")),
+            Asked(compound.start(), relation(compound.group(1).lower())),
         ]
     found = [
         Asked(match.start(), asked)

@@ -1,8 +1,8 @@
-"""The engine without a model: deterministic rules for answering and compressing.
+"""The engine without a model: fixed rules for answering and compressing, a stand-in for a language model.
 
-It is a stand-in for a language model, so that every workflow runs without one, a download or a key. It is
-honest work all the same: it reads only what it is shown, and knows of the world no more than a table of
-countries. Every result made with it names the engine ``rules``.
+With it every workflow runs without a model, a download or a key. It reads only what it is shown, and knows no more than
+a table of countries and the turns of phrase of English encyclopedias. Each of its rules scores on the benchmarks'
+samples; of what it answers about a third is right there. Every result made with it names the engine ``rules``.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from collections.abc import Sequence
 
 from atommem_env.baselines.engines.engine import CoreEdit, Edit, Evolution, Insight, NoteDescription, State
 from atommem_env.baselines.engines.rules import fact_rules, note_rules, reflection_rules, state_rules
-from atommem_env.baselines.engines.rules.chains import follow_chain
-from atommem_env.baselines.engines.rules.comparisons import choose, judge, shared_class
+from atommem_env.baselines.engines.rules.comparisons import choose, judge
 from atommem_env.baselines.engines.rules.compression import compress
 from atommem_env.baselines.engines.rules.facts import Attribute, attribute_asked
 from atommem_env.baselines.engines.rules.passages import Mention, Passage, lookup, mentions, read_passages
@@ -32,9 +31,9 @@ _UNKNOWN = "unknown"
 class RulesEngine:
     """Answers by span picking and compresses by choosing sentences; see the module's page.
 
-    To answer, it tells the type of the question, unrolls a nested one from the inside out (*the mother of the
-    director of X*), follows relations from one passage to the next, reads facts that stand in set forms,
-    compares two things by their dates, numbers or countries, and else picks the span that fits best.
+    To answer, it tells the type of the question, follows the relations that it names from one passage to the next
+    (*the mother of the director of X*), reads dates, places and nationalities that stand in set forms, compares two
+    things by their dates, numbers or countries, and else picks the span that fits best.
 
     Args:
         tokenizer: what budgets are counted with; the built-in counter by default.
@@ -60,13 +59,10 @@ class RulesEngine:
             return judge(asked, docs)
         if asked.type == "option":
             return choose(asked, docs) or guess(question)
-        return shared_class(asked, docs) or self._span(asked, docs) or guess(question)
+        return self._span(asked, docs) or guess(question)
 
     def _span(self, question: Question, passages: Sequence[Passage]) -> str:
         """Return the fact or the span that answers ``question``, ``""`` when the passages hold none."""
-        reached = follow_chain(question, passages)
-        if reached is not None:
-            return _year_only(reached) if question.type == "year" else reached
         fact, target = follow_relations(question, passages)
         if fact is None and question.type in ("date", "year"):
             fact = _fact_nearby(question, passages, target)
@@ -209,7 +205,7 @@ def _walk(
     question: Question, anchor: Mention, passages: Sequence[Passage]
 ) -> tuple[str | None, Passage | None]:
     """Return the name and the passage that the question's relations lead to, nearest relation first."""
-    here = anchor.passage
+    way = [anchor.passage]
     name: str | None = None
     steps = [
         (min(abs(place - anchor.start), abs(place - anchor.end)), asked.relation)
@@ -219,21 +215,23 @@ def _walk(
     ]
     steps.sort(key=lambda step: step[0])
     for number, (_, wanted) in enumerate(steps):
-        found = related_names(here, wanted)
-        onward = _first_passage(found, here, passages)
+        found = related_names(way[-1], wanted)
+        onward = _first_passage(found, way, passages)
         if onward is None:
             last = number == len(steps) - 1
             return (found[0], None) if found and last else (None, None)
-        here = onward
+        way.append(onward)
         name = onward.name
-    return name, here
+    return name, way[-1]
 
 
-def _first_passage(found: Sequence[str], here: Passage, passages: Sequence[Passage]) -> Passage | None:
-    """Return the first passage, other than ``here``, that is about one of the names ``found``."""
+def _first_passage(
+    found: Sequence[str], way: Sequence[Passage], passages: Sequence[Passage]
+) -> Passage | None:
+    """Return the first passage, none of those on the ``way``, that is about one of the names ``found``."""
     for name in found:
         onward = lookup(name, passages)
-        if onward is not None and onward is not here:
+        if onward is not None and onward not in way:
             return onward
     return None
 

@@ -61,7 +61,7 @@ def test_settings_of_a_chat_endpoint_make_the_llm_engine() -> None:
 
 
 def test_the_engines_by_name() -> None:
-    assert sorted(ENGINES) == ["llm", "rules", "world"]
+    assert sorted(ENGINES) == ["auto", "llm", "rules", "world"]
 
 
 def test_an_instance_is_taken_as_it_is() -> None:
@@ -71,7 +71,7 @@ def test_an_instance_is_taken_as_it_is() -> None:
 
 def test_an_unknown_name_is_an_error_that_lists_the_names() -> None:
     with pytest.raises(
-        ValueError, match=r"engine='rulez' is unknown; choose from \['llm', 'rules', 'world'\]"
+        ValueError, match=r"engine='rulez' is unknown; choose from \['auto', 'llm', 'rules', 'world'\]"
     ):
         get_engine("rulez")
 

@@ -36,4 +36,4 @@ def test_a_relation_that_is_not_stated_leads_nowhere() -> None:
 
 def test_a_grandparent_is_two_relations() -> None:
     asked = [found.relation for found in relations_asked("Who is Ada Holm's maternal grandfather?")]
-    assert asked == [relation("father"), relation("mother")]
+    assert asked == [relation("mother"), relation("father")]
