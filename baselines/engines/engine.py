@@ -116,7 +116,8 @@ class Engine(Protocol):
     """The language work that every static workflow may ask for.
 
     An engine whose calls cost something may also have ``reset_costs()`` and ``costs() -> dict[str, int]``
-    (see :meth:`CountedEngine.costs`), and one that depends on the data ``suit(source)``. What only some workflows ask for is in :class:`Abilities`.
+    (see :meth:`CountedEngine.costs`), and one that depends on where a task comes from ``suit(source)``. What only
+    some workflows ask for is in :class:`Abilities`.
 
     Attributes:
         name: the name shown beside every score.
