@@ -1,8 +1,9 @@
 """The engine for the generated world: it reads every fact it is shown exactly, and never guesses.
 
 Sentences and questions are read by the very tables that the world writes from
-(:mod:`atommem_env.data.world.statements`, :mod:`atommem_env.data.world.asked`), so that exact match in the world
-measures memory and nothing else. A fact that changed has the value of the latest date in view. What cannot be
+(:mod:`atommem_env.data.world.statements`, :mod:`atommem_env.data.world.asked`, and of its chats
+:mod:`atommem_env.data.world.chat_reading`), so that exact match in the world measures memory and nothing else. A fact
+that changed has the value of the latest date in view. What cannot be
 answered from what is shown is answered ``unknown``; of any text that the world did not write it understands nothing.
 """
 
@@ -14,6 +15,7 @@ from typing import Final
 
 from atommem_env.baselines.engines.rules.rules import RulesEngine
 from atommem_env.data.world.asked import Chosen, Met, Named, Sense, Thing, senses
+from atommem_env.data.world.chat_reading import ChatFacts
 from atommem_env.data.world.statements import stated
 from atommem_env.data.world.templates import MONTHS
 from atommem_env.text import sentences
@@ -35,7 +37,8 @@ class WorldEngine(RulesEngine):
         """Answer ``question`` from the sentences of ``passages``; ``"unknown"`` when they do not say."""
         facts = Facts(passages)
         answers = (facts.answer(sense) for sense in senses(question))
-        return next((answer for answer in answers if answer is not None), UNKNOWN)
+        found = next((answer for answer in answers if answer is not None), None)
+        return found or ChatFacts(passages).answer(question) or UNKNOWN
 
     def answer_or_search(self, question: str, passages: Sequence[str], core: str) -> str | None:
         """Answer as soon as what is shown says enough."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from atommem_env.data.world import WorldConfig
 
 _BIG_FILE: Final = 20_000_000  # bytes from which a conversion shows its progress
-_GENERATOR: Final = "atommem_env.data.world"
 _told: list[str] = []  # the benchmarks whose data this process found it had to generate
 
 
@@ -293,12 +291,11 @@ def _open_generated(benchmark: Benchmark, split: str, world: WorldConfig | None)
             f"source='generated': the generated world cannot write {benchmark.title}; "
             "pass a QADataset or the path of a file"
         )
-    from atommem_env.data.world import BENCHMARKS, WorldConfig
+    from atommem_env.data.world import BENCHMARKS, GENERATOR, WorldConfig
 
     config = WorldConfig() if world is None else world
     imposed = BENCHMARKS.get(benchmark.name, {})
-    generator = sorted(name for name in sys.modules if name.startswith(_GENERATOR))
-    code = (benchmark.parse.__module__, *generator)
+    code = (benchmark.parse.__module__, *GENERATOR)
     label = _settings(config, imposed)
     key = cache_key(benchmark.name, code, "generated", label, split)
     folder, meta = convert(benchmark.name, key, lambda: _generated_records(benchmark, config, split))

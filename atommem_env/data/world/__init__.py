@@ -8,9 +8,10 @@ full name, so any number of them may be pooled. It needs no download and has no 
     >>> len(question.paragraphs)
     10
 
-The parts: ``model`` (the types), ``names``, ``relations`` and ``templates`` (names,
-facts and wordings), ``entities`` (paragraphs), ``questions`` (questions), ``rows`` (the
-benchmarks' schemas).
+The parts: ``model`` (the types), ``names``, ``relations`` and ``templates`` (names, facts and wordings), ``entities``
+(paragraphs), ``questions`` (questions), ``rows`` (the benchmarks' schemas). ``statements`` and ``asked`` read sentences
+and questions back. ``chat`` writes the world as conversations, ``chat_rows`` in the schemas of their benchmarks, and
+``chat_reading`` reads them back.
 """
 
 from __future__ import annotations
@@ -37,9 +38,16 @@ from atommem_env.data.world.rows import (
     world_record,
 )
 
+GENERATOR = tuple(
+    f"{__name__}.{part}"
+    for part in ("entities", "model", "names", "questions", "relations", "rows", "templates")
+)
+"""The modules that decide what the paragraphs and questions of the world say: converted data depends on them."""
+
 __all__ = [
     "BENCHMARKS",
     "FIXED_HOPS",
+    "GENERATOR",
     "KINDS",
     "SPLITS",
     "SupportingFact",
