@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from atommem_env.baselines.engines.engine import EngineSpec, counted, get_engine
+from atommem_env.baselines.engines.engine import UNKNOWN, EngineSpec, counted, get_engine
 from atommem_env.core.operations import SCRATCHPAD, Answer, Operation, Read
 from atommem_env.core.rules import DEFAULT_RULES, Rules
 from atommem_env.tasks.documents import DocumentStitcher, StitchedDocument, in_parts
@@ -80,8 +80,9 @@ class Workflow(ABC):
         """Return the action for a question."""
 
     def answer(self, observation: Observation, passages: Sequence[str]) -> Operations:
-        """Return an action that answers the current question from ``passages``."""
-        return [Answer(self.engine.answer(observation["questions"][0], passages))]
+        """Return an action that answers the current question from ``passages``; abstaining is put in the task's words."""
+        answer = self.engine.answer(observation["questions"][0], passages)
+        return [Answer(self._rules.abstain or answer if answer == UNKNOWN else answer)]
 
 
 class LookThenAnswer(Workflow):

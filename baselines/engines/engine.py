@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 from atommem_env.registration import ENGINES
 
 if TYPE_CHECKING:
     from atommem_env.llm import ChatSettings
+
+UNKNOWN: Final = "unknown"
+"""What an engine answers when what it is shown does not say; where the task has a phrase for that, workflows say it."""
 
 EngineSpec: TypeAlias = "str | Engine | ChatSettings"
 """A name (:data:`~atommem_env.registration.ENGINES`), an engine, or the settings of a chat endpoint."""

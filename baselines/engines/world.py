@@ -11,17 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import Final
 
+from atommem_env.baselines.engines.engine import UNKNOWN
 from atommem_env.baselines.engines.rules.rules import RulesEngine
 from atommem_env.data.world.asked import Chosen, Met, Named, Sense, Thing, senses
 from atommem_env.data.world.chat_reading import ChatFacts
 from atommem_env.data.world.statements import stated
 from atommem_env.data.world.templates import MONTHS
 from atommem_env.text import sentences
-
-UNKNOWN: Final = "unknown"
-"""What it answers when what is shown does not say."""
 
 
 class WorldEngine(RulesEngine):

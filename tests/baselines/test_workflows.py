@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from atommem_env.baselines import make_policy
 from atommem_env.core.operations import REASONS, SCRATCHPAD, Answer, Create, Read, Update
+from atommem_env.core.rules import DEFAULT_RULES
 from atommem_env.registration import POLICIES
 from atommem_env.text import PieceTokenizer
 from scripted import named
@@ -89,6 +91,13 @@ def test_a_question_gets_a_look_of_its_own_and_then_an_answer(name: str) -> None
     assert policy.act(observe(1, 1, retrieved=found), INFO) == [Read(QUESTIONS[1])]
     assert policy.act(observe(1, 1, looks_left=2), INFO) == [Answer("answer 2")]
     assert spy.shown == [(QUESTIONS[0], ("b", "a")), (QUESTIONS[1], ())]
+
+
+def test_what_is_unknown_is_said_in_the_words_of_the_task() -> None:
+    policy = make_policy("rag", engine="world")
+    for abstain, answer in (("not mentioned", "not mentioned"), ("", "unknown")):
+        policy.reset(observe(0, 0), {**INFO, "rules": replace(DEFAULT_RULES, abstain=abstain)})
+        assert policy.act(observe(1, 0, looks_left=0), INFO) == [Answer(answer)]
 
 
 def test_without_a_look_left_it_answers_at_once() -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atommem_env.baselines.engines.world import UNKNOWN, WorldEngine
+from atommem_env.baselines.engines.engine import UNKNOWN
+from atommem_env.baselines.engines.world import WorldEngine
 from atommem_env.data.histories import parse_history
 from atommem_env.data.world.chat import CHAT_TYPES, ChatConfig, ChatHistory, ChatQuestion, generate_chat
 from atommem_env.data.world.chat_reading import ChatFacts, lines, said

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from atommem_env.baselines.engines.engine import CoreEdit, Edit, Evolution, Insight, NoteDescription, State
+from atommem_env.baselines.engines.engine import (
+    UNKNOWN,
+    CoreEdit,
+    Edit,
+    Evolution,
+    Insight,
+    NoteDescription,
+    State,
+)
 from atommem_env.baselines.engines.rules import fact_rules, note_rules, reflection_rules, state_rules
 from atommem_env.baselines.engines.rules.comparisons import choose, judge
 from atommem_env.baselines.engines.rules.compression import compress
@@ -25,7 +33,6 @@ from atommem_env.text import PieceTokenizer, Tokenizer, tokens
 _MOST_PASSAGES = 24
 _LEFT_OVER = 4
 _LONGEST_QUESTION = 2_000
-_UNKNOWN = "unknown"
 
 
 class RulesEngine:
@@ -145,7 +152,7 @@ def guess(question: str) -> str:
     if asked.type == "yes/no":
         return "yes"
     options = find_options(question, [])
-    return options[0] if options and options[0].strip() else _UNKNOWN
+    return options[0] if options and options[0].strip() else UNKNOWN
 
 
 def _shortlist(question: str, passages: list[Passage]) -> list[Passage]:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import atommem_env
 from atommem_env.baselines import make_policy
-from atommem_env.baselines.engines.engine import get_engine
-from atommem_env.baselines.engines.world import UNKNOWN, WorldEngine
+from atommem_env.baselines.engines.engine import UNKNOWN, get_engine
+from atommem_env.baselines.engines.world import WorldEngine
 from atommem_env.data.world import KINDS, WorldConfig, WorldQuestion, generate
 from scripted import make_env
 
