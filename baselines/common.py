@@ -80,7 +80,7 @@ class Workflow(ABC):
         """Return the action for a question."""
 
     def answer(self, observation: Observation, passages: Sequence[str]) -> Operations:
-        """Return an action that answers the current question from ``passages``; abstaining is put in the task's words."""
+        """Return an action that answers the current question from ``passages``; abstaining in the task's words."""
         answer = self.engine.answer(observation["questions"][0], passages)
         return [Answer(self._rules.abstain or answer if answer == UNKNOWN else answer)]
 
