@@ -286,10 +286,10 @@ class _Writer:
             days.append(day)
             facts.append(fact)
         if type == "date":
-            written = _written(days[0])
-            day, month, year = written.split(" ")
+            (date,) = days
+            other = f"{MONTHS[date.month - 1]} {date.day}, {date.year}"
             question = self._pick(TOPIC["visit"].ask).format(k=places[0])
-            return _Asked(question, [written, f"{month} {day}, {year}", str(days[0])], type, facts)
+            return _Asked(question, [_written(date), other, date.isoformat()], type, facts)
         if type == "span":
             question = self._pick(SPANS).format(a=places[0], b=places[1])
             return _Asked(question, [str(abs((days[0] - days[1]).days))], type, facts)
@@ -305,7 +305,8 @@ class _Writer:
     def _state(self, topic: Topic, key: str, corrected: bool) -> tuple[str, list[_Said]]:
         """Say a fact, once or with a correction later, and return its last value and how it was said."""
         sessions = self._apart(2 if corrected and topic.correct else 1)
-        facts, value = [], ""
+        facts: list[_Said] = []
+        value = ""
         for session in sessions:
             value = self._value(topic, key)
             wording = self._pick(topic.correct if facts else topic.say).format(k=key, o=value)
@@ -409,7 +410,7 @@ class _Writer:
 
     def _text(self, fact: _Said | None, speaker: str) -> str:
         talk = self._pick(USER_TALK if speaker == "user" else ASSISTANT_TALK)
-        words = talk.format_map(_Slots(self.rng))
+        words = str(talk.format_map(_Slots(self.rng)))
         if fact is None:
             return words
         if fact.speaker != speaker:
