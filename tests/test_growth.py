@@ -12,7 +12,11 @@ from collections.abc import Callable
 
 import pytest
 
+from atommem_env.baselines.engines.answers import short_answer
 from atommem_env.core.words import bare_title, content_stems
+from atommem_env.llm.json_reply import read_list, read_object
+from atommem_env.protocols import JSONProtocol, ReleasedProtocol, XMLProtocol
+from atommem_env.protocols.thinking import split_thinking
 from atommem_env.tasks.documents import DocumentStitcher, split_documents
 from atommem_env.text import PieceTokenizer, clean, sentences, tokens
 
@@ -35,6 +39,15 @@ TEXTS: dict[str, Callable[[int], str]] = {
     "braces": lambda n: "{" * n,
     "headers": lambda n: "Document 1:\n" * (n // 12),
     "tags": lambda n: "<create_memory>" * (n // 15),
+    "keys": lambda n: '{"a":' * (n // 5),
+    "objects that are none": lambda n: "[" + '{"a" 1},' * (n // 8),
+    "quotes": lambda n: '{"a": "' + '" ' * (n // 2),
+    "functions": lambda n: "<function=create><parameter=content>" * (n // 36),
+    "calls": lambda n: 'create("' * (n // 8),
+    "thoughts": lambda n: "[THINK]" * (n // 7),
+    "ends of thoughts": lambda n: "</think>" * (n // 8),
+    "boxes": lambda n: "\\boxed{" * (n // 7),
+    "labels": lambda n: "Answer:\n" * (n // 8),
     "surrogates": lambda n: "\ud800" * n,
 }
 
@@ -54,6 +67,13 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "content_stems": content_stems,
     "split_documents": split_documents,
     "stitch": stitch,
+    "short_answer": short_answer,
+    "split_thinking": split_thinking,
+    "read_object": lambda text: read_object(text, "answer"),
+    "read_list": lambda text: read_list(text, "facts"),
+    "calls": JSONProtocol().parse,
+    "tags": XMLProtocol().parse,
+    "released": ReleasedProtocol().parse,
 }
 
 

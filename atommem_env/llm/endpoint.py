@@ -15,7 +15,6 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from atommem_env._version import __version__
-from atommem_env.llm.http import AnswerError, RequestError, request
 from atommem_env.llm.secrets import mask, remember, remember_address
 
 OPENAI: Final = "https://api.openai.com/v1"
@@ -177,6 +176,12 @@ class Endpoint:
             EndpointError: when it does not answer, answers with a status other than 2xx, or with an error.
             ValueError: when the answer is no JSON.
         """
+        from atommem_env.llm.http import (  # sockets and TLS, with the first call
+            AnswerError,
+            RequestError,
+            request,
+        )
+
         url = urlunsplit(self._base._replace(path=self._base.path + path))
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         try:

@@ -23,7 +23,7 @@ from atommem_env.core.operations import SCRATCHPAD, Answer, Create, Delete, Oper
 from atommem_env.core.rules import DEFAULT_RULES, Rules
 from atommem_env.protocols.base import Malformed, Protocol
 
-STANDING: Final = ("history", "memory", "operations", "moving", "reply")
+STANDING: Final = ("history", "memory", "operations", "forms", "moving", "reply")
 """The placeholders of the standing instructions."""
 
 TURN: Final = (
@@ -39,6 +39,9 @@ TURN: Final = (
     "closing",
 )
 """The placeholders of what an observation says; ``$turn`` is all of them."""
+
+BRIEF: Final = "brief"
+"""The name of the built-in prompt that gives the operations' forms and no word more: ``prompts/brief.txt``."""
 
 _NEEDED: Final = ("looks", "questions", "results", "size", "scratchpad", "retrieved", "chunk")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
@@ -100,8 +103,8 @@ def read_template(template: str | os.PathLike[str] | None, default: str, argumen
     """Return a template's text and what to call it.
 
     Args:
-        template: the text itself (anything with a ``$`` or a line break in it), the path of a file, or
-            ``None`` for the data file ``default``.
+        template: the text itself (anything with a ``$`` or a line break in it), the path of a file, ``"brief"``
+            for ``prompts/brief.txt``, or ``None`` for the data file ``default``.
         default: a file of ``prompts/``.
         argument: the name of the argument, for errors.
 
@@ -110,6 +113,8 @@ def read_template(template: str | os.PathLike[str] | None, default: str, argumen
     """
     if template is None:
         return _data(default), f"prompts/{default}"
+    if template == BRIEF:
+        return _data(f"{BRIEF}.txt"), f"prompts/{BRIEF}.txt"
     if isinstance(template, str) and ("$" in template or "\n" in template):
         return template, argument
     try:
@@ -137,7 +142,8 @@ class TemplateProtocol(Protocol):
     """A protocol whose prompts are templates. A subclass adds its forms (``prompts/<name>.txt``) and parsing.
 
     Args:
-        template: the complete prompt: the path of a file, or the text itself; ``None`` for the built-in one.
+        template: the complete prompt: the path of a file, or the text itself; ``None`` for the built-in one, and
+            ``"brief"`` for the built-in short one.
         delta_template: the same for the user turn that is appended to a conversation.
         system: whether the standing instructions go into a message of their own, with the role ``system``
             (``None``: as the protocol's agents are used to it). Such a prompt is a template's text before
@@ -228,6 +234,7 @@ class TemplateProtocol(Protocol):
         return {
             **texts,
             "history": self._say("history.kept" if history else "history.none", {}),
+            "forms": "\n".join(self._say(f"form.{role}", self.labels()) for role in rules.enabled),
             "operations": "\n\n".join(self._describe(role, values) for role in rules.enabled),
             "reply": self._say("reply", {**values, "example": self._example(observation, rules)}),
         }
@@ -290,7 +297,7 @@ class TemplateProtocol(Protocol):
     ) -> dict[str, str]:
         facts = {
             **self._place(observation, rules, again),
-            "questions": _numbered(observation),
+            "questions": self._questions(observation, rules),
             "results": self._results(observation, malformed),
             "size": self._size(observation, rules),
             "scratchpad": self._scratchpad(observation, rules),
@@ -301,7 +308,7 @@ class TemplateProtocol(Protocol):
         return {**facts, "turn": self._turn.render(facts)}
 
     def _place(self, observation: Mapping[str, Any], rules: Rules, again: bool) -> dict[str, str]:
-        if not observation["questions"]:
+        if not observation["questions"] and int(observation["phase"]):
             return {"position": self._say("position.over", {}), "looks": "", "closing": ""}
         answering, left = bool(observation["phase"]), int(observation["looks_left"])
         phase = "answering" if answering else "reading"
@@ -319,6 +326,15 @@ class TemplateProtocol(Protocol):
             "looks": self._say(looks, counts) if answering or searches else "",
             "closing": self._say(closing, {}),
         }
+
+    def _questions(self, observation: Mapping[str, Any], rules: Rules) -> str:
+        if (
+            not observation["questions"]
+            and not int(observation["phase"])
+            and rules.questions_shown == "when_asked"
+        ):
+            return self._phrases["questions.later"]
+        return _numbered(observation)
 
     def _results(self, observation: Mapping[str, Any], malformed: Sequence[Malformed]) -> str:
         lines = [self._result(result) for result in observation["results"]]

@@ -12,9 +12,11 @@ from gymnasium.error import InvalidAction, ResetNeeded
 from atommem_env.core.rules import DEFAULT_RULES
 from atommem_env.core.spaces import TextSpace
 from atommem_env.protocols import Malformed, Parsed, Protocol, get_protocol
+from atommem_env.protocols.rendering import BRIEF
 from atommem_env.text import clean
 
 PROMPT_MODES: Final = ("reset", "append")
+PROMPTS: Final = ("full", BRIEF)
 
 
 class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorArgs):
@@ -34,6 +36,8 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         prompt_mode: ``"reset"``: every observation is a complete prompt that needs no history (the paper's
             context reset). ``"append"``: the first of an episode is, the others say what is new, for a
             conversation that is appended to.
+        prompt: ``"full"``, or ``"brief"``: the operations' forms in a few lines, and no word more on how it goes
+            on, for agents that are trained.
 
     Raises:
         ValueError: when an argument is none of these; lists the choices.
@@ -47,16 +51,22 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         protocol: str | Protocol = "atommem",
         template: str | os.PathLike[str] | None = None,
         prompt_mode: str = "reset",
+        prompt: str = "full",
     ) -> None:
+        short = {} if prompt == "full" else {"prompt": prompt}
         gym.utils.RecordConstructorArgs.__init__(
-            self, protocol=protocol, template=template, prompt_mode=prompt_mode
+            self, protocol=protocol, template=template, prompt_mode=prompt_mode, **short
         )
         super().__init__(env)
         if prompt_mode not in PROMPT_MODES:
             raise ValueError(
                 f"prompt_mode={prompt_mode!r}: choose one of {', '.join(map(repr, PROMPT_MODES))}"
             )
-        self.protocol = get_protocol(protocol, template)
+        if prompt not in PROMPTS:
+            raise ValueError(f"prompt={prompt!r}: choose one of {', '.join(map(repr, PROMPTS))}")
+        if prompt == BRIEF and template is not None:
+            raise ValueError("prompt='brief' is a template itself: leave out template")
+        self.protocol = get_protocol(protocol, BRIEF if prompt == BRIEF else template)
         self.prompt_mode = prompt_mode
         self.observation_space = TextSpace()
         self.action_space = TextSpace()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import pickle
 import re
@@ -19,6 +20,7 @@ from atommem_env.core.operations import Answer, Create, Update
 from atommem_env.core.rules import Rules
 from atommem_env.core.spaces import TextSpace
 from atommem_env.protocols import JSONProtocol, XMLProtocol
+from atommem_env.text import PieceTokenizer
 from atommem_env.wrappers.text_protocol import TextProtocol
 from small_data import dataset
 
@@ -333,3 +335,27 @@ def test_the_generated_world_can_be_played_in_text(protocol: str) -> None:
         text, _, done, _, info = env.step("I say nothing.")
     assert info["metrics"]["em"] == 0.0
     assert info["num_malformed"] == 0
+
+
+@pytest.mark.parametrize("protocol", ["atommem", "json", "released"])
+def test_a_brief_prompt_has_the_forms_and_no_word_more(protocol: str) -> None:
+    env = TextProtocol(gym.make("AtomMem-World-v0", num_docs=20, num_questions=1), protocol, prompt="brief")
+    full = TextProtocol(gym.make("AtomMem-World-v0", num_docs=20, num_questions=1), protocol)
+    brief, told = env.reset(seed=0)[0], full.reset(seed=0)[0]
+    turn = brief[brief.index("# Now:") :]
+    assert told.endswith(turn)
+    assert PieceTokenizer().count(brief) - PieceTokenizer().count(turn) < 200
+    assert all(
+        env.protocol.labels()[kind] in brief for kind in ("create", "read", "update", "delete", "answer")
+    )
+    with pytest.raises(ValueError, match="prompt='short'"):
+        TextProtocol(env.env, protocol, prompt="short")
+
+
+def test_a_prompt_says_that_questions_come_later() -> None:
+    env = TextProtocol(gym.make("AtomMem-World-v0", num_docs=20, num_questions=1))
+    seen, info = env.env.reset(seed=0)
+    later = dataclasses.replace(info["rules"], questions_shown="when_asked")
+    text = env.protocol.render_prompt({**seen, "questions": ()}, later)[0]["content"]
+    assert "reading, chunk 1" in text
+    assert "The questions are asked after the last chunk" in text
