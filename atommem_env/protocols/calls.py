@@ -62,6 +62,7 @@ _ALIASES: Final = {
     **dict.fromkeys(("q", "search", "question"), "query"),
     **dict.fromkeys(("top_k", "topk", "limit"), "k"),
 }
+_USUAL: Final = frozenset((*_NAMES, *_ARGUMENTS, "content", "query", "id", "k"))
 _KIND: Final = "|".join(KINDS)
 _NAME_FORM: Final = (
     rf"(?:[\w-]{{1,32}}[.:/])*(?:(?:functions?|tools?|memory|mcp|store)_{{1,2}}){{0,3}}(?P<kind>{_KIND})"
@@ -77,14 +78,18 @@ _BEGINS: Final = (
 _LIKE_JSON = re.compile(_BEGINS)
 _MARKS = re.compile(
     rf"(?P<thought>{OPEN})|(?P<thought_end>{CLOSE})|(?P<json>{_BEGINS})"
-    r"|<(?P<prefix>[\w-]{1,24}:)?(?P<tag>function|invoke|tool|tool_call|call|action)"
-    rf"(?:\s*=\s*[\"']?|\s+(?:name|tool)\s*=\s*[\"']?|>\s*(?=[\w.:]{{1,64}}\s*<arg_key))"
-    r"(?P<called>[\w.:/-]{1,64})[\"']?\s*(?:>|(?=<arg_key))"
+    r"|<(?P<prefix>[\w-]{1,24}:)?(?P<tag>function|invoke|tool|tool_call|call|action|op|operation|command)"
+    rf"(?:\s*=\s*[\"']?|\s+(?:name|tool|type|op|kind)\s*=\s*[\"']?|>\s*(?=[\w.:]{{1,64}}\s*<arg_key))"
+    r"(?P<called>[\w.:/-]{1,64})[\"']?(?P<further>\s[^<>]{0,4000}?)?\s*(?P<nothing>/?)(?:>|(?=<arg_key))"
+    rf"|<(?P<element>op|operation|name|tool|tool_name|function_name|function|action|command)>\s{{0,8}}"
+    rf"(?P<elementkind>{_KIND})(?:_memory)?\s{{0,8}}</(?P=element)>"
+    r"(?=\s{0,8}<(?:content|query|id|k|parameters|arguments|args|input)>)"
     rf"|<(?P<plain>{_TAG_NAME})(?P<attributes>\s[^<>]{{0,4000}}?)?(?P<empty>/?)>"
     rf"|(?<![\w.])(?P<python>(?:[A-Za-z_]\w{{0,31}}\.)*?(?P<pykind>{_KIND})(?:_memory|_entry)?(?:\.call)?)"
     r"\((?=\s*(?:\)|[\"'“‘`{]|[A-Za-z_]\w{0,40}\s*[=:](?!=)|-?\d{1,18}\s*[,)]|f?r?[\"']))"
-    rf"|^[ \t]*(?:[-*][ \t]*)?[\"']?(?P<lines>op|operation|action|tool|name|function|tool_name)[\"']?[ \t]*:[ \t]*"
-    rf"[\"']?(?P<linekind>[\w.]{{0,40}}?(?:{_KIND})(?:_memory|_entry)?)[\"']?[ \t]*,?[ \t]*$",
+    rf"|^[ \t]*(?:[-*][ \t]*)?[\"']?(?P<lines>op|operation|action|tool|name|function|tool_name)[\"']?[ \t]*[:=][ \t]*"
+    rf"[\"']?(?P<linekind>[\w.]{{0,40}}?(?:{_KIND})(?:_memory|_entry)?)[\"']?[ \t]*,?[ \t]*$"
+    rf"|^[ \t]*(?:[-*][ \t]*)?(?P<keykind>{_KIND})(?:_memory)?[ \t]*:[ \t]*(?=\n[ \t]+(?:content|query|id|k)[ \t]*:)",
     re.IGNORECASE | re.ASCII | re.MULTILINE,
 )
 _LINE = re.compile(
@@ -100,6 +105,11 @@ _PARAMETER = re.compile(
     r"|(?=<(?:[\w-]{1,24}:)?parameter[ =])|\Z)"
     r"|<arg_key>\s{0,8}(?P<key>[\w.-]{1,64})\s{0,8}</arg_key>\s{0,8}<arg_value>(?P<argument>.*?)(?:</arg_value>|(?=<arg_key>)|\Z)"
     r"|<(?P<field>content|query|id|k)>(?P<text>.*?)(?:</(?P=field)>|(?=<(?:content|query|id|k)>)|\Z)",
+    re.IGNORECASE | re.ASCII | re.DOTALL,
+)
+_WRAPPER = re.compile(r"\s{0,8}<(?:parameters|arguments|args|input)>\s{0,8}", re.IGNORECASE | re.ASCII)
+_FIELD = re.compile(
+    r"\s{0,8}<(?P<field>content|query|id|k)>(?P<text>.*?)(?:</(?P=field)>|(?=<(?:content|query|id|k)>)|\Z)",
     re.IGNORECASE | re.ASCII | re.DOTALL,
 )
 _ATTRIBUTE = re.compile(
@@ -236,6 +246,8 @@ class _Scan:
                 continue
             if mark["json"]:
                 position = yield from self._json(mark.start())
+            elif mark["element"]:
+                position = yield from self._element(mark)
             elif mark["called"]:
                 position = yield from self._called(mark)
             elif (
@@ -295,6 +307,14 @@ class _Scan:
 
     def _called(self, mark: re.Match[str]) -> Generator[Found, None, int]:
         name, tag = mark["called"], mark["tag"]
+        attributes = _attributes(mark["further"] or "")
+        if mark["nothing"]:
+            found = kind_called(name)
+            if found is None:
+                yield Malformed(excerpt(mark.group()), f"{excerpt(repr(name))} is no operation")
+            else:
+                yield Call(found, attributes, mark.group())
+            return mark.end()
         closing = re.compile(
             rf"</(?:[\w-]{{1,24}}:)?{tag}(?:=[\w.-]{{1,64}})?>|</[\w:-]{{0,32}}tool_call>", re.I | re.A
         )
@@ -309,6 +329,8 @@ class _Scan:
             )
             return stop
         fields = self._body(kind, mark.end(), body_end)
+        if attributes:
+            fields = {**attributes, **(fields or {})}
         if fields is None:
             yield Malformed(
                 excerpt(whole), f"its arguments cannot be read: expected {', '.join(_FIELDS[kind])}"
@@ -317,12 +339,28 @@ class _Scan:
             yield Call(kind, fields, whole)
         return stop
 
+    def _element(self, mark: re.Match[str]) -> Generator[Found, None, int]:
+        """A name in an element of its own, and then its fields, each in one."""
+        kind, end = mark["elementkind"].lower(), mark.end()
+        wrapper = _WRAPPER.match(self._text, end)
+        end = end if wrapper is None else wrapper.end()
+        if self._text[end : end + 1] == "{":
+            value, end = self._reader.read(end)
+            if isinstance(value, dict):
+                yield Call(kind, value, self._text[mark.start() : end])
+            else:
+                yield Malformed(excerpt(self._text[mark.start() : end]), value.problem)
+            return end
+        fields: dict[str, Any] = {}
+        while (field := _FIELD.match(self._text, end)) is not None:
+            fields[field["field"].lower()] = _trimmed(field["text"])
+            end = field.end()
+        yield Call(kind, fields, self._text[mark.start() : end])
+        return end
+
     def _plain_tag(self, mark: re.Match[str]) -> Generator[Found, None, int]:
         tag = mark["plain"].lower()
-        attributes = {
-            found.group(1).lower(): next(value for value in found.groups()[1:] if value is not None)
-            for found in _ATTRIBUTE.finditer(mark["attributes"] or "")
-        }
+        attributes = _attributes(mark["attributes"] or "")
         kind = "update" if tag == "scratchpad" else kind_called(tag) or ""
         if mark["empty"]:
             yield Call(kind, attributes, mark.group())
@@ -383,7 +421,7 @@ class _Scan:
         return end
 
     def _lines(self, mark: re.Match[str]) -> Generator[Found, None, int]:
-        kind = kind_called(mark["linekind"])
+        kind = kind_called(mark["linekind"] or mark["keykind"])
         text, position = self._text, min(mark.end() + 1, len(self._text))
         fields: dict[str, Any] = {}
         while (line := _LINE.match(text, position)) is not None:
@@ -437,6 +475,8 @@ def calls_of_value(value: Any) -> Iterator[Found]:
                 continue
             except ValueError:
                 pass
+        if isinstance(item, dict):
+            item = _folded(item)
         held = _held(item) if level < _MOST_LEVELS else None
         if held is not None:
             pending.extend((piece, level + 1) for piece in reversed(held))
@@ -445,6 +485,17 @@ def calls_of_value(value: Any) -> Iterator[Found]:
             yield _call(item)
         except FormError as error:
             yield Malformed(_shown(item), str(error))
+
+
+def _folded(item: dict[str, Any]) -> dict[str, Any]:
+    """Return an object whose usual keys are in lower case."""
+    if all(not isinstance(key, str) or key in _NAMES or key == key.lower() for key in item):
+        return item
+    lowered = {key: key.lower() for key in item if isinstance(key, str)}
+    return {
+        (lowered[key] if lowered.get(key) in _USUAL and lowered[key] not in item else key): value
+        for key, value in item.items()
+    }
 
 
 def _within(value: Any) -> Iterator[Found]:
@@ -465,7 +516,8 @@ def _held(item: Any, levels: int = _MOST_LEVELS) -> list[Any] | None:
     held = [
         value
         for value in item.values()
-        if (isinstance(value, list) and any(isinstance(piece, (dict, Broken)) for piece in value))
+        if (isinstance(value, str) and value.lstrip()[:2] in ("[{", '{"'))
+        or (isinstance(value, list) and any(isinstance(piece, (dict, Broken)) for piece in value))
         or (isinstance(value, dict) and (_name_of(value) is not None or _held(value, levels - 1) is not None))
     ]
     if held:
@@ -577,6 +629,14 @@ def _with_head(fields: dict[str, Any], kind: str) -> dict[str, Any]:
     if head is None:
         return fields
     return {**fields, "id": int(head.group(1)), "content": content[head.end() :]}
+
+
+def _attributes(text: str) -> dict[str, str]:
+    """Return the fields that a tag has as attributes."""
+    return {
+        found.group(1).lower(): next(value for value in found.groups()[1:] if value is not None)
+        for found in _ATTRIBUTE.finditer(text)
+    }
 
 
 def _trimmed(value: str) -> str:
