@@ -14,6 +14,7 @@ import string
 from pathlib import Path
 from typing import Any, Final
 
+from atommem_env.protocols.rendering import placeholders
 from atommem_env.text import digest
 
 PACKAGES: Final = ("atommem_env.baselines.engines", "atommem_env.llm")
@@ -79,22 +80,10 @@ def _replacements(folder: Path) -> dict[str, str]:
         path = folder / f"{name}.txt"
         if name not in _own():
             raise ValueError(f"{path} replaces no template: expected one of {', '.join(sorted(_own()))}")
-        known, found = _placeholders(_own()[name], name), _placeholders(text, str(path))
+        known, found = placeholders(_own()[name], name), placeholders(text, str(path))
         if found - known:
             raise ValueError(
                 f"{path}: there is no placeholder {', '.join(f'${x}' for x in sorted(found - known))}; this template "
                 f"may use {', '.join(f'${x}' for x in sorted(known))}, and $$ for a dollar sign"
             )
     return texts
-
-
-def _placeholders(text: str, name: str) -> set[str]:
-    found = set()
-    for match in string.Template.pattern.finditer(text):
-        if match.group("invalid") is not None:
-            line = text.count("\n", 0, match.start()) + 1
-            raise ValueError(f"{name}, line {line}: a lone dollar sign; write $$ for one, or $name")
-        placeholder = match.group("named") or match.group("braced")
-        if placeholder:
-            found.add(placeholder)
-    return found

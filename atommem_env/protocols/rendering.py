@@ -48,6 +48,27 @@ _PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
 _SECTION = re.compile(r"^\[([a-z_.]+)\]$", re.MULTILINE)
 
 
+def placeholders(text: str, source: str) -> set[str]:
+    """Return the names of the placeholders of a template.
+
+    Args:
+        text: the template.
+        source: what to call it in errors.
+
+    Raises:
+        ValueError: when a ``$`` begins none; names the line.
+    """
+    names = set()
+    for match in string.Template.pattern.finditer(text):
+        if match["invalid"] is not None:
+            line = text.count("\n", 0, match.start()) + 1
+            raise ValueError(
+                f"{source}, line {line}: a $ that begins no placeholder; write $$ for a dollar sign"
+            )
+        names.add(match["named"] or match["braced"] or "")
+    return names - {""}
+
+
 class PromptTemplate:
     """A checked template.
 
@@ -62,15 +83,7 @@ class PromptTemplate:
     """
 
     def __init__(self, text: str, source: str, allowed: Sequence[str], needed: Sequence[str] = ()) -> None:
-        names = set()
-        for match in string.Template.pattern.finditer(text):
-            if match["invalid"] is not None:
-                line = text.count("\n", 0, match.start()) + 1
-                raise ValueError(
-                    f"{source}, line {line}: a $ that begins no placeholder; write $$ for a dollar sign"
-                )
-            names.add(match["named"] or match["braced"])
-        names.discard(None)
+        names = placeholders(text, source)
         unknown = sorted(names - set(allowed))
         if unknown:
             raise ValueError(f"{source}: unknown placeholder ${unknown[0]}; there are {_list(allowed)}")

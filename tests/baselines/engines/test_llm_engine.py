@@ -379,7 +379,7 @@ def test_a_folder_of_prompts_replaces_some(server: FakeServer, tmp_path: Path) -
             "$question $answers",
             r"no placeholder \$answers; this template may use \$passages, \$question",
         ),
-        ("answer", "it costs $ 5", "line 1: a lone dollar sign"),
+        ("answer", "it costs $ 5", r"line 1: a \$ that begins no placeholder"),
         ("answers", "$question", "replaces no template: expected one of answer, "),
     ],
 )
