@@ -53,7 +53,7 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         prompt_mode: str = "reset",
         prompt: str = "full",
     ) -> None:
-        short = {} if prompt == "full" else {"prompt": prompt}
+        short: dict[str, Any] = {} if prompt == "full" else {"prompt": prompt}
         gym.utils.RecordConstructorArgs.__init__(
             self, protocol=protocol, template=template, prompt_mode=prompt_mode, **short
         )
