@@ -31,13 +31,14 @@ _Result = TypeVar("_Result")
 _random = random.Random()
 
 _OVERFLOW = re.compile(
-    r"context[ _-]?(?:length|window|size|limit)|maximum context|out of context"
+    r"context[ _-]?(?:length|window|size|limit|overflow)|maximum context|out of context"
     r"|(?:max(?:imum)?|model)[ _](?:model|sequence|input|prompt|position\w*)[ _-]?(?:len|tokens|size|embed)"
     r"|too many (?:input |prompt )?tokens|n_ctx|num_ctx|max_model_len|max_seq_len|string_above_max_length"
     r"|(?:prompt|input|request|messages?|sequence|text|content|conversation)s?\b[^.\n]{0,60}?\btoo (?:long|large|big)"
     r"|(?:prompt|input|request) length"
-    r"|exceed\w*[^.\n]{0,80}?\b(?:tokens?|context|sequence length|model'?s? limit)"
-    r"|\btokens?\b[^.\n]{0,80}?(?:exceed|must (?:be|have)[^.\n]{0,20}?(?:<|less|at most|fewer|below|smaller))"
+    r"|exceed\w*[^.\n]{0,80}?\b(?:tokens?|context|sequence length|max(?:imum)? length|model'?s? limit)"
+    r"|tokens?\b[^.\n]{0,80}?(?:exceed|must (?:be|have)[^.\n]{0,20}?(?:<|less|at most|fewer|below|smaller)|limit is)"
+    r"|(?:supports?|allows?|accepts?)[^.\n]{0,20}?(?:at most|up to|a maximum of|only) [\d,]+ (?:input )?tokens"
     r"|(?:longer|greater|larger|more)(?: tokens)? than[^.\n]{0,60}?(?:context|maximum|limit|allowed|supported)"
     r"|(?:reduce|shorten)[^.\n]{0,40}?(?:prompt|input|messages?|length)|does not fit|(?:no|not enough) kv[ _-]?cache",
     re.IGNORECASE,

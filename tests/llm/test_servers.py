@@ -140,6 +140,11 @@ TOO_LONG = [
     "Input length (5000) exceeds model's maximum sequence length",
     "Range of input length should be [1, 30720]; exceed max_seq_len",
     "Your request exceeded model token limit: 8192",
+    "This model supports at most 4096 tokens",
+    "The total length of input and output exceeds the max length",
+    "prompt contains 5000 tokens, limit is 4096",
+    "input_tokens must be less than 4096",
+    "context overflow",
     "Input validation error: `max_new_tokens` must be <= 512; too many tokens",
 ]
 
@@ -160,6 +165,10 @@ def test_a_request_that_is_too_long_is_not_sent_again(server: FakeServer, words:
         (500, "the server had an error while processing your request"),
         (503, "overloaded"),
         (400, "seed: extra inputs are not permitted"),
+        (400, "max_tokens must be at least 1"),
+        (400, "Invalid 'temperature': must be <= 2"),
+        (400, "messages must not be empty"),
+        (400, "API key exceeded its limit"),
     ],
 )
 def test_other_refusals_are_not_taken_for_one_that_is_too_long(status: int, words: str) -> None:
