@@ -24,9 +24,11 @@ from typing import Any, Final, TypeAlias, cast
 import gymnasium as gym
 
 from atommem_env.core.checks import one_of
-from atommem_env.env import READING, EnvState, MemoryEnv
+from atommem_env.core.types import Metrics
+from atommem_env.env import EnvState, MemoryEnv
 from atommem_env.evidence import mean_share
 from atommem_env.policies import Policy, Trace, rollout
+from atommem_env.tasks.task import READING
 
 SCORES: Final = ("em", "f1", "cover_em", "kept", "read")
 """The scores by name: those of the answers, and two stages of the evidence funnel; means over the questions."""
@@ -158,7 +160,7 @@ class _Reader:
             return self._policy.act(observation, info)
         return self._reading.actions[len(self.states) - 1]
 
-    def metrics_without(self, actions: Sequence[Any], step: int, position: int) -> dict[str, Any]:
+    def metrics_without(self, actions: Sequence[Any], step: int, position: int) -> Metrics:
         """Return the metrics of the episode with one of its operations refused.
 
         The operation is replayed by its kind alone: the environment refuses that as malformed, by which a Create

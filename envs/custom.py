@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import dataclass
 from typing import Any
 
+from atommem_env.core.config import EnvConfig, anything, option
 from atommem_env.data.custom import CUSTOM
 from atommem_env.data.dataset import QADataset
 from atommem_env.data.sources import open_dataset
 from atommem_env.env import MemoryEnv
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomConfig(EnvConfig):
+    """The arguments of :class:`CustomEnv`."""
+
+    source: Any = option(
+        check=anything,
+        help="your data: a QADataset, the path of a JSON or JSON Lines file, or 'module:name' of a QADataset.",
+    )
+    split: str | None = option(
+        None,
+        check=anything,
+        help="the split of the data; a dataset has one, so that another name is an error.",
+    )
 
 
 class CustomEnv(MemoryEnv):
@@ -24,10 +40,8 @@ class CustomEnv(MemoryEnv):
 
     ## Arguments
     Args:
-        source: a ``QADataset``, the path of a JSON or JSON Lines file of records, or ``"module:name"`` of a dataset;
-            required.
-        split: names the split of the data; a dataset has one, so that another name is an error.
-        **kwargs: the arguments of :class:`atommem_env.MemoryEnv`.
+        **arguments: the fields of :class:`CustomConfig`: ``source``, a ``QADataset``, the path of a JSON or JSON Lines
+            file of records, or ``"module:name"`` of a dataset; ``split``; and those of every environment.
 
     Raises:
         ValueError: without data, or when it cannot be read.
@@ -39,13 +53,11 @@ class CustomEnv(MemoryEnv):
     - v0: initial version.
     """
 
-    def __init__(
-        self,
-        *,
-        source: QADataset | str | os.PathLike[str] | None = None,
-        split: str | None = None,
-        **kwargs: Any,
-    ) -> None:
+    config_class = CustomConfig
+
+    def __init__(self, **arguments: Any) -> None:
+        config = CustomConfig.of({"source": None, **arguments})
+        source, split = config.source, config.split
         if source is None:
             raise ValueError(
                 f"source={source!r}: AtomMem-Custom-v0 needs your data: the path of a file of records, 'module:name' "
@@ -56,4 +68,4 @@ class CustomEnv(MemoryEnv):
             source = open_dataset(CUSTOM, source, split or "validation")
         if split is not None and split != source.split:
             raise ValueError(f"split={split!r}: the dataset's split is {source.split!r}; leave split out")
-        super().__init__(source, **kwargs)
+        super().__init__(source, config=config)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from atommem_env.core.config import BenchmarkConfig, option, pair, share, subset, whole
 from atommem_env.data.benchmark import Benchmark
 from atommem_env.data.custom import parse_record
 from atommem_env.data.dataset import QADataset
@@ -22,6 +23,31 @@ WORLD = Benchmark(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class WorldEnvConfig(BenchmarkConfig):
+    """The arguments of :class:`WorldEnv`."""
+
+    world_seed: int = option(0, check=whole(0), help="which world.")
+    world_size: int = option(500, check=whole(1), help="the number of questions of a split.")
+    hops: tuple[int, int] = option(
+        (2, 4),
+        check=pair(2, 4),
+        help="the fewest and the most supporting paragraphs of bridge and compositional questions, 2 to 4; an int is "
+        "both.",
+    )
+    kinds: tuple[str, ...] = option(
+        tuple(KINDS),
+        check=subset(tuple(KINDS)),
+        help=f"the kinds of questions, of {', '.join(map(repr, KINDS))}.",
+    )
+    paragraphs_per_question: int = option(
+        10, check=whole(1, 40), help="supporting and distractor paragraphs of a question, at most 40."
+    )
+    revisions: float = option(
+        0.0, check=share, help="the share of questions, 0 to 1, in which a later document supersedes a fact."
+    )
+
+
 class WorldEnv(MemoryEnv):
     """A procedural world of people, places, works, organisations and events.
 
@@ -35,16 +61,8 @@ class WorldEnv(MemoryEnv):
 
     ## Arguments
     Args:
-        split: ``"train"``, ``"validation"`` or ``"test"``: different questions of one world.
-        source: ``"auto"`` or ``"generated"``, which are the same here, or a ``QADataset``.
-        world_seed: which world.
-        world_size: the number of questions of a split.
-        hops: the fewest and the most supporting paragraphs of bridge and compositional questions, 2 to 4.
-        kinds: the kinds of questions, of ``"bridge"``, ``"compositional"``, ``"inference"``, ``"comparison"``,
-            ``"yes_no"`` and ``"bridge_comparison"``.
-        paragraphs_per_question: supporting and distractor paragraphs of a question, at most 40.
-        revisions: the share of questions, 0 to 1, in which a later document supersedes a fact.
-        **kwargs: the arguments of :class:`atommem_env.MemoryEnv`.
+        **arguments: the fields of :class:`WorldEnvConfig`: ``source`` (``"auto"`` or ``"generated"``, which are the
+            same here, or a ``QADataset``), what the world is like, and those of every environment.
 
     ## References
     None: the world is made by this package.
@@ -53,34 +71,24 @@ class WorldEnv(MemoryEnv):
     - v0: initial version.
     """
 
-    def __init__(
-        self,
-        *,
-        split: str = "validation",
-        source: str | QADataset = "auto",
-        world_seed: int = 0,
-        world_size: int = 500,
-        hops: Sequence[int] = (2, 4),
-        kinds: Sequence[str] = tuple(KINDS),
-        paragraphs_per_question: int = 10,
-        revisions: float = 0.0,
-        **kwargs: Any,
-    ) -> None:
-        if isinstance(source, QADataset):
-            dataset = source
-        elif source in ("auto", "generated"):
-            low, high = hops
-            config = WorldConfig(
-                seed=world_seed,
-                size=world_size,
-                hops=(low, high),
-                kinds=tuple(kinds),
-                num_paragraphs=paragraphs_per_question,
-                revisions=revisions,
+    config_class = WorldEnvConfig
+
+    def __init__(self, **arguments: Any) -> None:
+        config = WorldEnvConfig.of(arguments)
+        if isinstance(config.source, QADataset):
+            dataset = config.source
+        elif config.source in ("auto", "generated"):
+            world = WorldConfig(
+                seed=config.world_seed,
+                size=config.world_size,
+                hops=config.hops,
+                kinds=config.kinds,
+                num_paragraphs=config.paragraphs_per_question,
+                revisions=config.revisions,
             )
-            dataset = open_dataset(WORLD, "generated", split, config)
+            dataset = open_dataset(WORLD, "generated", config.split, world)
         else:
             raise ValueError(
-                f"source={source!r}: AtomMem-World-v0 makes its data; leave source out, or pass a QADataset"
+                f"source={config.source!r}: AtomMem-World-v0 makes its data; leave source out, or pass a QADataset"
             )
-        super().__init__(dataset, **kwargs)
+        super().__init__(dataset, config=config)

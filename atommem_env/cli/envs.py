@@ -12,9 +12,10 @@ from rich.table import Table
 
 from atommem_env.cli.common import Debug, command
 from atommem_env.cli.console import output
+from atommem_env.core.config import REQUIRED, Argument
 from atommem_env.core.safe_text import markup
 from atommem_env.registration import ENVS
-from atommem_env.runs.arguments import REQUIRED, Argument, env_arguments, find_spec
+from atommem_env.runs.arguments import env_arguments, find_spec
 
 
 @command("envs")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, SupportsIndex, TypeAlias
+from typing import Any, Final, Literal, SupportsIndex, TypeAlias, TypedDict
 
 import msgspec
 
@@ -88,6 +88,16 @@ REASONS: Final[tuple[Reason, ...]] = (
 """Why an operation may be refused: a closed list."""
 
 
+class ResultDict(TypedDict):
+    """An :class:`OperationResult` in plain form."""
+
+    op: str | None
+    ok: bool
+    reason: Reason | None
+    id: int | None
+    evicted: int | None
+
+
 class OperationResult(msgspec.Struct, frozen=True):
     """What came of one operation of an action.
 
@@ -105,7 +115,7 @@ class OperationResult(msgspec.Struct, frozen=True):
     id: int | None = None
     evicted: int | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> ResultDict:
         """Return the plain form that observations carry."""
         return {"op": self.op, "ok": self.ok, "reason": self.reason, "id": self.id, "evicted": self.evicted}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import gymnasium as gym
 import numpy as np
@@ -17,6 +17,7 @@ from gymnasium import spaces
 
 from atommem_env.core import operations
 from atommem_env.core.operations import KINDS, MAX_K, REASONS, SCRATCHPAD, Operation
+from atommem_env.core.types import Observation
 
 _WORDS = (
     "amber bridge canal delta ember fjord garden harbour island jetty kiln lantern meadow north orchard "
@@ -244,9 +245,9 @@ class ActionSpace(_RowSpace):
         return operation
 
 
-def observation_space() -> spaces.Dict:
+def observation_space() -> gym.Space[Observation]:
     """Return the space of observations; every environment has the same."""
-    return spaces.Dict(
+    space = spaces.Dict(
         {
             "phase": CountSpace(),
             "questions": TextTupleSpace(),
@@ -258,8 +259,10 @@ def observation_space() -> spaces.Dict:
             "cursor": CountSpace(),
             "num_chunks": CountSpace(),
             "num_questions": CountSpace(),
+            "now": TextSpace(),
             "memory_size": CountSpace(),
             "capacity": CountSpace(),
             "looks_left": CountSpace(),
         }
     )
+    return cast("gym.Space[Observation]", space)

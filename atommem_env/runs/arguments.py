@@ -1,42 +1,21 @@
-"""The arguments of an environment, read from its signature and docstring."""
+"""The arguments of an environment by its id, and how a text gives them."""
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import gymnasium as gym
 from gymnasium.envs.registration import load_env_creator
 
+from atommem_env.core.config import REQUIRED, Argument, close_match
 from atommem_env.runs.errors import RunError
 
-REQUIRED: Final = inspect.Parameter.empty
-"""The default of an argument that has none."""
-
-_ARGUMENT = re.compile(r"^ {4}(\*{0,2}\w+)(?: \([^)]*\))?: (.*)$")
 _OWN = re.compile(r"(?P<id>[^\[\]]+)\[(?P<arguments>.*)\]", re.DOTALL)
-_ROLE = re.compile(r":\w+:`~?([^`]*)`|``([^`]*)``")
-
-
-@dataclass(frozen=True)
-class Argument:
-    """An argument of an environment.
-
-    Attributes:
-        name: its name.
-        default: its default, or :data:`REQUIRED`.
-        help: what its docstring says, on one line; ``""`` when that is silent.
-    """
-
-    name: str
-    default: Any
-    help: str
 
 
 def parse_env(text: str) -> tuple[str, dict[str, Any]]:
@@ -113,78 +92,51 @@ def find_spec(id: str) -> gym.envs.registration.EnvSpec:
         ) from error
 
 
-def close_match(word: str, known: Iterable[str]) -> str:
-    """Return ``", did you mean 'x'?"`` for the nearest of ``known``, or ``""`` when none is near."""
-    by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.5)
-    return f" (did you mean {by_lower[near[0]]!r}?)" if near else ""
-
-
 def env_arguments(spec: gym.envs.registration.EnvSpec) -> dict[str, Argument]:
-    """Return the arguments that ``gym.make`` takes for ``spec``, in the order of its signatures.
+    """Return the arguments that ``gym.make`` takes for ``spec``.
 
-    A subclass that passes ``**kwargs`` on has its base class's keyword-only arguments too. Arguments that the
-    specification itself sets have these as defaults.
+    They are the fields of the environment's configuration (:class:`~atommem_env.core.config.EnvConfig`) and the
+    keyword arguments of its own; those of an environment without one are read from its signatures, its base classes'
+    where it passes ``**kwargs`` on. Arguments that the specification itself sets have these as defaults.
     """
     entry = spec.entry_point
     creator: Any = load_env_creator(entry) if isinstance(entry, str) else entry
-    found: dict[str, Argument] = {}
-    for number, (function, help) in enumerate(_signatures(creator)):
+    config = getattr(creator, "config_class", None)
+    found: dict[str, Argument] = {} if config is None else config.arguments()
+    for number, function in enumerate(_signatures(creator)):
         parameters = inspect.signature(function).parameters.values()
         for parameter in parameters:
             name = parameter.name
             wanted = parameter.kind is parameter.KEYWORD_ONLY or (
-                number == 0 and parameter.kind is parameter.POSITIONAL_OR_KEYWORD and name != "self"
+                number == 0
+                and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+                and name not in ("self", "data")
             )
-            if wanted and name not in found:
-                found[name] = Argument(name, spec.kwargs.get(name, parameter.default), help.get(name, ""))
+            if wanted and name != "config" and name not in found:
+                default = REQUIRED if parameter.default is parameter.empty else parameter.default
+                found[name] = Argument(name, default)
         if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
             break
-    return found
-
-
-def _signatures(creator: Any) -> list[tuple[Callable[..., Any], dict[str, str]]]:
-    """Return each ``__init__`` from ``creator`` up its bases (or the function itself) with its help."""
-    if not isinstance(creator, type):
-        return [(creator, docstring_arguments(creator.__doc__))]
-    signatures: list[tuple[Callable[..., Any], dict[str, str]]] = []
-    help: dict[str, str] = {}
-    for holder in creator.__mro__:
-        help = {**docstring_arguments(holder.__doc__), **help}
-        function = holder.__dict__.get("__init__")
-        if inspect.isfunction(function):
-            signatures.append((function, {**docstring_arguments(function.__doc__), **help}))
-    return signatures
-
-
-def docstring_arguments(docstring: str | None) -> dict[str, str]:
-    """Return what the ``Args:`` section of a Google-style docstring says of each argument, on one line."""
-    lines = inspect.cleandoc(docstring or "").splitlines()
-    if "Args:" not in lines:
-        return {}
-    help: dict[str, str] = {}
-    name = ""
-    for line in lines[lines.index("Args:") + 1 :]:
-        if not line.startswith("    "):
-            break
-        match = _ARGUMENT.match(line)
-        if match:
-            name = match[1]
-            help[name] = match[2]
-        elif name:
-            help[name] = f"{help[name]} {line.strip()}"
     return {
-        name: _ROLE.sub(lambda match: match[1] or match[2], text)
-        for name, text in help.items()
-        if not name.startswith("*")
+        name: argument._replace(default=spec.kwargs.get(name, argument.default))
+        for name, argument in found.items()
     }
 
 
-def check_arguments(id: str, given: Mapping[str, Any], known: Mapping[str, Argument]) -> None:
-    """Refuse arguments that environment ``id`` does not have, and the lack of those that it requires.
+def _signatures(creator: Any) -> list[Callable[..., Any]]:
+    """Return each ``__init__`` from ``creator`` up its bases, or the function itself."""
+    if not isinstance(creator, type):
+        return [creator]
+    functions = [holder.__dict__.get("__init__") for holder in creator.__mro__]
+    return [function for function in functions if inspect.isfunction(function)]
+
+
+def check_arguments(id: str, given: Mapping[str, Any], known: Mapping[str, Argument]) -> dict[str, Any]:
+    """Return the arguments of environment ``id`` as their configuration keeps them.
 
     Raises:
-        RunError: naming the argument, the nearest one, and all there are.
+        RunError: when it does not have one, naming the nearest and all there are; when it requires one that was not
+            given; and when a value is not of the argument's type.
     """
     for name in given:
         if name not in known:
@@ -196,3 +148,7 @@ def check_arguments(id: str, given: Mapping[str, Any], known: Mapping[str, Argum
     if missing:
         hint = " (the path of a file of your questions, or a QADataset)" if missing == ["source"] else ""
         raise RunError(f"{id} requires the argument {missing[0]!r}{hint}, and none was given")
+    try:
+        return {name: known[name].check(name, value) for name, value in given.items()}
+    except ValueError as error:
+        raise RunError(f"{id}: {error}") from error

@@ -61,9 +61,8 @@ class EnvRecipe:
                 made already is given arguments.
         """
         if isinstance(env, EnvRecipe):
-            made = replace(env, arguments={**arguments, **env.arguments})
-            check_arguments(made.id, made.arguments, env_arguments(find_spec(made.id)))
-            return made
+            merged = {**arguments, **env.arguments}
+            return replace(env, arguments=check_arguments(env.id, merged, env_arguments(find_spec(env.id))))
         if isinstance(env, gym.Env):
             if arguments:
                 raise RunError(
@@ -75,8 +74,7 @@ class EnvRecipe:
         if isinstance(env, str):
             id, own = parse_env(env)
             return cls.of(cls(id, own, name=env), arguments)
-        check_arguments(env.id, arguments, env_arguments(env))
-        return cls(env.id, dict(arguments), env)
+        return cls(env.id, check_arguments(env.id, arguments, env_arguments(env)), env)
 
     def make(self) -> gym.Env[Any, Any]:
         """Return the environment: a new one, or the one that was given.
@@ -107,7 +105,9 @@ class EnvRecipe:
         arguments: dict[str, Any] = {}
         if spec is not None:
             defaults = {name: argument.default for name, argument in env_arguments(spec).items()}
-            arguments = {**defaults, **spec.kwargs, **self.arguments}
+            config = getattr(env.unwrapped, "config", None)
+            made = {} if config is None else config.as_dict()
+            arguments = {**defaults, **spec.kwargs, **self.arguments, **made}
         dataset = getattr(env.unwrapped, "dataset", None)
         wrappers = () if spec is None else spec.additional_wrappers
         return {
@@ -265,13 +265,13 @@ def recorded_env(settings: Mapping[str, Any], name: str | None = None, trust: bo
     _refuse_objects(f"environment {record['name']}", record["arguments"], record.get("wrappers", []))
     require_trust(list(env_demands(record)), trust)
     spec = find_spec(record["id"])
-    check_arguments(record["id"], record["arguments"], env_arguments(spec))
+    arguments = check_arguments(record["id"], record["arguments"], env_arguments(spec))
     wrappers = tuple(
         WrapperSpec(wrapper["name"], wrapper["entry_point"], wrapper["arguments"])
         for wrapper in record.get("wrappers", ())
     )
     given = replace(spec, additional_wrappers=wrappers) if wrappers else None
-    return EnvRecipe(record["id"], dict(record["arguments"]), given, record["name"], record=record)
+    return EnvRecipe(record["id"], arguments, given, record["name"], record=record)
 
 
 def recorded_policy(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from atommem_env.core.types import Gold, GoldUnit
 from atommem_env.data.records import SUPPORTING, Document, Question, Session
 
 if TYPE_CHECKING:
@@ -121,16 +122,16 @@ class Task:
         last = bisect.bisect_left(self.chunks, unit.end, key=lambda span: span[0])
         return list(range(first, last))
 
-    def gold(self) -> list[dict[str, object]]:
+    def gold(self) -> list[Gold]:
         """Return, per question, its ``answers`` and its ``evidence``.
 
         A unit of evidence has ``title``, ``text``, ``sentence`` and ``chunks``; one in a turn also the turn's
         ``id`` and its ``role``, and its ``text`` is the turn, not the whole session.
         """
-        evidence: list[list[dict[str, object]]] = [[] for _ in self.questions]
+        evidence: list[list[GoldUnit]] = [[] for _ in self.questions]
         for unit in self.units:
             document = self.documents[unit.document]
-            known: dict[str, object] = {
+            known: GoldUnit = {
                 "title": document.title,
                 "text": document.text,
                 "sentence": self.unit_text(unit),
@@ -138,7 +139,7 @@ class Task:
             }
             if isinstance(document, Session):
                 turn = document.turns[unit.turn]
-                known |= {"text": turn.text, "id": turn.id, "role": unit.role}
+                known["text"], known["id"], known["role"] = turn.text, turn.id, unit.role
             evidence[unit.question].append(known)
         return [
             {"answers": list(question.answers), "evidence": units}

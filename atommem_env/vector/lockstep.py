@@ -10,14 +10,13 @@ import gymnasium as gym
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.vector import AutoresetMode
 
-from atommem_env.core.operations import as_index
-from atommem_env.env import MemoryEnv
+from atommem_env.core.episode import Episode
+from atommem_env.env import MemoryEnv, check_step
 from atommem_env.protocols import Parsed, Protocol
 from atommem_env.wrappers import TextProtocol
 
 if TYPE_CHECKING:
     from atommem_env.retrieval.encoders import CachedEncoder, Kind
-    from atommem_env.tasks.task import Task
 
 Shown: TypeAlias = tuple[Any, dict[str, Any] | None]
 """What a reset returns for one environment; the info is ``None`` when it was not reset."""
@@ -51,6 +50,11 @@ class _Place:
         self._prompt: str | None = None
         self._parsed = Parsed()
 
+    @property
+    def episode(self) -> Episode:
+        """The current episode."""
+        return self.inner._running()
+
     def reset(self, seed: int | None, options: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
         observation, info = self.env.reset(seed=seed, options=options)
         self._elapsed, self.ended = 0, False
@@ -60,19 +64,22 @@ class _Place:
 
     def observation(self) -> Any:
         """Return the current observation once more."""
-        return self.inner.observation() if self.text is None else self._prompt
+        return self.episode.observe() if self.text is None else self._prompt
 
     def check(self, action: Any) -> Any:
         """Return the operations of ``action``, before anything is carried out."""
         if self.text is not None:
             self._parsed = self.text.parse_action(action)
             action = self._parsed.operations
-        self.inner.check_action(action)
+        check_step(self.inner.episode, action)
         return action
 
     def end(self) -> Step:
         """Show what came of the step that has begun."""
-        step = Step(*self.inner.end_step())
+        observation, reward, terminated, truncated, info = self.episode.finish()
+        step = Step(observation, reward, terminated, truncated, {**info})
+        if self.inner.render_mode == "human":
+            self.inner.render()
         if self.text is not None:
             step = Step(*self.text.shown(self._parsed, *step[:5]))
             self._prompt = step.observation
@@ -89,7 +96,6 @@ class Episodes:
     Args:
         make: makes the first environment; the others are its siblings.
         count: how many.
-        first: the number of the first one, for messages.
         mode: when an ended episode is reset.
         limit: truncates after so many steps, or ``None``.
         protocol: ``TextProtocol``'s argument of this name, a mapping of its arguments, or ``None``.
@@ -102,7 +108,6 @@ class Episodes:
         self,
         make: Callable[[], MemoryEnv],
         count: int,
-        first: int,
         mode: AutoresetMode,
         limit: int | None,
         protocol: str | Protocol | Mapping[str, Any] | None,
@@ -113,22 +118,16 @@ class Episodes:
                 f"a MemoryVectorEnv runs MemoryEnvs, and {make!r} made {inner!r}; for wrapped environments use "
                 "gym.make_vec(..., vectorization_mode='sync')"
             )
-        self._first = first
         self._mode = mode
         options = dict(protocol) if isinstance(protocol, Mapping) else {"protocol": protocol}
         self._places: list[_Place] = []
         for number in range(count):
-            env = inner if number == 0 else inner.sibling()
+            env = inner if number == 0 else inner._sibling()
             text = None if protocol is None else TextProtocol(env, **options)
             if text is not None:
                 options = {**options, "protocol": text.protocol, "template": None}
             self._places.append(_Place(env, text, limit))
         self.envs = [place.env for place in self._places]
-
-    def describe(self) -> tuple[gym.Space[Any], gym.Space[Any], dict[str, Any], str | None]:
-        """Return observation space, action space, metadata and render mode of one environment."""
-        env = self.envs[0]
-        return env.observation_space, env.action_space, env.metadata, env.render_mode
 
     def reset(
         self,
@@ -137,18 +136,12 @@ class Episodes:
         mask: Sequence[bool],
     ) -> list[Shown]:
         """Reset the environments of ``mask``; the others show their observation again."""
-        built: dict[int | None, Task] = {}
         shown: list[Shown] = []
         for place, seed, chosen, wanted in zip(self._places, seeds, options, mask, strict=True):
             if not wanted:
                 shown.append((place.observation(), None))
                 continue
-            index = as_index((chosen or {}).get("task_index"))
-            if index in built:  # a group's task is put together once
-                place.inner.offer_task(built[index])
             shown.append(place.reset(seed, chosen))
-            if index is not None:
-                built[index] = place.inner.task
         return shown
 
     def step(self, actions: Sequence[Any]) -> list[Step]:
@@ -156,20 +149,20 @@ class Episodes:
         ended = [place.ended for place in self._places]
         if any(ended) and self._mode != AutoresetMode.NEXT_STEP:
             raise ResetNeeded(
-                f"the episodes of environments {[self._first + i for i, over in enumerate(ended) if over]} have "
+                f"the episodes of environments {[i for i, over in enumerate(ended) if over]} have "
                 f"ended, and autoreset_mode is {self._mode.name.lower()!r}: call "
                 "reset(options={'reset_mask': terminated | truncated}) first"
             )
-        begun: list[tuple[MemoryEnv, Any]] = []
-        for number, (place, action) in enumerate(zip(self._places, actions, strict=True), start=self._first):
+        begun: list[tuple[Episode, Any]] = []
+        for number, (place, action) in enumerate(zip(self._places, actions, strict=True)):
             if not place.ended:
                 try:
-                    begun.append((place.inner, place.check(action)))
+                    begun.append((place.episode, place.check(action)))
                 except InvalidAction as error:
                     raise InvalidAction(f"environment {number}: {error}") from error
-        for env, operations in begun:  # none before all have been checked
-            env.begin_step(operations)
-        with _encoded([env for env, _ in begun]):
+        for episode, operations in begun:  # none before all have been checked
+            episode.apply(operations)
+        with _encoded([episode for episode, _ in begun]):
             return [self._finish(place) for place in self._places]
 
     def _finish(self, place: _Place) -> Step:
@@ -192,11 +185,10 @@ class Episodes:
             found.append(value(*args, **kwargs) if callable(value) else value)
         return found
 
-    def set_attr(self, name: str, values: Sequence[Any]) -> list[None]:
+    def set_attr(self, name: str, values: Sequence[Any]) -> None:
         """Set each environment's attribute ``name``."""
         for env, value in zip(self.envs, values, strict=True):
             env.set_wrapper_attr(name, value)
-        return []
 
     def close(self) -> None:
         """Close the environments."""
@@ -205,11 +197,11 @@ class Episodes:
 
 
 @contextmanager
-def _encoded(envs: Sequence[MemoryEnv]) -> Iterator[None]:
-    """Encode what ending the steps of ``envs`` takes, in one call for each encoder, for as long as the block lasts."""
+def _encoded(episodes: Sequence[Episode]) -> Iterator[None]:
+    """Encode what finishing the steps takes, in one call for each encoder, for as long as the block lasts."""
     wanted: dict[CachedEncoder, list[tuple[Kind, str]]] = {}
-    for env in envs:
-        for encoder, kind, text in env.pending_texts():
+    for episode in episodes:
+        for encoder, kind, text in episode.pending_texts():
             wanted.setdefault(encoder, []).append((kind, text))
     with ExitStack() as stack:
         for encoder, texts in wanted.items():

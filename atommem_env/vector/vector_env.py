@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import gymnasium as gym
 import numpy as np
@@ -19,8 +18,7 @@ from atommem_env.core.resolve import is_reference, resolve
 from atommem_env.env import MemoryEnv
 from atommem_env.protocols import Protocol
 from atommem_env.registration import ENVS
-from atommem_env.vector.lockstep import Episodes, Shown, Step
-from atommem_env.vector.workers import Workers
+from atommem_env.vector.lockstep import Episodes
 
 EnvMaker: TypeAlias = Callable[..., MemoryEnv]
 
@@ -44,12 +42,6 @@ class MemoryVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
     ``options={"task_index": i}`` gives all episodes one task (a group), and a sequence gives each its own,
     ``None`` meaning that one is drawn. ``options={"reset_mask": mask}``, a bool array, resets some.
 
-    ## Worker processes
-    With ``num_workers`` > 0 each worker is a new process (``spawn``) that holds a slice of the environments;
-    results are the same. A program that asks for workers starts below ``if __name__ == "__main__":``, and its
-    arguments must pickle. An exception of a worker is raised here, caused by the worker's own traceback.
-    ``np_random`` gives copies then.
-
     Args:
         num_envs: how many episodes.
         autoreset_mode: when an ended episode is reset: ``"next_step"``, ``"same_step"``, ``"disabled"``,
@@ -57,7 +49,6 @@ class MemoryVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         max_episode_steps: truncates after so many steps, as the ``TimeLimit`` wrapper does: open questions
             are not forfeited and there are no metrics (the argument ``max_steps`` is the process's own
             limit). ``None`` or -1: no limit.
-        num_workers: how many processes; 0 runs all episodes in this one.
         protocol: ``None`` for operations; what ``TextProtocol`` takes (``"atommem"``, ``"released"``,
             ``"json"``, ``"module:name"``, an instance) for prompts and texts; or a mapping of all its
             arguments, such as ``{"protocol": "json", "prompt_mode": "append"}``.
@@ -70,18 +61,16 @@ class MemoryVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         TypeError: when ``env`` makes anything but a ``MemoryEnv``.
 
     Attributes:
-        envs: the single environments (``TextProtocol`` over them with ``protocol``), empty with workers.
+        envs: the single environments (``TextProtocol`` over them with ``protocol``).
     """
 
     _episodes: Episodes | None = None
-    _workers: Workers | None = None
 
     def __init__(
         self,
         num_envs: int = 1,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         max_episode_steps: int | None = None,
-        num_workers: int = 0,
         protocol: str | Protocol | Mapping[str, Any] | None = None,
         *,
         env: str | EnvMaker = MemoryEnv,
@@ -94,21 +83,12 @@ class MemoryVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
             if max_episode_steps in (None, -1)
             else _count("max_episode_steps", max_episode_steps, 1, ", or None for no limit")
         )
-        workers = min(_count("num_workers", num_workers, 0, " (0: none)"), self.num_envs)
-        make = _maker(env, kwargs)
-        bounds = [round(i * self.num_envs / max(workers, 1)) for i in range(max(workers, 1) + 1)]
-        self._slices: Final = [slice(low, high) for low, high in itertools.pairwise(bounds)]
-        parts = [
-            partial(Episodes, make, part.stop - part.start, part.start, mode, limit, protocol)
-            for part in self._slices
-        ]
-        self._episodes = parts[0]() if workers == 0 else None
-        self._workers = Workers(parts) if workers else None
-        self.envs: list[gym.Env[Any, Any]] = [] if self._episodes is None else self._episodes.envs
-
-        about = self._ask("describe")[0]
-        self.single_observation_space, self.single_action_space, metadata, self.render_mode = about
-        self.metadata = {**metadata, "autoreset_mode": mode}
+        self._episodes = Episodes(_maker(env, kwargs), self.num_envs, mode, limit, protocol)
+        self.envs: list[gym.Env[Any, Any]] = self._episodes.envs
+        first = self.envs[0]
+        self.single_observation_space, self.single_action_space = first.observation_space, first.action_space
+        self.render_mode = first.render_mode
+        self.metadata = {**first.metadata, "autoreset_mode": mode}
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
@@ -132,9 +112,7 @@ class MemoryVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         mask = self._mask(options.pop("reset_mask", None))
         seeds = self._seeds(seed)
         each = self._options(options)
-        shown: list[Shown] = self._gather(
-            "reset", [(seeds[part], each[part], mask[part]) for part in self._slices]
-        )
+        shown = self._open("reset").reset(seeds, each, mask)
         infos: dict[str, Any] = {}
         for number, (_, info) in enumerate(shown):
             if info is not None:
@@ -155,7 +133,7 @@ class MemoryVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
             ResetNeeded: before the first reset, and, without autoreset, after the end of an episode.
         """
         given = self._actions(actions)
-        steps: list[Step] = self._gather("step", [(given[part],) for part in self._slices])
+        steps = self._open("step").step(given)
         infos: dict[str, Any] = {}
         for number, step in enumerate(steps):
             if step.final is not None:
@@ -175,7 +153,7 @@ class MemoryVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Return, for each environment, its attribute ``name``, or what it returns when it is a method."""
-        return tuple(self._gather("call", [(name, args, kwargs)] * len(self._slices)))
+        return tuple(self._open(name).call(name, args, kwargs))
 
     def get_attr(self, name: str) -> tuple[Any, ...]:
         """Return the attribute ``name`` of each environment."""
@@ -198,11 +176,11 @@ class MemoryVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
                 f"set_attr({name!r}): {len(values)} values for {self.num_envs} environments; pass one for each, "
                 "or a single value that is no list or tuple"
             )
-        self._gather("set_attr", [(name, values[part]) for part in self._slices])
+        self._open("set_attr").set_attr(name, values)
 
     @property  # type: ignore[misc]  # nothing to set, as in SyncVectorEnv
     def np_random(self) -> Any:
-        """The generator of each environment, a tuple; copies of them with workers."""
+        """The generator of each environment, a tuple."""
         return self.get_attr("np_random")
 
     @property
@@ -211,34 +189,17 @@ class MemoryVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         return self.get_attr("np_random_seed")
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Close the environments and end the worker processes."""
+        """Close the environments."""
         if self._episodes is not None:
             self._episodes.close()
-        if self._workers is not None:
-            self._workers.close()
-
-    def __getstate__(self) -> dict[str, Any]:
-        if self._workers is not None:
-            raise TypeError(
-                "a MemoryVectorEnv with num_workers > 0 does not pickle: its episodes are in other processes; "
-                "make it where it is used, or use num_workers=0"
-            )
-        return self.__dict__
 
     # --- the parts ----------------------------------------------------------------------------------
 
-    def _ask(self, method: str, arguments: Sequence[tuple[Any, ...]] | None = None) -> list[Any]:
-        """Return what ``method`` of each part returns."""
-        if self.closed:
+    def _open(self, method: str) -> Episodes:
+        """Return the episodes, for ``method``."""
+        if self.closed or self._episodes is None:
             raise ClosedEnvironmentError(f"{method} was called after close(); make a new environment")
-        given = [()] * len(self._slices) if arguments is None else arguments
-        if self._workers is not None:
-            return self._workers.call(method, given)
-        return [getattr(self._episodes, method)(*given[0])]
-
-    def _gather(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Return what ``method`` returns for each environment, of all parts together."""
-        return [item for part in self._ask(method, arguments) for item in part]
+        return self._episodes
 
     def _batch(self, observations: list[Any]) -> Any:
         space = self.single_observation_space

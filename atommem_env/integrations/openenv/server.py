@@ -41,7 +41,7 @@ def make_app(
         ValueError: when an argument is unknown or out of range.
     """
     at_least("sessions", sessions, 1)
-    check_arguments(env, arguments, env_arguments(find_spec(env)))
+    arguments = check_arguments(env, arguments, env_arguments(find_spec(env)))
     factory = functools.partial(
         AtomMemEnvironment, env, protocol=protocol, prompt_mode=prompt_mode, **arguments
     )

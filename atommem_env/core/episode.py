@@ -1,0 +1,560 @@
+"""One episode of the decision process: every rule of it, without Gymnasium.
+
+An episode walks a cursor over the positions of its task, chunks to read and questions to answer. A step is
+:meth:`Episode.apply` (run the operations, move the cursor), then :meth:`Episode.show` (run the standing queries, count
+what is shown); :meth:`Episode.observe` returns what the agent sees.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from atommem_env.core.memory import MemoryStore
+from atommem_env.core.operations import (
+    KINDS,
+    REASONS,
+    SCRATCHPAD,
+    Answer,
+    Create,
+    Delete,
+    Operation,
+    OperationResult,
+    Read,
+    Reason,
+    Update,
+    kind_of,
+    parse,
+)
+from atommem_env.core.rules import Rules
+from atommem_env.core.types import Info, Metrics, Observation, QuestionMetrics
+from atommem_env.evidence import EvidenceTracker
+from atommem_env.retrieval.base import Retriever
+from atommem_env.scoring import SCORES, Score
+from atommem_env.tasks.task import ANSWERING, READING, Task
+from atommem_env.text import Tokenizer, clean
+
+if TYPE_CHECKING:
+    from atommem_env.core.config import EnvConfig
+    from atommem_env.retrieval.encoders import CachedEncoder, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What the episodes of an environment share.
+
+    Attributes:
+        config: the arguments.
+        rules: what of them an agent may know.
+        tokenizer: what counts tokens.
+        make_retriever: returns an empty retriever for the episode of a task's id.
+        reward: the score of an answer.
+        source: where the data comes from.
+    """
+
+    config: EnvConfig
+    rules: Rules
+    tokenizer: Tokenizer
+    make_retriever: Callable[[str], Retriever]
+    reward: Score
+    source: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one question."""
+
+    prediction: str | None = None
+    forfeited: bool = False
+    scores: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SCORES, 0.0))
+    reward: float = 0.0
+
+    @property
+    def open(self) -> bool:
+        """Whether it is still to be answered."""
+        return self.prediction is None and not self.forfeited
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What an isolated question starts from: the memory, and what of it is shown and held."""
+
+    store: MemoryStore
+    evidence: EvidenceTracker
+    queries: list[tuple[str, int]]
+    retrieved: tuple[tuple[int, str, float, int], ...]
+    sizes: dict[int, int]
+    stale: bool
+
+    def fork(self) -> _Memory:
+        """Return an independent copy."""
+        return replace(
+            self,
+            store=self.store.fork(),
+            evidence=self.evidence.copy(),
+            queries=list(self.queries),
+            sizes=dict(self.sizes),
+        )
+
+
+@dataclass(slots=True)
+class _Step:
+    """What one action has done so far, and the scores and the reward of its Answer."""
+
+    scores: tuple[dict[str, float], float] | None = None
+    answered: bool = False
+    read: bool = False
+    changed: dict[int, None] = field(default_factory=dict)
+
+
+class Episode:
+    """An episode in progress.
+
+    Args:
+        task: its questions and text; never changed.
+        process: what it shares with the other episodes of its environment.
+
+    Attributes:
+        phase: 0 while reading, 1 while answering and at the end.
+        cursor: the number of the chunk, or of the question; at the end the number of questions.
+        terminated: whether it ended after its last position.
+        truncated: whether it was cut off after ``max_steps``.
+        results: the results of the last action.
+
+    Raises:
+        ValueError: when the task is a stream and ``early_answer`` is on.
+    """
+
+    def __init__(self, task: Task, process: Process) -> None:
+        config = process.config
+        if task.stream and config.early_answer:
+            raise ValueError(
+                f"early_answer=True: task {task.id} asks questions between chunks, so that there is no end of reading "
+                "to bring forward; leave early_answer out"
+            )
+        units = task.units
+        self.task: Final = task
+        self.process: Final = process
+        self.store = MemoryStore(partial(process.make_retriever, task.id), config.capacity, config.overflow)
+        self.evidence = EvidenceTracker(
+            [task.unit_text(unit) for unit in units],
+            [unit.question for unit in units],
+            [unit.end for unit in units],
+            config.evidence_threshold,
+        )
+        self.outcomes = [Outcome() for _ in task.questions]
+        self.terminated = self.truncated = False
+        self.results: tuple[OperationResult, ...] = ()
+        self.looks_left = config.max_looks
+        self._positions = task.positions
+        self._place = 0
+        self.phase, self.cursor = self._positions[0]
+        self._queries: list[tuple[str, int]] = []
+        self._retrieved: tuple[tuple[int, str, float, int], ...] = ()
+        self._stale = False
+        self._results_shown = True
+        self._sizes: dict[int, int] = {}
+        self._before_question: _Memory | None = None
+        self._kinds: dict[str, int] = dict.fromkeys(KINDS, 0)
+        self._refused: dict[str, int] = dict.fromkeys(REASONS, 0)
+        self._memory_peak = self._entries_shown = self._steps = self._looks = 0
+        self._tokens_shown = self._tokens_written = 0
+        self._paid = 0.0
+        if self.phase == ANSWERING:
+            self._enter_question()
+        self.show()
+
+    @property
+    def over(self) -> bool:
+        """Whether the episode has ended."""
+        return self.terminated or self.truncated
+
+    def fork(self) -> Episode:
+        """Return an independent copy; the store is shared until one of the two writes."""
+        twin = copy.copy(self)
+        twin.store = self.store.fork()
+        twin.evidence = self.evidence.copy()
+        twin.outcomes = [replace(outcome, scores=dict(outcome.scores)) for outcome in self.outcomes]
+        twin._queries = list(self._queries)
+        twin._sizes = dict(self._sizes)
+        twin._kinds = dict(self._kinds)
+        twin._refused = dict(self._refused)
+        if self._before_question is not None:
+            twin._before_question = self._before_question.fork()
+        return twin
+
+    # --- a step ---------------------------------------------------------------------------------------
+
+    def apply(self, action: Sequence[Any]) -> None:
+        """Run the operations of ``action`` in order and move the cursor; nothing is shown yet.
+
+        When the reward function raises, nothing has been carried out.
+        """
+        items = [(kind_of(item), parse(item)) for item in action]
+        step = _Step(scores=self._scores(items))
+        self.results = tuple([self._run(step, kind, operation) for kind, operation in items])
+        self._results_shown = True
+        self._steps += 1
+        store = self.store
+        self.evidence.write(
+            [(id, store.scratchpad if id == SCRATCHPAD else store.get(id)) for id in step.changed]
+        )
+        if step.changed or step.read:
+            self._stale = True
+        self._move(step)
+        if not self.over and self._steps == self.process.config.max_steps:
+            self._end(truncated=True)
+
+    def show(self) -> None:
+        """Run the standing queries, and count what the coming observation shows."""
+        if self.over:
+            self._retrieved = ()
+            return
+        if self._stale:
+            self._retrieved = self._retrieve()
+            self._stale = False
+        if self.phase == READING:
+            self.evidence.show(self.task.chunks[self.cursor][1])
+            self._tokens_shown += self.task.chunk_sizes[self.cursor]
+        else:
+            self._ask(self.cursor)
+        sizes = self._sizes
+        self._tokens_shown += sizes.get(SCRATCHPAD, 0) + sum([sizes[row[0]] for row in self._retrieved])
+        self._entries_shown += len(self._retrieved)
+
+    def pending_texts(self) -> list[tuple[CachedEncoder, Kind, str]]:
+        """Return what :meth:`show` will have encoded: encoder, kind and text of each, none without a Read.
+
+        A retriever of another make than this package's, without ``pending_texts``, is not asked.
+        """
+        if self.over or not self._stale or not self._queries:
+            return []
+        return self.store.pending_texts([query for query, _ in self._queries])
+
+    def pay(self) -> float:
+        """Return the reward of the step: what has been earned and was not paid yet.
+
+        Rewards are differences of the sum so far, so that they add up to exactly the terminal reward.
+        """
+        if not (self.over or self.process.config.reward_timing == "immediate"):
+            return 0.0
+        earned = sum([outcome.reward for outcome in self.outcomes]) / len(self.outcomes)
+        reward, self._paid = earned - self._paid, earned
+        return reward
+
+    def finish(self) -> tuple[Observation, float, bool, bool, Info]:
+        """Show what came of the action, and return it: observation, reward, terminated, truncated, info."""
+        self.show()
+        return self.observe(), self.pay(), self.terminated, self.truncated, self.info()
+
+    # --- one operation --------------------------------------------------------------------------------
+
+    def _scores(
+        self, items: Sequence[tuple[str | None, Operation | None]]
+    ) -> tuple[dict[str, float], float] | None:
+        """Return the scores and the reward of the Answer in an action that will be accepted, if there is one."""
+        if self.phase == READING and not self.process.config.early_answer:
+            return None
+        for kind, operation in items:
+            if kind == "answer" and isinstance(operation, Answer):
+                content = clean(operation.content)
+                if content.strip():
+                    answers = self.task.questions[self._asked].answers
+                    scores = {name: score(content, answers) for name, score in SCORES.items()}
+                    return scores, self.process.reward(content, answers)
+        return None
+
+    @property
+    def _asked(self) -> int:
+        """The question that an Answer is about."""
+        return self.cursor if self.phase == ANSWERING else 0
+
+    def _run(self, step: _Step, kind: str | None, operation: Operation | None) -> OperationResult:
+        """Carry out one element of an action, or say why not."""
+        if kind is not None:
+            self._kinds[kind] += 1
+        id: int | None = None
+        evicted: int | None = None
+        reason: Reason | None
+        if operation is None:
+            reason = "malformed"
+            if kind == "create":
+                self.store.skip_id()
+        elif isinstance(operation, Create):
+            id, evicted, reason = self._create(step, operation)
+        elif isinstance(operation, Read):
+            reason = self._read(step, operation)
+        elif isinstance(operation, Answer):
+            reason = self._answer(step, operation)
+        else:
+            id, reason = operation.id, self._edit(step, operation)
+        if reason is not None:
+            self._refused[reason] += 1
+        return OperationResult(kind, reason is None, reason, id, evicted)
+
+    def _create(self, step: _Step, operation: Create) -> tuple[int | None, int | None, Reason | None]:
+        store, rules = self.store, self.process.rules
+        content = clean(operation.content)
+        size = 0
+        reason: Reason | None = None
+        if not rules.storage or "create" not in rules.operations:
+            reason = "disabled"
+        elif not content.strip():
+            reason = "empty"
+        else:
+            size = self.process.tokenizer.count(content)
+            if rules.entry_tokens is not None and size > rules.entry_tokens:
+                reason = "too_long"
+        if reason is not None:
+            store.skip_id()
+            return None, None, reason
+        id, evicted, reason = store.create(content)
+        if id is not None:
+            if evicted is not None:
+                step.changed[evicted] = None
+                del self._sizes[evicted]
+            step.changed[id] = None
+            self._sizes[id] = size
+            self._tokens_written += size
+            self._memory_peak = max(self._memory_peak, len(store))
+        return id, evicted, reason
+
+    def _read(self, step: _Step, operation: Read) -> Reason | None:
+        rules = self.process.rules
+        if not rules.allows("read"):
+            return "disabled"
+        query = clean(operation.query)
+        if not query.strip():
+            return "empty"
+        if rules.query_tokens is not None and self.process.tokenizer.count(query) > rules.query_tokens:
+            return "too_long"
+        if not step.read:
+            self._queries = []
+            step.read = True
+        self._queries.append((query, operation.k or rules.top_k))
+        return None
+
+    def _edit(self, step: _Step, operation: Update | Delete) -> Reason | None:
+        store, rules, id = self.store, self.process.rules, operation.id
+        if id == SCRATCHPAD:
+            if not rules.scratchpad:
+                return "disabled"
+            limit = rules.scratchpad_tokens
+        else:
+            if not rules.allows("update" if isinstance(operation, Update) else "delete"):
+                return "disabled"
+            limit = rules.entry_tokens
+        if isinstance(operation, Delete):
+            if id == SCRATCHPAD:
+                store.scratchpad = ""
+            elif store.delete(id) is not None:
+                return "unknown_id"
+            self._sizes.pop(id, None)
+            step.changed[id] = None
+            return None
+        content = clean(operation.content)
+        if not content.strip():
+            return "empty"
+        if id != SCRATCHPAD and id not in store:
+            return "unknown_id"
+        size = self.process.tokenizer.count(content)
+        if limit is not None and size > limit:
+            return "too_long"
+        if id == SCRATCHPAD:
+            store.scratchpad = content
+        else:
+            store.update(id, content)
+        self._sizes[id] = size
+        self._tokens_written += size
+        step.changed[id] = None
+        return None
+
+    def _answer(self, step: _Step, operation: Answer) -> Reason | None:
+        if self.phase == READING and not self.process.rules.early_answer:
+            return "wrong_phase"
+        if step.answered:
+            return "already_answered"
+        content = clean(operation.content)
+        if not content.strip() or step.scores is None:
+            return "empty"
+        if self.phase == READING:  # the observation that is answered from is the one that asks
+            self._ask(0)
+        outcome = self.outcomes[self._asked]
+        outcome.prediction = content
+        outcome.scores, outcome.reward = step.scores
+        step.answered = True
+        return None
+
+    # --- the cursor -----------------------------------------------------------------------------------
+
+    def _move(self, step: _Step) -> None:
+        """Move the cursor by the operations as submitted (DESIGN section 2, "When the cursor moves")."""
+        reading = self.phase == READING
+        look = not step.answered and (not reading or {result.op for result in self.results} == {"read"})
+        if look:
+            self._looks += 1
+            if self.looks_left > 0:
+                self.looks_left -= 1
+                return
+            if not reading:
+                self.outcomes[self.cursor].forfeited = True
+        if reading and step.answered:  # the second question follows, whatever is unread
+            self._place = len(self.task.chunks)
+        if not reading:
+            self._leave_question()
+        self._place += 1
+        if self._place == len(self._positions):
+            self._end(truncated=False)
+            return
+        self.looks_left = self.process.config.max_looks
+        self.phase, self.cursor = self._positions[self._place]
+        if self.phase == ANSWERING:
+            self._enter_question()
+
+    def _end(self, truncated: bool) -> None:
+        if self.phase == ANSWERING:
+            self._leave_question()
+        self.truncated, self.terminated = truncated, not truncated
+        self.phase, self.cursor, self.looks_left = ANSWERING, len(self.outcomes), 0
+        for outcome in self.outcomes:
+            if outcome.open:
+                outcome.forfeited = True
+
+    # --- isolated questions -----------------------------------------------------------------------------
+
+    def _enter_question(self) -> None:
+        """Keep what the memory is before an isolated question, which is shown no results of what came before."""
+        if self.process.config.isolate_questions:
+            self._results_shown = False
+            memory = _Memory(
+                self.store, self.evidence, self._queries, self._retrieved, self._sizes, self._stale
+            )
+            self._before_question = memory.fork()
+
+    def _leave_question(self) -> None:
+        """Go back to the memory as it was before an isolated question."""
+        before, self._before_question = self._before_question, None
+        if before is not None:
+            before.evidence.adopt(self.evidence, self.cursor)
+            self.store, self.evidence = before.store, before.evidence
+            self._queries, self._retrieved = before.queries, before.retrieved
+            self._sizes, self._stale = before.sizes, before.stale
+
+    # --- what is shown --------------------------------------------------------------------------------
+
+    def _retrieve(self) -> tuple[tuple[int, str, float, int], ...]:
+        found: dict[int, tuple[int, str, float, int]] = {}
+        for number, (query, k) in enumerate(self._queries):
+            for hit in self.store.search(query, k):
+                if hit.id not in found:
+                    found[hit.id] = (hit.id, hit.content, hit.score, number)
+        return tuple(found.values())
+
+    def _ask(self, question: int) -> None:
+        self.evidence.ask(question, {SCRATCHPAD, *(row[0] for row in self._retrieved)})
+
+    def _questions_shown(self) -> list[str]:
+        questions = self.task.questions
+        if self.over:
+            return []
+        if self.phase == ANSWERING:
+            return [questions[self.cursor].question]
+        if self.process.config.questions_shown == "when_asked":
+            return []
+        return [
+            question.question
+            for question, outcome in zip(questions, self.outcomes, strict=True)
+            if outcome.open
+        ]
+
+    def observe(self) -> Observation:
+        """Return what the agent sees, as a new object."""
+        reading = self.phase == READING
+        return {
+            "phase": self.phase,
+            "questions": tuple(self._questions_shown()),
+            "chunk": self.task.chunk(self.cursor) if reading else "",
+            "scratchpad": self.store.scratchpad,
+            "queries": tuple([query for query, _ in self._queries]),
+            "retrieved": tuple(
+                [
+                    {"id": id, "content": content, "score": score, "query": query}
+                    for id, content, score, query in self._retrieved
+                ]
+            ),
+            "results": tuple([result.as_dict() for result in self.results]) if self._results_shown else (),
+            "cursor": self.cursor,
+            "num_chunks": len(self.task.chunks),
+            "num_questions": len(self.outcomes),
+            "now": "" if self.over else self.task.now(self._positions[self._place]),
+            "memory_size": len(self.store),
+            "capacity": self.process.config.capacity or 0,
+            "looks_left": self.looks_left,
+        }
+
+    def first_info(self) -> Info:
+        """Return what comes with the first observation."""
+        task, rules = self.task, self.process.rules
+        return {
+            "task_id": task.id,
+            "results": (),
+            "task_index": task.index,
+            "source": self.process.source,
+            "rules": replace(rules, abstain=task.abstain) if task.abstain else rules,
+            "gold": task.gold(),
+        }
+
+    def info(self) -> Info:
+        """Return what comes with a later observation."""
+        if self.over:
+            return {"task_id": self.task.id, "results": self.results, "metrics": self.metrics()}
+        return {"task_id": self.task.id, "results": self.results}
+
+    def metrics(self) -> Metrics:
+        """Return the metrics of the episode so far: fixed keys, scores as floats, counts as ints.
+
+        ``em``, ``f1`` and ``cover_em`` are means over the questions. ``questions`` lists, for each, ``id``,
+        ``type``, ``question``, ``answers``, ``prediction`` (``None``: none), its scores, ``forfeited``,
+        ``num_evidence``, and under ``evidence`` the share of its units that reached each stage of the funnel
+        (``None`` when its gold is absent from the data) and ``answered``. ``operations`` counts the submitted
+        operations by kind, ``refused`` the refused ones by reason; ``tokens_shown`` counts the tokens of
+        chunks, scratchpad and entries shown, ``tokens_written`` those of accepted Creates and Updates.
+        """
+        questions = [self._question_metrics(number) for number in range(len(self.outcomes))]
+        count = len(questions)
+        return {
+            "em": sum([question["em"] for question in questions]) / count,
+            "f1": sum([question["f1"] for question in questions]) / count,
+            "cover_em": sum([question["cover_em"] for question in questions]) / count,
+            "questions": questions,
+            "operations": dict(self._kinds),
+            "refused": dict(self._refused),
+            "memory_size": len(self.store),
+            "memory_peak": self._memory_peak,
+            "entries_shown": self._entries_shown,
+            "steps": self._steps,
+            "looks": self._looks,
+            "tokens_shown": self._tokens_shown,
+            "tokens_written": self._tokens_written,
+            "source": self.process.source,
+        }
+
+    def _question_metrics(self, number: int) -> QuestionMetrics:
+        question, outcome = self.task.questions[number], self.outcomes[number]
+        scores = outcome.scores
+        return {
+            "id": question.id,
+            "type": question.type,
+            "question": question.question,
+            "answers": list(question.answers),
+            "prediction": outcome.prediction,
+            "em": scores["em"],
+            "f1": scores["f1"],
+            "cover_em": scores["cover_em"],
+            "forfeited": outcome.forfeited,
+            "num_evidence": self.evidence.count(number),
+            "evidence": {**self.evidence.shares(number), "answered": scores["em"]},  # type: ignore[typeddict-item]
+        }

@@ -1,0 +1,119 @@
+"""What an environment returns, as typed dicts: plain Python values with fixed keys."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from atommem_env.core.operations import OperationResult, ResultDict
+from atommem_env.core.rules import Rules
+
+
+class RetrievedEntry(TypedDict):
+    """An entry that a standing query has found; ``query`` is an index into the observation's ``queries``."""
+
+    id: int
+    content: str
+    score: float
+    query: int
+
+
+class Observation(TypedDict):
+    """What an agent sees: ``phase`` is 0 while reading, 1 while answering; ``capacity`` 0 means none."""
+
+    phase: int
+    questions: tuple[str, ...]
+    chunk: str
+    scratchpad: str
+    queries: tuple[str, ...]
+    retrieved: tuple[RetrievedEntry, ...]
+    results: tuple[ResultDict, ...]
+    cursor: int
+    num_chunks: int
+    num_questions: int
+    now: str
+    memory_size: int
+    capacity: int
+    looks_left: int
+
+
+class _GoldUnit(TypedDict):
+    title: str
+    text: str
+    sentence: str
+    chunks: list[int]
+
+
+class GoldUnit(_GoldUnit, total=False):
+    """A unit of evidence: its document's title and text, its own text, the chunks that show it; in a history also
+    the turn's ``id`` and its ``role``.
+    """
+
+    id: str
+    role: str
+
+
+class Gold(TypedDict):
+    """The gold answers of a question, and its evidence."""
+
+    answers: list[str]
+    evidence: list[GoldUnit]
+
+
+class StageShares(TypedDict):
+    """The share of a question's units that reached each stage, ``None`` without units; and whether it was right."""
+
+    seen: float | None
+    written: float | None
+    kept: float | None
+    read: float | None
+    answered: float
+
+
+class QuestionMetrics(TypedDict):
+    """What became of one question."""
+
+    id: str
+    type: str
+    question: str
+    answers: list[str]
+    prediction: str | None
+    em: float
+    f1: float
+    cover_em: float
+    forfeited: bool
+    num_evidence: int
+    evidence: StageShares
+
+
+class Metrics(TypedDict):
+    """The metrics of an episode; its scores are means over its questions."""
+
+    em: float
+    f1: float
+    cover_em: float
+    questions: list[QuestionMetrics]
+    operations: dict[str, int]
+    refused: dict[str, int]
+    memory_size: int
+    memory_peak: int
+    entries_shown: int
+    steps: int
+    looks: int
+    tokens_shown: int
+    tokens_written: int
+    source: str
+
+
+class _Info(TypedDict):
+    task_id: str
+    results: tuple[OperationResult, ...]
+
+
+class Info(_Info, total=False):
+    """What comes with an observation: the first two keys always, the next four at reset, ``metrics`` at the end."""
+
+    task_index: int
+    source: str
+    rules: Rules
+    gold: list[Gold]
+    metrics: Metrics
