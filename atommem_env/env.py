@@ -46,17 +46,20 @@ class EnvState:
     generator: dict[str, Any]
 
 
-class _LastTask:
-    """The task that was built last, which the episodes of a group share; environments that share it, too."""
+class _RecentTasks:
+    """The tasks that were built last, which the episodes of a group share; vectorised environments share them."""
 
-    def __init__(self, composer: Composer) -> None:
+    def __init__(self, composer: Composer, most: int = 4) -> None:
         self._composer = composer
-        self._task: Task | None = None
+        self._most = most
+        self._tasks: dict[int, Task] = {}
 
     def build(self, index: int) -> Task:
-        if self._task is None or self._task.index != index:
-            self._task = self._composer.build(index)
-        return self._task
+        task = self._tasks.pop(index, None) or self._composer.build(index)
+        self._tasks[index] = task
+        if len(self._tasks) > self._most:
+            del self._tasks[next(iter(self._tasks))]
+        return task
 
 
 class MemoryEnv(gym.Env[Observation, Sequence[Operation]]):
@@ -160,10 +163,11 @@ class MemoryEnv(gym.Env[Observation, Sequence[Operation]]):
             ),
             reward=make_reward(config.reward),
             source=self._composer.dataset.source,
+            word_shares=self._composer.dataset.word_shares,
         )
         self.render_mode = config.render_mode
         self.episode: Episode | None = None
-        self._last_task = _LastTask(self._composer)
+        self._recent = _RecentTasks(self._composer)
         self.action_space = ActionSpace(config.operations, config.scratchpad)
         self.observation_space = observation_space()
 
@@ -182,7 +186,7 @@ class MemoryEnv(gym.Env[Observation, Sequence[Operation]]):
             ValueError: when an option is unknown, or the task cannot be built.
         """
         super().reset(seed=seed)
-        episode = Episode(self._last_task.build(self._task_index(options)), self._process)
+        episode = Episode(self._recent.build(self._task_index(options)), self._process)
         self.episode = episode
         if self.render_mode == "human":
             self.render()
@@ -272,7 +276,7 @@ class MemoryEnv(gym.Env[Observation, Sequence[Operation]]):
     def _sibling(self) -> Self:
         """Return an environment with the same arguments, not reset yet, with a generator of its own.
 
-        The two share the composer and its last task, the tokenizer, the retriever's settings and the encoder. A
+        The two share the composer and its last tasks, the tokenizer, the retriever's settings and the encoder. A
         subclass that keeps something of an episode's own overrides this.
         """
         twin = copy.copy(self)

@@ -618,14 +618,6 @@ class EvidenceTracker:
             for unit in units:
                 self._holders[unit].add(id)
 
-    def adopt(self, other: EvidenceTracker, question: int) -> None:
-        """Take over what ``other``, a copy of this one that went on, knows of ``question``, and nothing else."""
-        units = self._of_question.get(question, ())
-        for stage, reached in self._reached.items():
-            reached.update(unit for unit in units if unit in other._reached[stage])
-        if question in other._asked:
-            self._asked.add(question)
-
     def copy(self) -> EvidenceTracker:
         """Return an independent copy."""
         copy = object.__new__(EvidenceTracker)

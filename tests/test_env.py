@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import random
-import threading
 from typing import Any
 
 import gymnasium as gym
@@ -22,7 +21,7 @@ from small_data import dataset
 DATA = dataset()
 OBSERVATION_KEYS = {
     "phase", "questions", "chunk", "scratchpad", "queries", "retrieved", "results", "cursor", "num_chunks",
-    "num_questions", "memory_size", "capacity", "looks_left",
+    "num_questions", "now", "memory_size", "capacity", "looks_left",
 }  # fmt: skip
 METRIC_KEYS = {
     "em", "f1", "cover_em", "questions", "operations", "refused", "memory_size", "memory_peak", "entries_shown",
@@ -497,6 +496,7 @@ def test_operations_govern_stored_entries_and_the_scratchpad_governs_itself() ->
         ({"chunk_overlap": 120}, "chunk_overlap=120"),
         ({"reward": "bleu"}, "reward='bleu'"),
         ({"reward_timing": "later"}, "reward_timing='later'"),
+        ({"early_answer": True, "questions_shown": "when_asked"}, "questions_shown='when_asked'"),
         ({"retriever": "google"}, "google"),
         ({"render_mode": "rgb_array"}, "render_mode='rgb_array'"),
         ({"entry_tokens": 0}, "entry_tokens=0"),
@@ -786,34 +786,6 @@ def test_a_state_goes_back_exactly_and_may_be_used_again(seed: int, before: int)
             target.reset(seed=1)
             target.set_state(state)
             assert (_play(target, random.Random(seed + 1), 50), target.reset()[1]["task_index"]) == first
-
-
-def test_prefetching_gives_the_same_episodes() -> None:
-    plain, eager = make(), make(prefetch=True)
-    for seed in (3, None, None, None):
-        assert plain.reset(seed=seed) == eager.reset(seed=seed)
-    assert plain.reset(options={"task_index": 7}) == eager.reset(options={"task_index": 7})
-    assert plain.reset() == eager.reset()
-    eager.close()
-
-
-def test_siblings_share_one_prefetching_thread_which_ends_with_the_last_of_them() -> None:
-    def threads() -> int:
-        return sum(thread.name.startswith("atommem-prefetch") for thread in threading.enumerate())
-
-    before = threads()
-    first = make(prefetch=True)
-    second, plain = first.sibling(), make()
-    for env in (first, second, plain):
-        env.reset(seed=5)
-    assert threads() == before + 1
-    assert first.reset() == second.reset() == plain.reset()
-    first.close()
-    assert second.reset() == plain.reset()
-    second.close()
-    assert threads() == before
-    assert second.reset() == plain.reset()  # an environment may be used again
-    second.close()
 
 
 def test_random_actions_never_raise_and_every_episode_ends() -> None:

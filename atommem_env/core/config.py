@@ -127,9 +127,9 @@ def subset(choices: Sequence[str]) -> Check:
     """Return the check of a list of some of ``choices``; it is kept as a tuple in their order."""
 
     def check(name: str, value: Any) -> tuple[str, ...]:
-        given = list(value) if isinstance(value, (tuple, list, set, frozenset)) else [value]
-        unknown = [item for item in given if item not in choices]
-        if unknown or not given:
+        given = list(value) if isinstance(value, (tuple, list)) else []
+        unknown = [item for item in given if item not in choices] if given else [value]
+        if unknown:
             raise ValueError(
                 f"{name}={value!r}: {unknown} is not among {tuple(choices)}; pass a list of these"
             )
@@ -255,9 +255,6 @@ class EnvConfig:
         False,
         check=flag,
         help="whether every question starts from the memory as it was when reading ended.",
-    )
-    evidence_threshold: float = option(
-        0.6, check=share, help="the share of a unit's content words that a text must contain to hold it."
     )
     render_mode: str | None = option(None, check=choice(*RENDER_MODES), help="None, 'ansi' or 'human'.")
 

@@ -31,7 +31,8 @@ from atommem_env.core.operations import (
 )
 from atommem_env.core.rules import Rules
 from atommem_env.core.types import Info, Metrics, Observation, QuestionMetrics
-from atommem_env.evidence import EvidenceTracker
+from atommem_env.data.records import SUPERSEDED
+from atommem_env.evidence import EvidenceTracker, WordShares, evidence_units
 from atommem_env.retrieval.base import Retriever
 from atommem_env.scoring import SCORES, Score
 from atommem_env.tasks.task import ANSWERING, READING, Task
@@ -53,6 +54,7 @@ class Process:
         make_retriever: returns an empty retriever for the episode of a task's id.
         reward: the score of an answer.
         source: where the data comes from.
+        word_shares: the share of the data's documents that have each word.
     """
 
     config: EnvConfig
@@ -61,6 +63,7 @@ class Process:
     make_retriever: Callable[[str], Retriever]
     reward: Score
     source: str
+    word_shares: WordShares | None
 
 
 @dataclass(slots=True)
@@ -83,7 +86,7 @@ class _Memory:
     """What an isolated question starts from: the memory, and what of it is shown and held."""
 
     store: MemoryStore
-    evidence: EvidenceTracker
+    holding: dict[int, list[int]]
     queries: list[tuple[str, int]]
     retrieved: tuple[tuple[int, str, float, int], ...]
     sizes: dict[int, int]
@@ -94,7 +97,7 @@ class _Memory:
         return replace(
             self,
             store=self.store.fork(),
-            evidence=self.evidence.copy(),
+            holding=dict(self.holding),
             queries=list(self.queries),
             sizes=dict(self.sizes),
         )
@@ -135,16 +138,10 @@ class Episode:
                 f"early_answer=True: task {task.id} asks questions between chunks, so that there is no end of reading "
                 "to bring forward; leave early_answer out"
             )
-        units = task.units
         self.task: Final = task
         self.process: Final = process
         self.store = MemoryStore(partial(process.make_retriever, task.id), config.capacity, config.overflow)
-        self.evidence = EvidenceTracker(
-            [task.unit_text(unit) for unit in units],
-            [unit.question for unit in units],
-            [unit.end for unit in units],
-            config.evidence_threshold,
-        )
+        self.evidence = EvidenceTracker(evidence_units(task, process.word_shares), process.word_shares)
         self.outcomes = [Outcome() for _ in task.questions]
         self.terminated = self.truncated = False
         self.results: tuple[OperationResult, ...] = ()
@@ -200,7 +197,8 @@ class Episode:
         self._steps += 1
         store = self.store
         self.evidence.write(
-            [(id, store.scratchpad if id == SCRATCHPAD else store.get(id)) for id in step.changed]
+            [(id, store.scratchpad if id == SCRATCHPAD else store.get(id)) for id in step.changed],
+            None if self._before_question is None else self.cursor,
         )
         if step.changed or step.read:
             self._stale = True
@@ -430,7 +428,7 @@ class Episode:
         if self.process.config.isolate_questions:
             self._results_shown = False
             memory = _Memory(
-                self.store, self.evidence, self._queries, self._retrieved, self._sizes, self._stale
+                self.store, self.evidence.holding(), self._queries, self._retrieved, self._sizes, self._stale
             )
             self._before_question = memory.fork()
 
@@ -438,8 +436,8 @@ class Episode:
         """Go back to the memory as it was before an isolated question."""
         before, self._before_question = self._before_question, None
         if before is not None:
-            before.evidence.adopt(self.evidence, self.cursor)
-            self.store, self.evidence = before.store, before.evidence
+            self.evidence.restore(before.holding)
+            self.store = before.store
             self._queries, self._retrieved = before.queries, before.retrieved
             self._sizes, self._stale = before.sizes, before.stale
 
@@ -518,9 +516,9 @@ class Episode:
 
         ``em``, ``f1`` and ``cover_em`` are means over the questions. ``questions`` lists, for each, ``id``,
         ``type``, ``question``, ``answers``, ``prediction`` (``None``: none), its scores, ``forfeited``,
-        ``num_evidence``, and under ``evidence`` the share of its units that reached each stage of the funnel
-        (``None`` when its gold is absent from the data) and ``answered``. ``operations`` counts the submitted
-        operations by kind, ``refused`` the refused ones by reason; ``tokens_shown`` counts the tokens of
+        ``num_evidence``, ``num_superseded``, and under ``evidence`` the share of its units that reached each stage of
+        the funnel (``None`` when its gold is absent from the data) and ``answered``. ``operations`` counts the
+        submitted operations by kind, ``refused`` the refused ones by reason; ``tokens_shown`` counts the tokens of
         chunks, scratchpad and entries shown, ``tokens_written`` those of accepted Creates and Updates.
         """
         questions = [self._question_metrics(number) for number in range(len(self.outcomes))]
@@ -556,5 +554,6 @@ class Episode:
             "cover_em": scores["cover_em"],
             "forfeited": outcome.forfeited,
             "num_evidence": self.evidence.count(number),
+            "num_superseded": self.evidence.count(number, SUPERSEDED),
             "evidence": {**self.evidence.shares(number), "answered": scores["em"]},  # type: ignore[typeddict-item]
         }

@@ -66,6 +66,8 @@ class StageShares(TypedDict):
     written: float | None
     kept: float | None
     read: float | None
+    stale_kept: float | None
+    stale_read: float | None
     answered: float
 
 
@@ -82,6 +84,7 @@ class QuestionMetrics(TypedDict):
     cover_em: float
     forfeited: bool
     num_evidence: int
+    num_superseded: int
     evidence: StageShares
 
 

@@ -14,15 +14,19 @@ from gymnasium.error import InvalidAction, ResetNeeded
 
 from atommem_env.core.checks import one_of
 from atommem_env.core.operations import to_dict
-from atommem_env.core.resolve import resolve
+from atommem_env.core.words import content_stems
 from atommem_env.discrete.decisions import (
     SLOT_FEATURES,
     STATE_FEATURES,
     TEXT_FEATURES,
+    Answerer,
+    Compressor,
     Decisions,
 )
 from atommem_env.discrete.gold import Gold
 from atommem_env.discrete.notes import Array
+from atommem_env.env import MemoryEnv
+from atommem_env.text import sentences
 
 REWARDS: Final = ("score", "evidence", "read")
 
@@ -45,20 +49,22 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
     ``state``       (8,)             where the episode stands
     ==============  ===============  ==================================================================
 
-    Nothing in it comes from gold. Questions are answered by an engine, from the entries shown. An info has
+    Nothing in it comes from gold. Questions are answered from the entries shown. An info has
     the environment's keys when the environment was stepped, and then ``operations``: what it was given, as plain
     dicts; between, it is empty.
 
     Args:
-        env: an environment whose actions are lists of operations.
+        env: a ``MemoryEnv``, wrapped or not, whose configuration the defaults are taken from.
         slots: S, the most entries to hold; ``None``: the environment's capacity.
         max_questions: Q; ``None``: the most that the environment asks.
         unit: what a candidate is, ``"document"`` or ``"sentence"``.
         queries: the query generator's: ``"question"``, ``"words"``, ``"bridge"``.
         reading_queries: whether queries can be made while reading, too.
-        engine: what answers: a name or an engine of the baselines.
-        scratchpad: whether the engine writes each chunk into the scratchpad (as MemAgent does), beside what is
-            chosen.
+        answer: answers a question from the entries shown: a function of both, such as an engine's ``answer``;
+            ``None``: the best entry's best sentence.
+        compress: writes each chunk into the scratchpad (as MemAgent does), beside what is chosen: a function of the
+            questions, the scratchpad, the chunk and a number of tokens, such as an engine's ``compress``;
+            ``None``: the scratchpad stays empty.
         reward: ``"score"``: the environment's. ``"evidence"``, for training: at each choice the change in the
             evidence that the entries hold, the mean over the questions, which sums to the share held in the
             end. ``"read"``, for training, too: the change in the share that was shown with its question, or, of
@@ -80,8 +86,8 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
         unit: str = "document",
         queries: Sequence[str] = ("question",),
         reading_queries: bool = False,
-        engine: Any = "rules",
-        scratchpad: bool = False,
+        answer: Answerer | None = None,
+        compress: Compressor | None = None,
         reward: str = "score",
     ) -> None:
         gym.utils.RecordConstructorArgs.__init__(
@@ -91,25 +97,25 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
             unit=unit,
             queries=queries,
             reading_queries=reading_queries,
-            engine=engine,
-            scratchpad=scratchpad,
+            answer=answer,
+            compress=compress,
             reward=reward,
         )
         super().__init__(env)
-        told = env.unwrapped.spec.kwargs if env.unwrapped.spec is not None else {}
-        if slots is None:
-            slots = told.get("capacity")
+        inner = env.unwrapped
+        if not isinstance(inner, MemoryEnv):
+            raise TypeError(
+                f"env={env!r}: expected a MemoryEnv, wrapped or not; got a {type(inner).__name__}"
+            )
+        config = inner.config
+        slots = config.capacity if slots is None else slots
         if slots is None:
             raise ValueError(
                 "slots=None and the environment has no capacity: give either, for example capacity=20 to gym.make"
             )
-        asked = told.get("num_questions", (1, 10))
-        if max_questions is None:
-            max_questions = asked if isinstance(asked, int) else asked[1]
-        made = resolve("atommem_env.baselines.engines.engine:get_engine")(engine)  # type: ignore[operator]
-        compress = made.compress if scratchpad else None
+        max_questions = config.num_questions[1] if max_questions is None else max_questions
         self.decisions = Decisions(
-            slots, made.answer, max_questions, unit, queries, reading_queries, compress
+            slots, answer or best_sentence, max_questions, unit, queries, reading_queries, compress
         )
         self.reward = one_of("reward", reward, REWARDS)
         shapes = {
@@ -197,6 +203,17 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
             self.gold.see(
                 observation["cursor"], [note for id, note in held if note is not None and id in ids]
             )
+
+
+def best_sentence(question: str, shown: Sequence[str]) -> str:
+    """Return the sentence of the first text that shares the most content words with the question.
+
+    It is what answers where nothing else was given: no model, and nothing that knows of a benchmark. Where nothing is
+    shown it says ``unknown``.
+    """
+    asked = set(content_stems(question))
+    parts = sentences(shown[0]) if shown else []
+    return max(parts, key=lambda part: len(asked & set(content_stems(part))), default="unknown")
 
 
 def _int(action: SupportsIndex) -> int:

@@ -53,7 +53,7 @@ class MemoryVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
             ``"json"``, ``"module:name"``, an instance) for prompts and texts; or a mapping of all its
             arguments, such as ``{"protocol": "json", "prompt_mode": "append"}``.
         env: which environment: a registered id, ``"module:Class"``, or a class or function that returns a
-            ``MemoryEnv``; the class itself by default, which takes ``dataset=...``.
+            ``MemoryEnv``; the class itself by default, which takes ``data=...``.
         **kwargs: the arguments of the environment.
 
     Raises:

@@ -47,6 +47,7 @@ from tqdm import tqdm
 
 import atommem_env
 from atommem_env import DiscreteOperations
+from atommem_env.baselines.engines.engine import get_engine
 from atommem_env.data.sources import open_dataset
 from atommem_env.data.world import WorldConfig
 from atommem_env.discrete.network import Network
@@ -158,8 +159,14 @@ def make_env(args, id, dataset, questions):
         scratchpad=scratchpad,
         storage=not args.no_storage,
     )
+    engine = get_engine("rules")
     return DiscreteOperations(
-        env, max_questions=max(args.questions), queries=QUERIES, scratchpad=scratchpad, reward=args.reward
+        env,
+        max_questions=max(args.questions),
+        queries=QUERIES,
+        answer=engine.answer,
+        compress=engine.compress if scratchpad else None,
+        reward=args.reward,
     )
 
 

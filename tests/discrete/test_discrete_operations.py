@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atommem_env import DiscreteOperations, QADataset
+from atommem_env.baselines.engines.engine import get_engine
 from atommem_env.core.operations import KINDS
 from atommem_env.discrete.decisions import STATE_FEATURES, TEXT_FEATURES
 from atommem_env.discrete.network import INPUTS, Network
@@ -33,7 +34,7 @@ from small_data import dataset, records
 DATA = dataset()
 SMALL: dict[str, Any] = {"num_docs": 12, "num_questions": 2, "chunk_tokens": 120, "chunk_overlap": 20}
 WRAPPER = (
-    "slots", "max_questions", "unit", "queries", "reading_queries", "engine", "scratchpad",
+    "slots", "max_questions", "unit", "queries", "reading_queries", "answer", "compress",
 )  # fmt: skip
 
 Chooser = Callable[[Mapping[str, Any], Any], int]
@@ -116,7 +117,7 @@ def test_any_choices_are_operations_that_the_environment_accepts(
         assert not np.isnan(np.concatenate([part.ravel() for part in view.values()])).any()
         masks = env.action_masks()
         assert masks.any()
-        cursor, reading = env.unwrapped.observation()["cursor"], not env.decisions.answering
+        cursor, reading = env.unwrapped.episode.observe()["cursor"], not env.decisions.answering
         view, _, terminated, truncated, info = env.step(choose(view, masks))
         over = terminated or truncated
         if not info:
@@ -132,7 +133,7 @@ def test_any_choices_are_operations_that_the_environment_accepts(
             id: note.size for id, note in zip(env.decisions.slots, env.decisions.notes, strict=True) if note
         }
         assert notes == {id: PieceTokenizer().count(text) for id, text in contents.items()}
-        after = env.unwrapped.observation()
+        after = env.unwrapped.episode.observe()
         assert after["memory_size"] == len(contents)
         if reading and not over and {operation["op"] for operation in info["operations"]} != {"read"}:
             assert (after["cursor"], after["phase"]) in {(cursor + 1, 0), (0, 1)}
@@ -234,7 +235,7 @@ def test_deletes_come_first_then_updates_then_creates_then_reads() -> None:
     env.reset(options={"task_index": 0})
     for _ in range(3):
         env.step(CREATE)
-    while env.unwrapped.observation()["cursor"] == 0:
+    while env.unwrapped.episode.observe()["cursor"] == 0:
         env.step(0)
     assert env.decisions.slots == [1, 2, 3]
     for action in (QUERY, DELETE + 0, REPLACE + 1, CREATE):
@@ -249,7 +250,7 @@ def test_deletes_come_first_then_updates_then_creates_then_reads() -> None:
         ("read",),
     ]
     assert env.decisions.slots == [4, 2, 3]
-    assert env.unwrapped.observation()["queries"]
+    assert env.unwrapped.episode.observe()["queries"]
 
 
 @pytest.mark.parametrize(
@@ -266,7 +267,7 @@ def test_a_replacement_is_an_update_or_else_a_delete_and_a_create(
     env = make(chunk_tokens=200, chunk_overlap=0, capacity=1, operations=(*operations, "answer"))
     env.reset(options={"task_index": 0})
     env.step(CREATE)
-    while env.unwrapped.observation()["cursor"] == 0:
+    while env.unwrapped.episode.observe()["cursor"] == 0:
         env.step(0)
     env.step(REPLACE)
     info: dict[str, Any] = {}
@@ -289,7 +290,7 @@ def test_the_slots_show_the_store_with_the_choices_so_far() -> None:
     view, *_ = env.step(CREATE)
     np.testing.assert_array_equal(view["slots"][0, :, :-1], candidate)
     assert view["slot_state"][:, 0].tolist() == [1, 0, 0]
-    assert env.unwrapped.observation()["memory_size"] == 0
+    assert env.unwrapped.episode.observe()["memory_size"] == 0
     view, *_ = env.step(DELETE)
     assert not view["slots"].any()
     assert not view["slot_state"].any()
@@ -344,7 +345,7 @@ def test_a_query_while_answering_is_a_look_and_a_bridge_follows_the_names_that_i
 
 
 def titles_shown(env: DiscreteOperations) -> list[str]:
-    return [entry["content"].partition("\n")[0] for entry in env.unwrapped.observation()["retrieved"]]
+    return [entry["content"].partition("\n")[0] for entry in env.unwrapped.episode.observe()["retrieved"]]
 
 
 def test_a_query_while_reading_serves_the_candidate_and_is_sent_once() -> None:
@@ -357,14 +358,14 @@ def test_a_query_while_reading_serves_the_candidate_and_is_sent_once() -> None:
     info: dict[str, Any] = {}
     while not info:
         info = env.step(0)[4]
-    asked = env.unwrapped.observation()
+    asked = env.unwrapped.episode.observe()
     assert [operation["query"] for operation in info["operations"]] == [asked["questions"][served]]
     assert (asked["cursor"], asked["looks_left"]) == (0, 2)
     assert env.decisions.candidate is None
     assert env.action_masks().nonzero()[0].tolist() == [0]
     assert env.step(0)[4]["operations"] == []
-    assert env.unwrapped.observation()["cursor"] == 1
-    assert env.unwrapped.observation()["queries"] == asked["queries"]
+    assert env.unwrapped.episode.observe()["cursor"] == 1
+    assert env.unwrapped.episode.observe()["queries"] == asked["queries"]
 
 
 def test_a_chunk_that_completes_no_document_is_one_skip() -> None:
@@ -373,7 +374,7 @@ def test_a_chunk_that_completes_no_document_is_one_skip() -> None:
     assert env.decisions.candidate is None
     assert env.action_masks().nonzero()[0].tolist() == [0]
     assert env.step(0)[4]["operations"] == []
-    assert env.unwrapped.observation()["cursor"] == 1
+    assert env.unwrapped.episode.observe()["cursor"] == 1
 
 
 # --- candidates -------------------------------------------------------------------------------------
@@ -442,7 +443,7 @@ def test_what_the_environment_refuses_leaves_the_slots_as_they_were() -> None:
         *_, over, _, info = env.step(int(generator.choice(np.flatnonzero(env.action_masks()))))
         if info:
             held = [id for id in env.decisions.slots if id is not None]
-            assert len(held) == env.unwrapped.observation()["memory_size"]
+            assert len(held) == env.unwrapped.episode.observe()["memory_size"]
             refused += sum(not result.ok for result in info["results"])
     assert refused == info["metrics"]["refused"]["too_long"] > 0
 
@@ -519,12 +520,12 @@ def test_the_reward_is_else_the_environments() -> None:
 
 
 def test_a_scratchpad_is_written_at_each_chunk_beside_the_choices() -> None:
-    env = make(scratchpad=True, scratchpad_tokens=40)
+    env = make(compress=get_engine("rules").compress, scratchpad_tokens=40)
     steps = play(env, at_random(0))
     reading = [action for action in actions(steps) if action[-1]["op"] in ("update", "delete")]
-    assert len(reading) == env.unwrapped.observation()["num_chunks"]
+    assert len(reading) == env.unwrapped.episode.observe()["num_chunks"]
     assert all(action[-1]["id"] == 0 for action in reading)
-    assert env.unwrapped.observation()["scratchpad"]
+    assert env.unwrapped.episode.observe()["scratchpad"]
     assert not any(
         operation.get("id") == 0 for action in actions(play(make(), at_random(0))) for operation in action
     )
@@ -562,7 +563,6 @@ def test_the_sizes_come_from_the_environment_or_the_arguments() -> None:
         ({"queries": ("who",)}, "who"),
         ({"unit": "word"}, "word"),
         ({"reward": "gold"}, "gold"),
-        ({"engine": "none"}, "none"),
     ],
 )
 def test_an_argument_out_of_range_is_an_error_that_says_so(arguments: dict[str, Any], message: str) -> None:

@@ -1,4 +1,4 @@
-"""The arguments of an environment are those of its signatures, with the help of its docstrings."""
+"""The arguments of an environment are those of its configuration, or of its signatures."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any
 import gymnasium as gym
 import pytest
 
+from atommem_env.core.config import REQUIRED
 from atommem_env.registration import ENVS
 from atommem_env.runs import RunError
 from atommem_env.runs.arguments import (
-    REQUIRED,
     check_arguments,
-    docstring_arguments,
     env_arguments,
     find_spec,
     parse_env,
@@ -57,20 +56,8 @@ def test_a_subclass_has_its_own_arguments_and_its_bases_keyword_only_ones() -> N
     assert (found["other"].default, found["size"].default) == (2, 3)
 
 
-def test_help_is_one_line_without_markup() -> None:
-    found = env_arguments(spec())
-    assert found["name"].help == "a name of package.Thing."
-    assert found["size"].help == "the size, which takes two lines."
-    assert found["other"].help == ""
-
-
 def test_what_the_specification_sets_is_the_default() -> None:
     assert env_arguments(spec(name="x"))["name"].default == "x"
-
-
-def test_a_docstring_without_arguments_gives_none() -> None:
-    assert docstring_arguments("Says nothing.") == {}
-    assert docstring_arguments(None) == {}
 
 
 @pytest.mark.parametrize("id", ENVS)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import pickle
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -14,7 +12,7 @@ import pytest
 from gymnasium.error import ClosedEnvironmentError, InvalidAction, ResetNeeded
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
-from atommem_env import Answer, Create, Delete, MemoryEnv, MemoryVectorEnv, Read, TextProtocol, Update
+from atommem_env import Answer, Create, Delete, MemoryVectorEnv, Read, TextProtocol, Update
 from atommem_env.registration import ENVS
 from atommem_env.retrieval.encoders import CachedEncoder, FunctionEncoder
 from atommem_env.tasks.pooled import PooledTasks
@@ -221,7 +219,7 @@ def test_it_is_made_from_an_id_a_reference_or_a_class() -> None:
     expected = vector().reset(seed=0)
     for env in (TOWN, ENVS[TOWN]):
         assert same(MemoryVectorEnv(COUNT, env=env, **arguments(TOWN)).reset(seed=0), expected)
-    assert same(MemoryVectorEnv(COUNT, dataset=TOWNS, **SMALL).reset(seed=0), expected)
+    assert same(MemoryVectorEnv(COUNT, data=TOWNS, **SMALL).reset(seed=0), expected)
 
 
 @pytest.mark.parametrize("name", ["same_step", "SAME_STEP", "SameStep", "same-step"])
@@ -234,7 +232,6 @@ def test_a_mode_goes_by_several_names(name: str) -> None:
     [
         ({"autoreset_mode": "later"}, "'next_step', 'same_step', 'disabled'"),
         ({"num_envs": 0}, "num_envs=0: expected an int of at least 1"),
-        ({"num_workers": -1}, "num_workers=-1"),
         ({"max_episode_steps": 0}, "max_episode_steps=0"),
         ({"protocol": "morse"}, "protocol='morse'"),
         ({"num_docs": 0}, "num_docs=0"),
@@ -242,7 +239,7 @@ def test_a_mode_goes_by_several_names(name: str) -> None:
 )
 def test_wrong_arguments_are_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        MemoryVectorEnv(**{"num_envs": 2, "dataset": TOWNS, **SMALL, **wrong})
+        MemoryVectorEnv(**{"num_envs": 2, "data": TOWNS, **SMALL, **wrong})
 
 
 def test_other_environments_are_refused() -> None:
@@ -254,7 +251,7 @@ def test_the_episodes_share_what_is_costly_and_nothing_else() -> None:
     envs = vector()
     first, second = (env for env in envs.envs[:2])
     assert first.dataset is second.dataset
-    assert first._tokenizer is second._tokenizer
+    assert first._process is second._process
     assert first.action_space is not second.action_space
     envs.reset(seed=0)
     assert first.np_random is not second.np_random
@@ -449,7 +446,7 @@ def test_it_pickles_in_the_middle_of_episodes() -> None:
 
 
 def test_nothing_works_after_close() -> None:
-    envs = vector(prefetch=True)
+    envs = vector()
     envs.reset(seed=0)
     envs.close()
     envs.close()
@@ -529,82 +526,3 @@ class LastFirst:
 
     def search(self, query: str, k: int) -> list[tuple[int, float]]:
         return [(id, float(id)) for id in sorted(self.ids, reverse=True)[:k]]
-
-
-# --- worker processes -------------------------------------------------------------------------------
-
-
-class Fragile(MemoryEnv):
-    """Breaks when it is asked to."""
-
-    def snap(self) -> None:
-        raise KeyError("snapped")
-
-    def vanish(self) -> None:
-        import os
-
-        os._exit(3)
-
-
-def fragile(**kwargs: Any) -> MemoryEnv:
-    return Fragile(TOWNS, **kwargs)
-
-
-@pytest.fixture(scope="module")
-def workers() -> Iterator[MemoryVectorEnv]:
-    envs = MemoryVectorEnv(COUNT, "same_step", 9, num_workers=2, env=fragile, **SMALL)
-    yield envs
-    envs.close()
-
-
-def test_workers_give_the_same(workers: MemoryVectorEnv) -> None:
-    expected = vector(mode="same_step", max_episode_steps=9)
-    assert workers.single_observation_space == expected.single_observation_space
-    assert workers.action_space == expected.action_space
-    assert workers.envs == []
-    record: list[tuple[Any, ...]] = []
-    for envs in (expected, workers):
-        record.append(envs.reset(seed=3))
-        for number in range(25):
-            record.append(envs.step(actions_for(record[-1][0], number)))
-        record.append(
-            envs.reset(options={"task_index": [3, 1, 3], "reset_mask": np.array([True, False, True])})
-        )
-        record.append(envs.call("metrics"))
-        envs.set_attr("nickname", ["a", "b", "c"])
-        record.append(envs.get_attr("nickname"))
-        record.append(envs.np_random_seed)
-    half = len(record) // 2
-    assert same(record[:half], record[half:])
-
-
-def test_a_workers_exception_is_raised_here_with_its_traceback(workers: MemoryVectorEnv) -> None:
-    workers.reset(seed=0)
-    with pytest.raises(KeyError, match="snapped") as caught:
-        workers.call("snap")
-    assert "in snap" in str(caught.value.__cause__)
-    with pytest.raises(InvalidAction, match="environment 2: an action is"):
-        workers.step(([], [], "stop"))
-    assert same(workers.reset(seed=1), vector().reset(seed=1))
-
-
-def test_workers_do_not_pickle(workers: MemoryVectorEnv) -> None:
-    with pytest.raises(TypeError, match="num_workers=0"):
-        pickle.dumps(workers)
-
-
-def test_close_leaves_no_process_behind_even_after_a_death(workers: MemoryVectorEnv) -> None:
-    others = set(multiprocessing.active_children())
-    assert sum(process.name.startswith("atommem-worker") for process in others) == 2
-    with pytest.raises(RuntimeError, match="worker 0 has ended with exit code 3"):
-        workers.call("vanish")
-    with pytest.raises(RuntimeError, match="make a new environment"):
-        workers.reset()
-    workers.close()
-    assert not [p for p in multiprocessing.active_children() if p.name.startswith("atommem-worker")]
-
-
-def test_what_cannot_be_made_in_a_worker_is_an_error_here() -> None:
-    with pytest.raises(ValueError, match="num_docs=0"):
-        MemoryVectorEnv(1, num_workers=3, env=fragile, **{**SMALL, "num_docs": 0})
-    assert not [p for p in multiprocessing.active_children() if p.name.startswith("atommem-worker")]

@@ -183,5 +183,5 @@ class AtomMemEnvironment(Environment):  # type: ignore[misc]
     def _observation(
         self, messages: list[dict[str, str]], info: dict[str, Any], **told: Any
     ) -> AtomMemObservation:
-        memory = self._memory.observation()
+        memory = self._memory.episode.observe()
         return AtomMemObservation(**memory, messages=messages, malformed=info["malformed"], **told)
