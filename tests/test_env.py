@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import itertools
 import random
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atommem_env import SCRATCHPAD, Answer, Create, Delete, MemoryEnv, Read, Update
-from atommem_env.core.operations import KINDS, REASONS
+from atommem_env.core.operations import KINDS, REASONS, from_json, to_json
 from small_data import dataset
 
 DATA = dataset()
@@ -917,3 +918,157 @@ def test_a_unit_is_in_no_chunk_that_ends_where_it_begins() -> None:
         task, chunks=((0, unit.start), (unit.start, unit.end), (unit.end, len(task.text)))
     )
     assert cut.chunks_of(unit) == [1]
+
+
+# --- what is odd ------------------------------------------------------------------------------------
+
+
+class Text(str):
+    """A str that is not a plain one."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+class Hostile(dict[str, Any]):
+    """A mapping that cannot be read."""
+
+    def get(self, *_: Any) -> Any:
+        raise RuntimeError("no")
+
+
+class Keyless(dict[str, Any]):
+    """A mapping whose keys cannot be had."""
+
+    def keys(self) -> Any:
+        raise RuntimeError("no")
+
+
+class Colour(str, enum.Enum):
+    RED = "red stone"
+
+
+def test_texts_and_ints_are_exact_ones_at_the_border() -> None:
+    env = make()
+    start(env)
+    odd = [Create(np.str_("blue water")), Create(Text("green hill")), Create(Colour.RED), Read(Text("hill"))]
+    more = [Update(np.int64(1), Text("blue")), {"op": Text("create"), "content": Text("x")}]
+    observation, *_ = env.step([*odd, *more])  # type: ignore[list-item]
+    assert reasons(observation) == [None] * 6
+    assert env.episode is not None
+    assert env.episode.store.entries == {1: "blue", 2: "green hill", 3: "red stone", 4: "x"}
+    contents = [*env.episode.store.entries.values(), *observation["queries"]]
+    assert {type(content) for content in contents} == {str}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        Delete(10**5000), Update(-(10**5000), "x"), {"op": "delete", "id": 10**5000}, Hostile(op="create", content="x"),
+        Keyless(op="create", content="x"), {"op": ["create"]}, {"op": "update", "id": 0, "content": 3},
+    ],
+    ids=range(7),
+)  # fmt: skip
+def test_what_is_odd_is_malformed_and_never_raises(item: Any) -> None:
+    env = make()
+    start(env)
+    assert reasons(env.step([item, Create("y")])[0]) == ["malformed", None]
+    assert env.metrics()["memory_size"] == 1
+
+
+def test_json_has_no_lone_surrogate() -> None:
+    assert from_json(to_json([Create("a\ud800b"), Delete(3)])) == [Create("a\ufffdb"), Delete(3)]
+
+
+@pytest.mark.parametrize("result", [None, "1", 2.0, float("nan"), [0.5]], ids=repr)
+def test_a_reward_that_is_no_score_is_an_error_and_leaves_the_episode_as_it_was(result: Any) -> None:
+    env = make(reward=lambda prediction, answers: result)
+    start(env)
+    to_questions(env)
+    before = env.metrics()
+    with pytest.raises(ValueError, match=r"reward=.*returned .*a score is a number that lies in \[0, 1\]"):
+        env.step([Create("a note"), Update(0, "x"), Answer("y")])
+    assert env.metrics() == before
+    assert env.step([Create("a note")])[0]["results"][0]["id"] == 1
+
+
+# --- questions while reading, and isolated ones ------------------------------------------------------
+
+
+def test_when_asked_no_question_is_shown_while_reading() -> None:
+    env = make(questions_shown="when_asked")
+    observation, info = start(env)
+    assert info["rules"].questions_shown == "when_asked"
+    assert observation["num_questions"] == 2
+    while observation["phase"] == 0:
+        assert observation["questions"] == ()
+        observation = env.step([])[0]
+    assert len(observation["questions"]) == 1
+
+
+def test_an_isolated_question_starts_from_the_end_of_reading() -> None:
+    env = make(isolate_questions=True, num_questions=3)
+    start(env)
+    env.step([Create("red stone"), Create("blue water"), Update(0, "note"), Read("red")])
+    first = to_questions(env)
+    assert first["results"] == ()
+    assert env.episode is not None
+    reading = dict(env.episode.store.entries)
+    for number in range(3):
+        observation = env.episode.observe()
+        assert {**observation, "questions": (), "cursor": 0} == {**first, "questions": (), "cursor": 0}
+        changes = [Delete(1), Update(2, "green"), Create("new"), Update(0, f"{number}"), Read("new")]
+        observation, *_ = env.step(changes)
+        assert observation["results"][2]["id"] == 3
+        assert [hit["content"] for hit in observation["retrieved"]] == ["new"]
+        *_, terminated, _, info = env.step([Answer("x")])
+    assert terminated
+    assert info["results"][0].op == "answer"
+    assert env.episode.store.entries == reading
+    metrics = info["metrics"]
+    assert (metrics["memory_size"], metrics["memory_peak"]) == (2, 2)
+    assert metrics["operations"] == {"create": 5, "read": 4, "update": 7, "delete": 3, "answer": 3}
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+def test_what_is_written_for_one_question_counts_for_it_alone(isolated: bool) -> None:
+    env = make(isolate_questions=isolated)
+    _, info = start(env)
+    to_questions(env)
+    texts = [f"{unit['title']}: {unit['sentence']}" for gold in info["gold"] for unit in gold["evidence"]]
+    env.step([*map(Create, texts), Read(" ".join(texts), 32)])
+    env.step([Answer("x")])
+    *_, last = env.step([Answer("x")])
+    first, second = (question["evidence"] for question in last["metrics"]["questions"])
+    assert (first["written"], first["read"]) == (1.0, 1.0)
+    expected = (0.0, 0.0, 0.0) if isolated else (1.0, 1.0, 1.0)
+    assert (second["written"], second["kept"], second["read"]) == expected
+
+
+def test_a_state_within_an_isolated_question_can_be_gone_back_to() -> None:
+    env = make(isolate_questions=True)
+    start(env)
+    to_questions(env)
+    env.step([Create("one")])
+    state = env.get_state()
+    ends = []
+    for _ in range(2):
+        env.set_state(state)
+        env.step([Create("two")])
+        observation = env.step([Answer("x")])[0]
+        ends.append((observation, env.step([Answer("x")])[4]["metrics"]))
+    assert ends[0] == ends[1]
+    assert ends[0][0]["memory_size"] == 0
+
+
+def test_an_isolated_question_that_is_cut_off_leaves_readings_memory() -> None:
+    env = make(isolate_questions=True)
+    start(env)
+    env = make(isolate_questions=True, max_steps=len(env.task.chunks) + 1)
+    start(env)
+    to_questions(env)
+    *_, truncated, info = env.step([Create("new")])
+    assert truncated
+    assert info["metrics"]["memory_size"] == 0

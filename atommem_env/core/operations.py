@@ -12,6 +12,8 @@ from typing import Any, Final, Literal, SupportsIndex, TypeAlias, TypedDict
 
 import msgspec
 
+from atommem_env.text import clean
+
 SCRATCHPAD: Final = 0
 """The id of the scratchpad, the entry that is shown at every step."""
 
@@ -120,6 +122,8 @@ class OperationResult(msgspec.Struct, frozen=True):
         return {"op": self.op, "ok": self.ok, "reason": self.reason, "id": self.id, "evicted": self.evicted}
 
 
+_LARGEST_ID: Final = 2**63 - 1
+
 _KINDS_OF: Final[dict[type, str]] = {cls: kind for kind, cls in TYPES.items()}
 
 
@@ -131,9 +135,19 @@ def kind_of(item: object) -> str | None:
     if isinstance(item, _Tagged):
         return item.op
     if isinstance(item, Mapping):
-        kind = item.get("op")
-        return kind if isinstance(kind, str) and kind in TYPES else None
+        try:
+            op = _exact(item.get("op"))
+        except Exception:  # a mapping's own methods may raise anything; its kind is then not told
+            return None
+        return op if op in TYPES else None
     return None
+
+
+def _exact(value: object) -> str | None:
+    """Return a str as an exact one, whatever its class makes of it; ``None`` for anything else."""
+    if type(value) is str:
+        return value
+    return str.__str__(value) if isinstance(value, str) else None
 
 
 def as_index(value: object) -> int | None:
@@ -147,7 +161,7 @@ def as_index(value: object) -> int | None:
     ):
         return None
     try:
-        return operator.index(value)
+        return int(operator.index(value))
     except Exception:  # an object's own __index__ may raise anything; what it holds is then no id
         return None
 
@@ -165,13 +179,21 @@ def parse(item: object) -> Operation | None:
     """Return ``item``, an element of an action, as a well-formed operation, or ``None`` when it is malformed.
 
     A struct or a plain dict is well-formed when it has every field, no other field, texts that are str, an id
-    that has ``__index__`` and is no bool, and a ``k`` that is ``None`` or from 1 to 32.
+    that has ``__index__`` and is not a bool, and a ``k`` that is ``None`` or from 1 to 32. Its texts and ints are
+    exact ones, and an id beyond 64 bits is none.
     """
-    if (type(item) is Create or type(item) is Answer) and isinstance(item.content, str):
+    if (type(item) is Create or type(item) is Answer) and type(item.content) is str:
         return item  # what most actions are made of
     kind = kind_of(item)
     if kind is None:
         return None
+    try:
+        return _parse(item, kind)
+    except Exception:  # what an object's own methods raise makes it no operation
+        return None
+
+
+def _parse(item: object, kind: str) -> Operation | None:
     if isinstance(item, Mapping):
         allowed, required = _FIELDS[kind]
         keys = item.keys()
@@ -184,8 +206,8 @@ def parse(item: object) -> Operation | None:
             return getattr(item, name, default)
 
     if kind == "read":
-        query, k = get("query"), get("k")
-        if not isinstance(query, str):
+        query, k = _exact(get("query")), get("k")
+        if query is None:
             return None
         if k is not None:
             k = as_index(k)
@@ -193,22 +215,32 @@ def parse(item: object) -> Operation | None:
                 return None
         return Read(query, k)
     if kind == "create" or kind == "answer":
-        content = get("content")
-        if not isinstance(content, str):
+        content = _exact(get("content"))
+        if content is None:
             return None
         return Create(content) if kind == "create" else Answer(content)
     number = as_index(get("id"))
-    if number is None:
+    if number is None or abs(number) > _LARGEST_ID:
         return None
     if kind == "delete":
         return Delete(number)
-    content = get("content")
-    return Update(number, content) if isinstance(content, str) else None
+    content = _exact(get("content"))
+    return None if content is None else Update(number, content)
 
 
 def to_json(action: Sequence[Operation]) -> str:
-    """Return ``action`` as a JSON array of plain operations."""
-    return msgspec.json.encode(list(action)).decode()
+    """Return ``action`` as a JSON array of plain operations; a lone surrogate becomes U+FFFD, as in an episode."""
+    try:
+        return msgspec.json.encode(list(action)).decode()
+    except UnicodeEncodeError:
+        plain = [
+            {
+                name: clean(value) if isinstance(value, str) else value
+                for name, value in to_dict(operation).items()
+            }
+            for operation in action
+        ]
+        return msgspec.json.encode(plain).decode()
 
 
 def from_json(text: str | bytes) -> list[Operation]:

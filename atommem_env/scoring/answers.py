@@ -110,9 +110,14 @@ class _Checked:
         self._function = function
 
     def __call__(self, prediction: str, answers: Sequence[str]) -> float:
-        score = float(self._function(prediction, answers))  # type: ignore[arg-type]
+        found = self._function(prediction, answers)
+        try:
+            score = math.nan if isinstance(found, str) else float(found)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            score = math.nan
         if not (math.isfinite(score) and 0.0 <= score <= 1.0):
             raise ValueError(
-                f"reward={self._spec!r} returned {score!r}; a score lies in [0, 1], so that a return does too"
+                f"reward={self._spec!r} returned {found!r}; a score is a number that lies in [0, 1], so that a "
+                "return does too"
             )
         return score
