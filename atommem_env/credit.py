@@ -24,7 +24,7 @@ from typing import Any, Final, TypeAlias, cast
 import gymnasium as gym
 
 from atommem_env.core.checks import one_of
-from atommem_env.core.types import Metrics
+from atommem_env.core.types import Info, Metrics, Observation
 from atommem_env.env import EnvState, MemoryEnv
 from atommem_env.evidence import mean_share
 from atommem_env.policies import Policy, Trace, rollout
@@ -140,7 +140,7 @@ class _Reader:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._policy, name)
 
-    def reset(self, observation: dict[str, Any], info: dict[str, Any]) -> None:
+    def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""
         if self._reading is not None and self._reading.observations[0] != observation:
             raise ValueError(
@@ -149,7 +149,7 @@ class _Reader:
             )
         self._policy.reset(observation, info)
 
-    def act(self, observation: dict[str, Any], info: dict[str, Any]) -> Sequence[Any]:
+    def act(self, observation: Observation, info: Info) -> Sequence[Any]:
         """Return the policy's action, or the one of the trace that is given."""
         if observation["phase"] != READING:
             if self._at_end is None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import gymnasium as gym
 
 from atommem_env.core.operations import kind_of, parse, to_dict
+from atommem_env.core.types import Info, Observation
 from atommem_env.evidence import STAGES, STALE_STAGES
 
 
@@ -22,11 +23,11 @@ class Policy(Protocol):
     (:class:`atommem_env.core.rules.Rules`).
     """
 
-    def reset(self, observation: dict[str, Any], info: dict[str, Any]) -> None:
+    def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode. ``info["gold"]`` is there for declared oracles alone."""
         ...
 
-    def act(self, observation: dict[str, Any], info: dict[str, Any]) -> Sequence[Any]:
+    def act(self, observation: Observation, info: Info) -> Sequence[Any]:
         """Return the action for ``observation``: a list or tuple of operations."""
         ...
 
@@ -56,7 +57,7 @@ class Trace:
     source: str
     actions: list[list[dict[str, Any]] | str] = field(default_factory=list)
     observations: list[Any] = field(default_factory=list)
-    infos: list[dict[str, Any]] = field(default_factory=list)
+    infos: list[Info] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
     said: list[list[dict[str, Any]]] = field(default_factory=list)
     terminated: bool = False
@@ -64,10 +65,11 @@ class Trace:
     metrics: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, observation: Any, info: dict[str, Any]) -> Trace:
+    def begin(cls, observation: Any, info: Info | dict[str, Any]) -> Trace:
         """Return the trace of an episode that has just been reset."""
+        first = cast("Info", info)
         return cls(
-            info["task_id"], info["task_index"], info["source"], observations=[observation], infos=[info]
+            first["task_id"], first["task_index"], first["source"], observations=[observation], infos=[first]
         )
 
     def add(
@@ -77,13 +79,13 @@ class Trace:
         reward: float,
         terminated: bool,
         truncated: bool,
-        info: dict[str, Any],
+        info: Info | dict[str, Any],
         said: list[dict[str, Any]] | None = None,
     ) -> None:
         """Add one step."""
         self.actions.append(action)
         self.observations.append(observation)
-        self.infos.append(info)
+        self.infos.append(cast("Info", info))
         self.rewards.append(reward)
         self.said.append(said or [])
         self.terminated, self.truncated = terminated, truncated
@@ -112,10 +114,10 @@ def rollout(
     """
     observation, info = env.reset(seed=seed, options=options)
     trace = Trace.begin(observation, info)
-    policy.reset(observation, info)
+    policy.reset(observation, trace.infos[-1])
     take = getattr(policy, "take_said", None)
     while not trace.over:
-        action = policy.act(observation, info)
+        action = policy.act(observation, trace.infos[-1])
         observation, reward, terminated, truncated, info = env.step(action)
         said = take() if callable(take) else []
         trace.add(plain_action(action), observation, float(reward), terminated, truncated, info, said)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
 
 from atommem_env.baselines.engines.engine import UNKNOWN, EngineSpec, counted, get_engine
 from atommem_env.core.operations import SCRATCHPAD, Answer, Operation, Read
 from atommem_env.core.rules import DEFAULT_RULES, Rules
+from atommem_env.core.types import Info as Info
+from atommem_env.core.types import Observation as Observation
 from atommem_env.tasks.documents import DocumentStitcher, StitchedDocument, in_parts
 from atommem_env.text import PieceTokenizer, sentence_spans
 
 READING = 0
 
-Observation = dict[str, Any]
-Info = dict[str, Any]
 Operations = list[Operation]
 
 

@@ -19,7 +19,16 @@ from atommem_env.baselines.around import Around
 from atommem_env.baselines.common import Info, Observation
 from atommem_env.baselines.keep_best import Profile, Relevance
 from atommem_env.core.ledger import Ledger
-from atommem_env.core.operations import SCRATCHPAD, Create, Delete, Operation, Update, kind_of, parse
+from atommem_env.core.operations import (
+    SCRATCHPAD,
+    Create,
+    Delete,
+    Operation,
+    ResultDict,
+    Update,
+    kind_of,
+    parse,
+)
 from atommem_env.core.rules import DEFAULT_RULES
 from atommem_env.policies import Policy
 
@@ -99,13 +108,13 @@ class KeepBestRule(Around):
             next_id += kind_of(sent.item) == "create"
             yield sent
 
-    def _follow(self, observation: Observation) -> tuple[dict[str, Any], ...]:
+    def _follow(self, observation: Observation) -> tuple[ResultDict, ...]:
         """Take in what came of the last action; return the results of the policy's own operations."""
         for profile, result in self._entries.follow(observation):
             if result["reason"] == "too_long" and profile is not None:
                 self._too_long = min(self._too_long, profile.size)
-        results = []
-        freed = None
+        results: list[ResultDict] = []
+        freed: int | None = None
         for sent, result in zip(self._sent, observation["results"], strict=True):
             if sent.ours:
                 freed = result["id"] if result["ok"] else None

@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from atommem_env.baselines.common import (
     DocumentReader,
@@ -51,6 +51,7 @@ from atommem_env.baselines.engines.engine import EngineSpec
 from atommem_env.core.checks import at_least, one_of
 from atommem_env.core.ledger import Ledger
 from atommem_env.core.operations import MAX_K, Create, Operation, Read
+from atommem_env.core.types import RetrievedEntry
 
 FOCAL_QUESTIONS: Final = 3
 INSIGHTS: Final = 5
@@ -218,7 +219,7 @@ class GenerativeAgents(Workflow):
 
     # --- retrieval ----------------------------------------------------------------------------------
 
-    def _retrieve(self, hits: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _retrieve(self, hits: Sequence[RetrievedEntry]) -> list[RetrievedEntry]:
         """Return the best of ``hits`` by retrieval score, best first, and touch them."""
         unknown = Remembered(1, self._step)  # an entry that another hand wrote
         notes = [self._memory.records.get(hit["id"], unknown) for hit in hits]

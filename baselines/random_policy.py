@@ -59,7 +59,7 @@ class RandomPolicy:
     def _note(self, observation: Observation) -> None:
         """Keep the list of ids that exist, from what came of the last action."""
         for result in observation["results"]:
-            if result["op"] == "create" and result["ok"]:
+            if result["op"] == "create" and result["id"] is not None:
                 self._ids.append(result["id"])
             if result["op"] == "delete" and result["id"] in self._ids:
                 self._ids.remove(result["id"])

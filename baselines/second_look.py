@@ -15,11 +15,17 @@ from typing import Any, Final
 from atommem_env.baselines.around import Around
 from atommem_env.baselines.common import READING, Info, Observation
 from atommem_env.core.ledger import Ledger
-from atommem_env.core.operations import SCRATCHPAD, Answer, Create, Read, Update, parse
+from atommem_env.core.operations import SCRATCHPAD, Answer, Create, Read, ResultDict, Update, parse
 from atommem_env.discrete.notes import bridges, title_fingerprint
 from atommem_env.policies import Policy
 
-_REFUSED: Final = {"op": "answer", "ok": False, "reason": "wrong_phase", "id": None, "evicted": None}
+_REFUSED: Final[ResultDict] = {
+    "op": "answer",
+    "ok": False,
+    "reason": "wrong_phase",
+    "id": None,
+    "evicted": None,
+}
 
 
 class SecondLook(Around):

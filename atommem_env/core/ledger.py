@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+from atommem_env.core.operations import ResultDict
+from atommem_env.core.types import Observation
 
 Record = TypeVar("Record")
 
@@ -30,7 +33,7 @@ class Ledger(Generic[Record]):
         """Note the records of the Creates of the action about to be submitted, one for each, in order."""
         self._expected = list(records)
 
-    def follow(self, observation: Mapping[str, Any]) -> list[tuple[Record, dict[str, Any]]]:
+    def follow(self, observation: Observation) -> list[tuple[Record, ResultDict]]:
         """Take in what came of the last action; return the expected records, each with its Create's result."""
         expected = iter(self._expected)
         self._expected = []
