@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 from atommem_env.baselines.engines.engine import UNKNOWN, EngineSpec, counted, get_engine
 from atommem_env.core.operations import SCRATCHPAD, Answer, Operation, Read

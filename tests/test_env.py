@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from atommem_env import SCRATCHPAD, Answer, Create, Delete, MemoryEnv, Read, Update
 from atommem_env.core.operations import KINDS, REASONS, from_json, to_json
+from atommem_env.tasks.pooled import PooledTasks
+from atommem_env.tasks.task import Task
 from small_data import dataset
 
 DATA = dataset()
@@ -1072,3 +1074,56 @@ def test_an_isolated_question_that_is_cut_off_leaves_readings_memory() -> None:
     *_, truncated, info = env.step([Create("new")])
     assert truncated
     assert info["metrics"]["memory_size"] == 0
+
+
+# --- composers --------------------------------------------------------------------------------------
+
+
+class Interleaved:
+    """A composer of one's own: its tasks ask a question after each of the first chunks."""
+
+    def __init__(self, stream: bool = True) -> None:
+        self.dataset = DATA
+        self._pooled = PooledTasks(DATA, 12, 2, 120, 0)
+        self._stream = stream
+
+    @property
+    def num_tasks(self) -> int:
+        return self._pooled.num_tasks
+
+    def build(self, index: int) -> Task:
+        task = self._pooled.build(index)
+        reading, answering = task.positions[: len(task.chunks)], task.positions[len(task.chunks) :]
+        stream = (reading[0], answering[1], reading[1], answering[0], *reading[2:]) if self._stream else ()
+        dates = tuple(f"2024-01-{number:02}" for number in range(1, len(task.chunks) + 1))
+        return dataclasses.replace(task, stream=stream, dates=dates)
+
+
+def test_any_composer_will_do() -> None:
+    env = MemoryEnv(Interleaved(stream=False))
+    assert env.num_tasks == make().num_tasks
+    observation, _ = start(env)
+    assert observation["now"] == "2024-01-01"
+    assert env.step([])[0]["now"] == "2024-01-02"
+    with pytest.raises(ValueError, match=r"\['num_docs'\]: the composer that was given has its own"):
+        MemoryEnv(Interleaved(), num_docs=12)
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+def test_a_stream_asks_between_chunks_and_ends_with_its_last_position(isolated: bool) -> None:
+    env = MemoryEnv(Interleaved(), isolate_questions=isolated)
+    observation, _ = start(env)
+    walked, sizes, over = [], [], False
+    while not over:
+        walked.append((observation["phase"], observation["cursor"], len(observation["questions"])))
+        sizes.append(observation["memory_size"])
+        observation, _, over, _, info = env.step([Create("a note"), Answer("x")])
+    assert walked[:5] == [(0, 0, 2), (1, 1, 1), (0, 1, 1), (1, 0, 1), (0, 2, 0)]
+    assert sizes[:5] == ([0, 1, 1, 2, 2] if isolated else [0, 1, 2, 3, 4])
+    assert (observation["phase"], observation["cursor"], observation["now"]) == (1, 2, "")
+    assert [question["prediction"] for question in info["metrics"]["questions"]] == ["x", "x"]
+
+
+def test_a_stream_takes_no_early_answer() -> None:
+    with pytest.raises(ValueError, match=r"early_answer=True: task .* asks questions between chunks"):
+        start(MemoryEnv(Interleaved(), early_answer=True))

@@ -39,13 +39,14 @@ class Ledger(Generic[Record]):
         self._expected = []
         created = []
         for result in observation["results"]:
-            self.records.pop(result["evicted"], None)
-            if result["op"] == "delete" and result["ok"]:
-                self.records.pop(result["id"], None)
-            elif result["op"] == "create":
-                self.next_id = (result["id"] or self.next_id) + 1
+            id = result["id"]
+            gone = id if result["op"] == "delete" and result["ok"] else result["evicted"]
+            if gone is not None and gone in self.records:
+                del self.records[gone]
+            if result["op"] == "create":
+                self.next_id = (id or self.next_id) + 1
                 for record in itertools.islice(expected, 1):
                     created.append((record, result))
-                    if result["ok"]:
-                        self.records[result["id"]] = record
+                    if id is not None:
+                        self.records[id] = record
         return created

@@ -22,11 +22,12 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atommem_env import DiscreteOperations, QADataset
+from atommem_env import DiscreteOperations, MemoryEnv, QADataset
 from atommem_env.baselines.engines.engine import get_engine
 from atommem_env.core.operations import KINDS
 from atommem_env.discrete.decisions import STATE_FEATURES, TEXT_FEATURES
 from atommem_env.discrete.network import INPUTS, Network
+from atommem_env.discrete.wrapper import best_sentence
 from atommem_env.registration import ENVS
 from atommem_env.text import PieceTokenizer
 from small_data import dataset, records
@@ -685,3 +686,33 @@ def test_the_policy_does_on_the_environment_as_it_is_what_it_did_in_the_wrapper(
         trace = atommem_env.rollout(env.env, policy, options={"task_index": index})
         assert trace.actions == actions(steps)
         assert trace.metrics == steps[-1][4]["metrics"]
+
+
+def test_an_environment_that_was_not_made_by_gym_make_tells_its_configuration() -> None:
+    env = DiscreteOperations(MemoryEnv(DATA, capacity=4, **SMALL))
+    assert (env.decisions.num_slots, env.decisions.max_questions) == (4, 2)
+    made = DiscreteOperations(gym.make("AtomMem-Custom-v0", source=DATA, capacity=4, **SMALL))
+    left, right = play(env, at_random(1)), play(made, at_random(1))
+    assert [step[1] for step in left] == [step[1] for step in right]
+    assert left[-1][4]["metrics"] == right[-1][4]["metrics"]
+
+
+def test_slots_of_ones_own_change_nothing_else() -> None:
+    inner = MemoryEnv(DATA, capacity=12, **SMALL)
+    env = DiscreteOperations(inner, slots=5)
+    assert (env.decisions.num_slots, env.decisions.max_questions, inner.config.capacity) == (5, 2, 12)
+
+
+def test_what_is_no_memory_env_is_refused() -> None:
+    with pytest.raises(TypeError, match="expected a MemoryEnv"):
+        DiscreteOperations(gym.make("CartPole-v1", disable_env_checker=True))
+
+
+def test_without_an_answerer_the_best_entrys_best_sentence_is_the_answer() -> None:
+    shown = ["The mill is old. Ada Brun founded the mill in 1903. It stands.", "Ada Brun lives."]
+    assert best_sentence("Who founded the mill?", shown) == "Ada Brun founded the mill in 1903."
+    assert best_sentence("Who founded the mill?", []) == "unknown"
+    env = make(answer=lambda question, entries: f"{len(entries)} shown")
+    steps = play(env, choices(*[1] * 4))
+    predictions = [question["prediction"] for question in steps[-1][4]["metrics"]["questions"]]
+    assert all(prediction.endswith(" shown") for prediction in predictions)
