@@ -45,6 +45,7 @@ STOP_WORDS: Final = frozenset(
 """Words of English that say nothing of what a sentence is about, in a dataset of whatever size."""
 
 _WORDS = re.compile(r"\w+")
+_DIGIT = re.compile(r"\d")
 _BRACKETS = re.compile(r"\s*\([^()]*\)")
 _ITEM = re.compile(r"\A\s*\d+[.)]\s+")
 
@@ -157,7 +158,10 @@ def turn_spans(
     for number, (start, end) in enumerate(spans):
         said = set(tokens(text[start:end]))
         common = [said & wanted for wanted in gold]
-        overlap = max((sum(map(_weigher(shares), both)) for both in common if len(both) > 1), default=0.0)
+        overlap = max(
+            (sum(_weight(shares.get(word, _RARE)) for word in both) for both in common if len(both) > 1),
+            default=0.0,
+        )
         if overlap > 0:
             ranked.append((-overlap, number))
     if not ranked:
@@ -208,10 +212,14 @@ def _content(words: Sequence[str]) -> Phrase:
     return tuple([word for word in words if word not in STOP_WORDS]) or tuple(words)
 
 
-def _weigher(shares: Mapping[str, float]) -> Callable[[str], float]:
-    """Return the function that gives a word its weight, in (0, 1]."""
-    most = -math.log(_RARE)
-    return lambda word: max(min(-math.log(shares.get(word, _RARE)) / most, 1.0), 0.02)
+def _weight(share: float) -> float:
+    """Return the weight of a word that a share of documents has, in (0, 1]."""
+    return max(min(math.log(share) / math.log(_RARE), 1.0), 0.02)
+
+
+def _forms(word: str) -> Sequence[str]:
+    """Return the search tokens of a word as it stands in a text."""
+    return (word.lower(),) if word.isascii() else tokens(word)
 
 
 def _has(words: Phrase, phrase: Phrase) -> bool:
@@ -231,7 +239,7 @@ def _leading_name(raw: Sequence[str], titled: bool, shares: Mapping[str, float])
         if not word[0].isupper() or word.lower() in STOP_WORDS:
             break
         run.append(word)
-    name = [word for part in run for word in tokens(part)]
+    name = [word for part in run for word in _forms(part)]
     if not titled or (len(run) == 1 and not start):
         name = [word for word in name if shares.get(word, _RARE) <= _COMMON]
     return tuple(name)
@@ -246,16 +254,15 @@ def _pattern(text: str, title: str, shares: Mapping[str, float], apart: Collecti
         shares: the share of documents that have each of its words.
         apart: the words that its rivals do not have; empty where it has no rivals.
     """
-    weigh = _weigher(shares)
     words, raw = tokens(text), _WORDS.findall(text)
     content = _content(words)
     names: set[str] = set()
     numbers: set[str] = set()
     for place, word in enumerate(raw):
-        if any(map(str.isdigit, word)):
-            numbers.update(tokens(word))
+        if word.isdigit() or not (word.isalpha() or _DIGIT.search(word) is None):
+            numbers.update(_forms(word))
         elif place and word[0].isupper():
-            names.update(tokens(word))
+            names.update(_forms(word))
     titles = [_content(tokens(form)) for form in dict.fromkeys((_BRACKETS.sub("", title), title))]
     titles = [form for form in titles if form]
     lead = _leading_name(raw, bool(titles), shares)
@@ -264,16 +271,13 @@ def _pattern(text: str, title: str, shares: Mapping[str, float], apart: Collecti
     skipped = {word for form in named for word in form}
     if lead and not (titles and set(lead) <= set(titles[0])):
         named.append(lead)
-    counts = {
-        word: _Word(
-            weigh(word),
-            weigh(word) if word in names and word not in numbers else 0.0,
-            float(word in numbers),
-            float(word in apart),
-        )
-        for word in dict.fromkeys(content)
-        if word not in skipped
-    }
+    counts = {}
+    for word in dict.fromkeys(content):
+        if word not in skipped:
+            weight, number = _weight(shares.get(word, _RARE)), word in numbers
+            counts[word] = _Word(
+                weight, weight if word in names and not number else 0.0, float(number), float(word in apart)
+            )
     whole = _Word(*map(sum, zip(*counts.values(), strict=True))) if counts else _Word(0.0, 0.0, 0.0, 0.0)
     least = _Word(_OVERALL * whole.weight, _NAMED * whole.name, _NAMED * whole.number, 0.5 * whole.apart)
     return _Pattern(
@@ -297,6 +301,16 @@ class Matcher:
     """
 
     def __init__(self, units: Sequence[EvidenceUnit], word_shares: WordShares | None = None) -> None:
+        self._units = units
+        self._word_shares = word_shares
+        self._patterns: list[_Pattern] = []
+        self._unit_of: list[int] = []
+        self._index: dict[str, list[tuple[int, float]]] = {}
+        self._vocabulary: set[str] | None = None
+
+    def _build(self) -> set[str]:
+        """Make the patterns, when the first text is to be matched: most resets are followed by none."""
+        units = self._units
         said = [
             [_ITEM.sub("", part, count=1) or part for part in unit.parts or (unit.text,)] for unit in units
         ]
@@ -306,18 +320,16 @@ class Matcher:
             for text in (unit.title, *parts)
             for word in tokens(text)
         )
-        shares = word_shares(asked) if word_shares is not None else {}
-        rivals = _rival_words(units, said)
-        self._patterns: list[_Pattern] = []
-        self._unit_of: list[int] = []
-        self._index: dict[str, list[tuple[int, float]]] = {}
+        shares = self._word_shares(asked) if self._word_shares is not None else {}
+        rivals = _rival_words(units, said) if any(unit.role == SUPERSEDED for unit in units) else {}
         vocabulary: set[str] = set()
         for number, (unit, parts) in enumerate(zip(units, said, strict=True)):
             others = rivals.get((unit.question, unit.role))
             for text in parts:
                 apart = set(tokens(text)) - others - STOP_WORDS if others else set()
                 self._add(number, _pattern(text, unit.title, shares, apart), vocabulary)
-        self._vocabulary = frozenset(vocabulary)
+        self._vocabulary = vocabulary
+        return vocabulary
 
     def _add(self, unit: int, pattern: _Pattern, vocabulary: set[str]) -> None:
         number = len(self._patterns)
@@ -333,26 +345,24 @@ class Matcher:
 
     def held(self, text: str) -> list[int]:
         """Return the numbers of the units that ``text`` holds, ascending."""
-        words = tokens(text)
         vocabulary = self._vocabulary
-        if vocabulary.isdisjoint(words):
+        if vocabulary is None:
+            vocabulary = self._build()
+        words = tokens(text)
+        index = self._index
+        had: dict[int, float] = {}
+        for word in vocabulary.intersection(words):
+            for number, weight in index.get(word, ()):
+                had[number] = had.get(number, 0.0) + weight
+        patterns = self._patterns
+        likely = [number for number, weight in had.items() if weight >= patterns[number].least.weight]
+        if not likely:
             return []
         places: dict[str, list[int]] = {}
         for place, word in [pair for pair in enumerate(words) if pair[1] in vocabulary]:
             places.setdefault(word, []).append(place)
-        had: dict[int, float] = {}
-        for word in places:
-            for number, weight in self._index.get(word, ()):
-                had[number] = had.get(number, 0.0) + weight
-        patterns, unit_of = self._patterns, self._unit_of
         found = _Found(text, words, places)
-        return sorted(
-            {
-                unit_of[number]
-                for number, weight in had.items()
-                if weight >= patterns[number].least.weight and found.holds(patterns[number])
-            }
-        )
+        return sorted({self._unit_of[number] for number in likely if found.holds(patterns[number])})
 
 
 def _rival_words(
