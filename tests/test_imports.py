@@ -14,7 +14,6 @@ import pytest
 
 PARTS = ("atommem_env", "atommem_env.envs", "atommem_env.baselines")
 NOT_YET = {
-    "atommem_env.cli.run",
     "atommem_env.discrete.wrapper",
     "scripted_policy",
     "atommem_env.llm.prompts",
