@@ -1,6 +1,6 @@
 """Workflows with a language model of yours behind them, on a few episodes of the generated world.
 
-    pip install 'atommem_env[llm]'
+    pip install atommem_env
     export OPENAI_BASE_URL=http://localhost:8000/v1  # any OpenAI-compatible server: vLLM, llama.cpp, Ollama, ...
     export ATOMMEM_MODEL=Qwen/Qwen3-8B               # as the server names it
     export OPENAI_API_KEY=...                        # where the server wants one

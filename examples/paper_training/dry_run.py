@@ -168,13 +168,6 @@ class DryRun:
 
     def encoder_endpoint(self) -> str:
         """The route to the encoder: its module and an embeddings endpoint."""
-        try:
-            import openai  # noqa: F401
-        except ImportError as error:
-            self.changes += ["retriever=bm25", "encoder=null"]
-            raise SkippedError(
-                "openai is not installed, which atommem_env[llm] brings: BM25 stands in"
-            ) from error
         from atommem_env.retrieval import make_encoder
 
         vectors = make_encoder(read_task()[1]["encoder"]).encode(["Where?"], "query")
@@ -182,13 +175,11 @@ class DryRun:
 
     def expert(self) -> str:
         """Traces and their export, one real-size task of each benchmark."""
-        self._needs("openai")
         self._script("expert.sh", EPISODES="1", MIN_SCORE="0")
         return f"{self._count('expert')} episodes run and exported (scripted: any score counts)"
 
     def sft_rows(self) -> str:
         """The exported rows, as datasets reads them, and their length."""
-        self._needs("openai")
         from sft_trl import read_rows
 
         limit = _yaml("sft_trl.yaml")["max_length"]
@@ -336,13 +327,11 @@ class DryRun:
 
     def evaluation(self) -> str:
         """A trained model's evaluation, one task of each benchmark and size."""
-        self._needs("openai")
         self._script("evaluate.sh", EPISODES="1")
         return f"{self._count('evaluation-200')} episodes of 200 documents, {self._count('evaluation-800')} of 800"
 
     def released(self) -> str:
         """The released agent's evaluation, one task of each benchmark and size."""
-        self._needs("openai")
         self._script("released.sh", EPISODES="1")
         return (
             f"{self._count('released-200')} episodes of 200 documents, {self._count('released-800')} of 800"

@@ -16,8 +16,6 @@ from atommem_env.runs.run import Run
 from fake_server import FakeServer, failed, prompt_of
 from small_data import dataset
 
-pytest.importorskip("openai")
-
 
 class Answers:
     """Answers the questions of a task in turn: right, in other words, wrong, not at all."""

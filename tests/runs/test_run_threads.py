@@ -20,8 +20,6 @@ from atommem_env.runs import EpisodeError, Run, evaluate
 from atommem_env.runs.engines import describe_engine, recorded_engine, replies_folder
 from fake_server import Answer, FakeServer, failed, said, serving
 
-pytest.importorskip("openai")
-
 WORLD = "AtomMem-World-v0"
 TINY = {"num_docs": 12, "num_questions": 2, "chunk_tokens": 800, "chunk_overlap": 20}
 FILES = ("run.json", "episodes.jsonl", "traces.jsonl.gz")
