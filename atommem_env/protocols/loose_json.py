@@ -259,10 +259,14 @@ class LooseReader:
             frame.put(value)
             return end
         number = _NUMBER.match(text, position)
+        word = None if number is not None else _WORD.match(text, position)
+        bare = number or word
+        if bare is not None and bare.end() == len(text):
+            frame.wrong("a value is cut")  # what has no quote may have gone on
+            return len(text)
         if number is not None:
             frame.put(_number(number.group(), frame))
             return number.end()
-        word = _WORD.match(text, position)
         if word is None:
             frame.wrong(f"{text[position]!r} is no value")
             return position + 1
