@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -63,7 +65,7 @@ class ChatSettings:
     pause: float = field(default=1.0, kw_only=True)
     extra_body: str | Mapping[str, Any] | None = field(default=None, kw_only=True)
     keep_prompts: bool = field(default=False, kw_only=True)
-    _told: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    _made: str = field(default_factory=lambda: uuid.uuid4().hex, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         checks = {
@@ -119,9 +121,13 @@ class ChatSettings:
         return dict(json.loads(self.extra_body)) if isinstance(self.extra_body, str) else {}
 
     def tell_once(self, what: str) -> bool:
-        """Return whether ``what`` is asked about for the first time: a run says each thing once."""
-        first = what not in self._told
-        self._told.add(what)
+        """Return whether ``what`` is asked about for the first time: a run says each thing once.
+
+        Copies of these settings, which a run's workers have, count as these.
+        """
+        with _telling:
+            first = (self._made, what) not in _told
+            _told.add((self._made, what))
         return first
 
     @property
@@ -143,6 +149,9 @@ class ChatSettings:
             **({} if self.extra_body is None else {"extra_body": self.extra_body}),
         }
 
+
+_told: set[tuple[str, str]] = set()
+_telling = threading.Lock()
 
 _OWN_FIELDS: Final = (
     "model",

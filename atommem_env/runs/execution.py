@@ -64,7 +64,6 @@ class Runner:
         self._policies = {recipe.name: recipe for recipe in work.policies}
         self._check = check
         self._made = ""
-        self._told: set[str] = set()
         self._env: gym.Env[Any, Any] | None = None
 
     def run(self, key: Key) -> Outcome:
@@ -88,8 +87,7 @@ class Runner:
         unreadable = unreadable_of(policy)
         if unreadable:
             record["unreadable"] = unreadable
-            if name not in self._told:
-                self._told.add(name)
+            if index == 0:  # one worker has it, whatever their number
                 warn_of_nothing_read(name, unreadable)
         stored: bytes | None = None
         if self._traces:

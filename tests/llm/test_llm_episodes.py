@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,22 @@ def test_a_model_that_writes_nothing_readable_is_counted_and_said(
     server.reply = model
     _, share = unreadable_share(run(server, [policy], tmp_path / "s").episodes)
     assert share == 0
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_a_run_says_each_thing_once_whatever_the_number_of_workers(server: FakeServer, jobs: int) -> None:
+    server.plan = [said(None, reasoning={"reasoning": "hm"})] * 8
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        atommem_env.evaluate(
+            "AtomMem-Custom-v0",
+            ["rag"],
+            episodes=4,
+            jobs=jobs,
+            engine=settings(server),
+            source=dataset(),
+            num_docs=20,
+            num_questions=2,
+        )
+    assert sum("reasoning and no text" in str(warning.message) for warning in caught) == 1
+    assert sum("could be read" in str(warning.message) for warning in caught) == 1
