@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from atommem_env.data.histories import History
 from atommem_env.data.records import Record
 
 SPLITS = ("train", "validation", "test")
@@ -26,7 +27,7 @@ class Benchmark:
         homepage: where it is described and offered.
         citation: who made it and where it was published.
         parse: turns a row, in the list form of the official file or the column form of the hub, into a
-            record; raises ``ValueError`` saying what is wrong in the row.
+            record, or a history; raises ``ValueError`` saying what is wrong in the row.
         hub_id: the data set's id on the Hugging Face hub, ``None`` when it has none.
         hub_revision: the commit to read there; ``main`` resolves to a commit when it is downloaded.
         hub_files: for each split the patterns of its files in the hub repository.
@@ -37,6 +38,11 @@ class Benchmark:
         fields: what a row must have to be one of this benchmark at all; with ``"|"`` between alternatives.
         aliases: the name of a file of further answers next to the official file, ``""`` where there is none.
         with_aliases: reads that file and returns what adds to a record the aliases of its row.
+        histories: whether a row is a history; its splits are parts of one file then.
+        variants: the names of the benchmark's files, the usual one first; empty where the splits are its files.
+        label: what is unusual about how its rows are read; part of the source's name.
+        amend: changes a history, given the number of its row.
+        abstain: the phrase that counts as abstaining; ``""`` where every question has an answer.
     """
 
     name: str
@@ -44,7 +50,7 @@ class Benchmark:
     licence: str
     homepage: str
     citation: str
-    parse: Callable[[Mapping[str, Any]], Record]
+    parse: Callable[[Mapping[str, Any]], Record | History]
     hub_id: str | None = None
     hub_revision: str | None = None
     hub_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
@@ -53,6 +59,29 @@ class Benchmark:
     fields: tuple[str, ...] = ()
     aliases: str = ""
     with_aliases: Callable[[Path], Callable[[Record, Mapping[str, Any]], Record]] | None = None
+    histories: bool = False
+    variants: tuple[str, ...] = ()
+    label: str = ""
+    amend: Callable[[int, History], History] | None = field(default=None, hash=False)
+    abstain: str = ""
+
+    def part(self, split: str, variant: str | None) -> str:
+        """Return the key of :attr:`hub_files` and :attr:`file_patterns` that holds a split, or a variant.
+
+        Raises:
+            ValueError: when there is no such variant; lists the choices.
+        """
+        if variant is not None and variant not in self.variants:
+            choices = ", ".join(map(repr, self.variants)) or "none: leave variant out"
+            raise ValueError(f"variant={variant!r}: no such variant of {self.title}; choose from {choices}")
+        if not self.histories:
+            return split
+        return variant or (self.variants[0] if self.variants else "test")
+
+    @property
+    def part_name(self) -> str:
+        """What :meth:`part` is called in a message."""
+        return "variant" if self.variants else "split"
 
 
 def resolve_split(split: str) -> str:

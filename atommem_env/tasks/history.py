@@ -14,11 +14,13 @@ import numpy.typing as npt
 from atommem_env.core.checks import at_least, one_of
 from atommem_env.data.records import Question, Session
 from atommem_env.data.table import HistoryRow
+from atommem_env.evidence import turn_spans
 from atommem_env.tasks.chunking import cut_chunks
 from atommem_env.tasks.documents import SEPARATOR, session_header, session_title
 from atommem_env.tasks.grouping import group_sizes
 from atommem_env.tasks.permutation import Permutation
 from atommem_env.tasks.task import Task, Unit, check_num_questions
+from atommem_env.tasks.turns import turn_offset
 from atommem_env.text import PieceTokenizer, Tokenizer, digest
 
 if TYPE_CHECKING:
@@ -115,18 +117,18 @@ class HistoryTasks:
         epoch, number = divmod(index, self._num_tasks)
         group = _layout(self.dataset, self._histories, self._size, epoch)[number]
         row = self.dataset.history(group.history)
-        text = _HistoryText(self.dataset, row)
+        text, sessions = _HistoryText(self.dataset, row), _Sessions(self.dataset, row)
         chunks, sizes = self._cut(text)
         questions = self._questions(row, group, epoch)
         return Task(
             id=f"{self.dataset.name}/{self.dataset.split}/{self.dataset.hash[:8]}/{self._grouping()}/{index}",
             index=index,
             questions=questions,
-            documents=_Sessions(self.dataset, row),
+            documents=sessions,
             content=text,
             chunks=chunks,
             chunk_sizes=sizes,
-            units=_units(self.dataset, row, questions, text),
+            units=_units(self.dataset, row, questions, text, sessions),
             dates=tuple(row.nows[text.document_at(end - 1)] for _, end in chunks) if any(row.nows) else (),
             abstain=self.abstain,
             history=row.id,
@@ -396,13 +398,21 @@ class _Sessions(Sequence[Session]):
 
 
 def _units(
-    dataset: QADataset, row: HistoryRow, questions: Sequence[Question], text: _HistoryText
+    dataset: QADataset,
+    row: HistoryRow,
+    questions: Sequence[Question],
+    text: _HistoryText,
+    sessions: Sequence[Session],
 ) -> tuple[Unit, ...]:
+    """Return the units of evidence: turns, and of a long turn the sentences that its question is about."""
     units = []
     for number, question in enumerate(questions):
-        for session, turn, role in question.turns:
-            ends = dataset.turn_ends(row.rows[session])
-            base = text.starts[session] + len(text.headers[session])
-            start = int(ends[turn - 1]) + 1 if turn else 0
-            units.append(Unit(number, session, base + start, base + int(ends[turn]), role, turn))
+        for place, turn, role in question.turns:
+            ends = dataset.turn_ends(row.rows[place])
+            base = text.starts[place] + len(text.headers[place])
+            base += int(ends[turn - 1]) + 1 if turn else 0
+            said = sessions[place].turns[turn]
+            for start, end in turn_spans(said.text, question.answers, dataset.word_shares):
+                first, last = turn_offset(said, start), turn_offset(said, end)
+                units.append(Unit(number, place, base + first, base + last, role, turn))
     return tuple(units)

@@ -56,6 +56,16 @@ def write_turn(turn: Turn) -> str:
     return text.replace("\n", "\n" + _INDENT)
 
 
+def turn_offset(turn: Turn, offset: int) -> int:
+    """Return where the character of a turn's text at ``offset`` stands in :func:`write_turn` of it."""
+    prefix = (
+        len(turn.speaker) + 2 if turn.speaker else len(write_turn(Turn("", turn.text.partition("\n")[0])))
+    )
+    if not turn.speaker:
+        prefix -= len(turn.text.partition("\n")[0])
+    return prefix + offset + len(_INDENT) * turn.text.count("\n", 0, offset)
+
+
 def write_turns(turns: Sequence[Turn]) -> str:
     """Return a session's turns as they stand in a task's text."""
     return "\n".join(map(write_turn, turns))

@@ -23,7 +23,7 @@ from atommem_env.tasks.documents import (
     split_documents,
     unescape,
 )
-from atommem_env.tasks.turns import Turn, read_turns, speaker_problem, turn_spans, write_turns
+from atommem_env.tasks.turns import Turn, read_turns, speaker_problem, turn_offset, turn_spans, write_turns
 from atommem_env.text import PieceTokenizer
 
 _TEXT = st.text(alphabet=string.ascii_letters + "  .,é東1", min_size=1, max_size=400).map(
@@ -155,6 +155,8 @@ def test_a_turns_span_is_its_own_text(turns: list[Turn]) -> None:
     text = write_turns(turns)
     for turn, (start, end) in zip(turns, turn_spans(turns), strict=True):
         assert read_turns(text[start:end] or "\\") == (turn,)
+        for offset, sign in enumerate(turn.text):
+            assert text[start + turn_offset(turn, offset)] == sign
 
 
 @given(_ANY_TEXT, st.data())

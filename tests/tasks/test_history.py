@@ -71,7 +71,7 @@ def test_sessions_are_sorted_as_time_and_stably() -> None:
         "2023-05-09T10:00",
     ]
     assert [entry["id"] for entry in task.gold()[0]["evidence"]] == ["0:0", "2:0"]  # type: ignore[attr-defined]
-    assert [task.unit_text(unit) for unit in task.units] == ["Ann: first", "Ann: third"]
+    assert [task.unit_text(unit) for unit in task.units] == ["first", "third"]
     assert task.chunk(2).startswith("Session 3 (2:00 am on 9 May, 2023):\nAnn: third")
 
 
@@ -85,7 +85,7 @@ def test_gold_has_the_turn_its_id_and_its_role() -> None:
         {
             "title": "Session 2",
             "text": "Now I own a fox.",
-            "sentence": "Ann: Now I own a fox.",
+            "sentence": "Now I own a fox.",
             "chunks": [1],
             "id": "1:0",
             "role": "supporting",
@@ -93,7 +93,7 @@ def test_gold_has_the_turn_its_id_and_its_role() -> None:
         {
             "title": "Session 1",
             "text": "And\n\na dog.",
-            "sentence": "Ann: And\n  \n  a dog.",
+            "sentence": "And\n  \n  a dog.",
             "chunks": [0],
             "id": "0:1",
             "role": "superseded",
@@ -123,6 +123,15 @@ def test_a_long_session_is_cut_between_turns_and_a_long_turn_at_white_space() ->
         document for n, chunk in enumerate(chunks) for document in stitcher.feed(chunk, n == len(chunks) - 1)
     ]
     assert [document.text for document in found] == [document.text for document in task.documents]
+
+
+def test_a_long_turn_is_evidence_by_the_sentences_that_its_question_is_about() -> None:
+    chat = "I was out all day and then it rained.\n" * 12
+    made = history(
+        ["hi", f"{chat}My dentist is Doctor Alma Brook. {chat}"], answer="Doctor Alma Brook", evidence=["0:1"]
+    )
+    task = tasks(QADataset.from_histories([made])).build(0)
+    assert [task.unit_text(unit) for unit in task.units] == ["My dentist is Doctor Alma Brook."]
 
 
 _TEXTS = st.lists(st.text(alphabet="ab \n:é東1.", max_size=60), min_size=1, max_size=6)

@@ -8,17 +8,24 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from atommem_env.core.resolve import is_reference, resolve
 from atommem_env.data.benchmark import Benchmark, resolve_split
 from atommem_env.data.convert import cache_key, convert
 from atommem_env.data.convert_formats import explain, listing, recognise
 from atommem_env.data.dataset import QADataset
+from atommem_env.data.histories import History
 from atommem_env.data.reading import read_rows
 from atommem_env.data.records import Record
 from atommem_env.data.rows import shorten
-from atommem_env.data.sources.files import check_split, find_files, looks_like_path, nothing_found
+from atommem_env.data.sources.files import (
+    check_split,
+    check_variant,
+    find_files,
+    looks_like_path,
+    nothing_found,
+)
 from atommem_env.data.sources.hub import HubFiles, cached_files, download_files
 
 if TYPE_CHECKING:
@@ -38,6 +45,7 @@ def open_dataset(
     split: str = "validation",
     world: WorldConfig | None = None,
     progress: bool = True,
+    variant: str | None = None,
 ) -> QADataset:
     """Open a benchmark's questions and paragraphs, converting them the first time.
 
@@ -47,30 +55,50 @@ def open_dataset(
             folder that holds one; ``"hub"``: the pinned Hugging Face copy; ``"generated"``: the generated
             world in the benchmark's schema; ``"auto"``: official files under ``$ATOMMEM_DATA``, else the
             hub's local cache, else the generated world with a :class:`GeneratedDataWarning`; or a dataset,
-            which is returned as it is.
+            which is returned as it is, or ``"module:name"`` of one.
         split: ``train``, ``validation`` (or ``dev``) or ``test``. A file's path ignores it, unless the
             file's name says another split.
         world: the generated world's settings.
         progress: whether to show a bar while a big file is converted.
+        variant: which of the benchmark's files, where it has several; ``None`` for the usual one. A file's path
+            ignores it, unless the file's name says another.
 
     Raises:
-        ValueError: when the split or source is unknown, a folder holds several files that fit equally
+        ValueError: when the split, variant or source is unknown, a folder holds several files that fit equally
             well, or a row is malformed (the message names the file, the row and the field).
         FileNotFoundError: when there is no such file, or none that fits in the folder.
         ConnectionError: when the hub's files cannot be downloaded.
     """
     if isinstance(source, QADataset):
         return source
-    split = resolve_split(split)
+    place = _Place(benchmark, resolve_split(split), variant, progress)
+    part = place.part  # refuses a variant that there is not
     if source == "auto":
-        return _open_auto(benchmark, split, world, progress)
+        return _open_auto(place, world)
     if source == "hub":
-        return _open_hub(benchmark, download_files(benchmark, split), split, progress)
+        return _open_hub(place, download_files(benchmark, part))
     if source == "generated":
-        return _open_generated(benchmark, split, world)
+        return _open_generated(benchmark, place.split, world)
     if is_reference(source) and not Path(str(source)).exists():
         return _referenced(str(source))
-    return _open_path(benchmark, _existing(source), split, progress)
+    return _open_path(place, _existing(source))
+
+
+class _Place(NamedTuple):
+    """Which part of a benchmark is wanted."""
+
+    benchmark: Benchmark
+    split: str
+    variant: str | None
+    progress: bool
+
+    @property
+    def part(self) -> str:
+        return self.benchmark.part(self.split, self.variant)
+
+    def again(self, source: str) -> Callable[[], QADataset]:
+        """Return what opens the same in another process."""
+        return functools.partial(open_dataset, self.benchmark, source, self.split, None, False, self.variant)
 
 
 def _referenced(source: str) -> QADataset:
@@ -105,23 +133,31 @@ def _existing(source: object) -> Path:
 # --- where the rows are -------------------------------------------------------------------------------
 
 
-def _open_auto(benchmark: Benchmark, split: str, world: WorldConfig | None, progress: bool) -> QADataset:
+def _open_auto(place: _Place, world: WorldConfig | None) -> QADataset:
+    benchmark = place.benchmark
     if not benchmark.file_patterns and benchmark.hub_id is None:
         if benchmark.generated:
-            return _open_generated(benchmark, split, world)
+            return _open_generated(benchmark, place.split, world)
         raise ValueError(
             f"source='auto': {benchmark.title} can come from no known place; pass a QADataset "
-            "(QADataset.from_records) or the path of a JSON file as source"
+            "(QADataset.from_records, QADataset.from_histories) or the path of a JSON file as source"
         )
     folder = _data_folder()
-    paths = find_files(benchmark, folder, split) if folder is not None else ()
+    paths = find_files(benchmark, folder, place.part) if folder is not None else ()
     if paths:
-        return _open_files(benchmark, paths, split, progress)
-    cached = cached_files(benchmark, split)
+        return _open_files(place, paths)
+    cached = cached_files(benchmark, place.part)
     if cached is not None:
-        return _open_hub(benchmark, cached, split, progress)
-    _warn_generated(benchmark, split, folder)
-    return _open_generated(benchmark, split, world)
+        return _open_hub(place, cached)
+    if not benchmark.generated:
+        hub = "source='hub' to download it, or " if benchmark.hub_id else ""
+        there = "" if folder is None else f". ATOMMEM_DATA: {nothing_found(benchmark, folder, place.part)}"
+        raise FileNotFoundError(
+            f"No {benchmark.title} data was found for {benchmark.part_name}={place.part!r}: pass {hub}source='<path of "
+            f"the official file>', or set ATOMMEM_DATA to a folder with it (see {benchmark.homepage}){there}"
+        )
+    _warn_generated(benchmark, place.split, folder)
+    return _open_generated(benchmark, place.split, world)
 
 
 def _data_folder() -> Path | None:
@@ -151,44 +187,41 @@ def _warn_generated(benchmark: Benchmark, split: str, folder: Path | None) -> No
     _told.append(benchmark.name)
 
 
-def _open_path(benchmark: Benchmark, path: Path, split: str, progress: bool) -> QADataset:
+def _open_path(place: _Place, path: Path) -> QADataset:
     if path.is_file():
-        return _open_files(benchmark, (path,), split, progress)
-    found = find_files(benchmark, path, split)
+        return _open_files(place, (path,))
+    found = find_files(place.benchmark, path, place.part)
     if not found:
-        raise FileNotFoundError(nothing_found(benchmark, path, split))
-    return _open_files(benchmark, found, split, progress)
+        raise FileNotFoundError(nothing_found(place.benchmark, path, place.part))
+    return _open_files(place, found)
 
 
 # --- how they are opened ------------------------------------------------------------------------------
 
 
-def _open_files(benchmark: Benchmark, paths: Sequence[Path], split: str, progress: bool) -> QADataset:
+def _open_files(place: _Place, paths: Sequence[Path]) -> QADataset:
     """Open one file, or the shards of one folder."""
     first = paths[0]
-    check_split(first, split)
+    if place.benchmark.histories:
+        check_variant(place.benchmark, first, place.variant)
+    else:
+        check_split(first, place.split)
     source = first.resolve() if len(paths) == 1 else first.resolve().parent
-    remake = functools.partial(open_dataset, benchmark, str(source), split, None, False)
     name = first.name if len(paths) == 1 else f"{source.name}/{first.name.partition('-')[0]}-*{first.suffix}"
-    return _open_rows(benchmark, [path.resolve() for path in paths], f"file:{name}", split, progress, remake)
+    return _open_rows(place, [path.resolve() for path in paths], f"file:{name}", place.again(str(source)))
 
 
-def _open_hub(benchmark: Benchmark, files: HubFiles, split: str, progress: bool) -> QADataset:
-    remake = functools.partial(open_dataset, benchmark, "hub", split, None, False)
-    return _open_rows(
-        benchmark, files.paths, f"hub:{benchmark.hub_id}@{files.commit}", split, progress, remake
-    )
+def _open_hub(place: _Place, files: HubFiles) -> QADataset:
+    variant = f"/{place.part}" if place.benchmark.variants else ""
+    origin = f"hub:{place.benchmark.hub_id}@{files.commit}{variant}"
+    return _open_rows(place, files.paths, origin, place.again("hub"))
 
 
 def _open_rows(
-    benchmark: Benchmark,
-    paths: Sequence[Path],
-    origin: str,
-    split: str,
-    progress: bool,
-    remake: Callable[[], QADataset],
+    place: _Place, paths: Sequence[Path], origin: str, remake: Callable[[], QADataset]
 ) -> QADataset:
-    identity: list[object] = [split]
+    benchmark = place.benchmark
+    identity: list[object] = [place.part, benchmark.label]
     aliases = _aliases_file(benchmark, paths[0])
     for path in (*paths, *([] if aliases is None else [aliases])):
         status = path.stat()
@@ -196,11 +229,16 @@ def _open_rows(
     code = (benchmark.parse.__module__, read_rows.__module__)
     key = cache_key(benchmark.name, code, "files", *identity)
     folder, meta = convert(
-        benchmark.name, key, lambda: _file_records(benchmark, paths, split, aliases, progress)
+        benchmark.name,
+        key,
+        lambda: _file_records(place, paths, aliases),
+        histories=benchmark.histories,
     )
+    if benchmark.label:
+        origin += f"[{benchmark.label}]"
     if benchmark.aliases and aliases is None:
         origin += " without aliases"
-    return QADataset(folder, meta, split=split, origin=origin, remake=remake)
+    return QADataset(folder, meta, split=place.split, origin=origin, remake=remake)
 
 
 def _aliases_file(benchmark: Benchmark, path: Path) -> Path | None:
@@ -211,23 +249,26 @@ def _aliases_file(benchmark: Benchmark, path: Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _file_records(
-    benchmark: Benchmark, paths: Sequence[Path], split: str, aliases: Path | None, progress: bool
-) -> Iterator[Record]:
+def _file_records(place: _Place, paths: Sequence[Path], aliases: Path | None) -> Iterator[Record | History]:
+    benchmark, number = place.benchmark, 0
     add = None
     if aliases is not None and benchmark.with_aliases is not None:
         add = benchmark.with_aliases(aliases)
     total = sum(path.stat().st_size for path in paths)
-    with _Progress(benchmark.title, total, shown=progress and total > _BIG_FILE) as bar:
+    with _Progress(benchmark.title, total, shown=place.progress and total > _BIG_FILE) as bar:
         for path in paths:
-            for row in read_rows(path, split):
+            for row in read_rows(path, place.split):
                 record = _parse(benchmark, row.value, f"{path.name}: {row.place}")
-                yield record if add is None else add(record, row.value)
+                if isinstance(record, History):
+                    yield record if benchmark.amend is None else benchmark.amend(number, record)
+                else:
+                    yield record if add is None else add(record, row.value)
+                number += 1
                 bar.reached(row.bytes_read)
             bar.finished(path.stat().st_size)
 
 
-def _parse(benchmark: Benchmark, row: object, place: str) -> Record:
+def _parse(benchmark: Benchmark, row: object, place: str) -> Record | History:
     if not isinstance(row, Mapping):
         raise ValueError(
             f"{place}: is {shorten(row)} ({type(row).__name__}), expected an object with named fields"
@@ -303,7 +344,7 @@ def _open_generated(benchmark: Benchmark, split: str, world: WorldConfig | None)
     return QADataset(folder, meta, split=split, origin=f"generated:{label}", remake=remake, generated=True)
 
 
-def _generated_records(benchmark: Benchmark, config: WorldConfig, split: str) -> Iterator[Record]:
+def _generated_records(benchmark: Benchmark, config: WorldConfig, split: str) -> Iterator[Record | History]:
     """Yield the world's questions: as rows through the benchmark's parser, or as they are in its own form."""
     from atommem_env.data.world import BENCHMARKS, generate, rows, world_record
 

@@ -39,10 +39,28 @@ def check_split(path: Path, split: str) -> None:
         raise ValueError(f"split={split!r} but the file's name says otherwise: {path.name}; pass {choices}")
 
 
-def find_files(benchmark: Benchmark, folder: Path, split: str) -> tuple[Path, ...]:
-    """Return the benchmark's file of ``split`` in ``folder`` or up to two levels below; nothing where there is none.
+def check_variant(benchmark: Benchmark, path: Path, variant: str | None) -> None:
+    """Refuse a file whose name is that of another variant; without a variant every file is fine.
 
-    Official files come first, then the parquet files of the hub's repository, of which a split may have several. A
+    Raises:
+        ValueError: when it is; says which variant to pass.
+    """
+    name = _plain_name(path.name)
+    named = [
+        known
+        for known in benchmark.variants
+        if any(fnmatchcase(name, pattern) for pattern in benchmark.file_patterns.get(known, ()))
+    ]
+    if variant is not None and named and variant not in named:
+        raise ValueError(
+            f"variant={variant!r} but the file's name says otherwise: {path.name}; pass variant={named[0]!r}"
+        )
+
+
+def find_files(benchmark: Benchmark, folder: Path, part: str) -> tuple[Path, ...]:
+    """Return the file of a split (or a variant) in ``folder`` or up to two levels below; nothing where there is none.
+
+    Official files come first, then the parquet files of the hub's repository, of which it may have several. A
     file that fits a pattern by its name alone must have a row of the benchmark: the same name in another project's
     form is passed over. Of files that fit equally well, the one that lies highest is taken.
 
@@ -50,7 +68,7 @@ def find_files(benchmark: Benchmark, folder: Path, split: str) -> tuple[Path, ..
         ValueError: when several files fit equally well; lists them.
     """
     files = _files(folder)
-    for pattern in benchmark.file_patterns.get(split, ()):
+    for pattern in benchmark.file_patterns.get(part, ()):
         found = _without_twins([path for path in files if _fits(path, folder, pattern)])
         if any(sign in pattern for sign in "*?/"):
             found = [path for path in found if readable(path, benchmark)]
@@ -58,17 +76,17 @@ def find_files(benchmark: Benchmark, folder: Path, split: str) -> tuple[Path, ..
         if len(found) > 1:
             listing = ", ".join(str(path.relative_to(folder)) for path in found)
             raise ValueError(
-                f"{folder} has several {benchmark.title} files for split={split!r}: {listing}; "
+                f"{folder} has several {benchmark.title} files for {benchmark.part_name}={part!r}: {listing}; "
                 "pass the path of the one to use"
             )
         if found:
             return (found[0],)
-    return _hub_shards(benchmark, folder, split)
+    return _hub_shards(benchmark, folder, part)
 
 
-def _hub_shards(benchmark: Benchmark, folder: Path, split: str) -> tuple[Path, ...]:
+def _hub_shards(benchmark: Benchmark, folder: Path, part: str) -> tuple[Path, ...]:
     """Return the files of a copy of the hub's repository, all of its shards, or nothing."""
-    for pattern in benchmark.hub_files.get(split, ()):
+    for pattern in benchmark.hub_files.get(part, ()):
         for place in (pattern, f"*/{pattern}", f"*/*/{pattern}", Path(pattern).name):
             found = tuple(sorted(path for path in folder.glob(place) if path.suffix == ".parquet"))
             if (
@@ -85,9 +103,9 @@ def _highest(paths: list[Path]) -> list[Path]:
     return [path for path in paths if len(path.parts) == depth]
 
 
-def nothing_found(benchmark: Benchmark, folder: Path, split: str) -> str:
+def nothing_found(benchmark: Benchmark, folder: Path, part: str) -> str:
     """Say what a folder without an official file was searched for, and what is there."""
-    patterns = ", ".join(benchmark.file_patterns.get(split, ()))
+    patterns = ", ".join(benchmark.file_patterns.get(part, ()))
     there = [str(path.relative_to(folder)) for path in _files(folder)]
     listing = ", ".join(there[:20]) + (f" and {len(there) - 20} more" if len(there) > 20 else "")
     looked_for = (
@@ -96,7 +114,7 @@ def nothing_found(benchmark: Benchmark, folder: Path, split: str) -> str:
         else "give a file's path"
     )
     return (
-        f"{folder} has no {benchmark.title} file for split={split!r}: {looked_for}; "
+        f"{folder} has no {benchmark.title} file for {benchmark.part_name}={part!r}: {looked_for}; "
         f"data files there: {listing or 'none'}"
     )
 

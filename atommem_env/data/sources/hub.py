@@ -18,23 +18,23 @@ class HubFiles(NamedTuple):
     commit: str
 
 
-def cached_files(benchmark: Benchmark, split: str) -> HubFiles | None:
-    """Return the split's files when the hub's local cache has them all; never opens the network."""
+def cached_files(benchmark: Benchmark, part: str) -> HubFiles | None:
+    """Return the files of a part (a split or variant) when the local cache has them; never opens the network."""
     from huggingface_hub import constants
 
-    if benchmark.hub_id is None or split not in benchmark.hub_files:
+    if benchmark.hub_id is None or part not in benchmark.hub_files:
         return None
     repository = Path(constants.HF_HUB_CACHE) / f"datasets--{benchmark.hub_id.replace('/', '--')}"
     if not repository.is_dir():
         return None
     try:
-        return _snapshot(benchmark, split, local_files_only=True)
+        return _snapshot(benchmark, part, local_files_only=True)
     except Exception:  # whatever the library raises, the files are not there
         return None
 
 
-def download_files(benchmark: Benchmark, split: str) -> HubFiles:
-    """Return the split's files, downloading them at their pinned revision when they are not in the cache.
+def download_files(benchmark: Benchmark, part: str) -> HubFiles:
+    """Return a part's files, downloading them at their pinned revision when they are not in the cache.
 
     Raises:
         ValueError: when the benchmark, or the split, is not on the hub.
@@ -42,16 +42,16 @@ def download_files(benchmark: Benchmark, split: str) -> HubFiles:
     """
     if benchmark.hub_id is None:
         raise ValueError(f"source='hub': {benchmark.title} is not on the hub; pass the path of a file")
-    if split not in benchmark.hub_files:
+    if part not in benchmark.hub_files:
         raise ValueError(
-            f"source='hub': {benchmark.hub_id} has no split {split!r} with answers; "
+            f"source='hub': {benchmark.hub_id} has no {benchmark.part_name} {part!r} with answers; "
             f"choose from {', '.join(map(repr, benchmark.hub_files))}"
         )
-    found = cached_files(benchmark, split)
+    found = cached_files(benchmark, part)
     if found is None:
         place = f"{benchmark.hub_id}@{benchmark.hub_revision or 'main'}"
         try:
-            found = _snapshot(benchmark, split, local_files_only=False)
+            found = _snapshot(benchmark, part, local_files_only=False)
         except Exception as error:
             raise ConnectionError(
                 f"source='hub': {place} could not be downloaded ({type(error).__name__}: {error}). Without a "
@@ -59,16 +59,16 @@ def download_files(benchmark: Benchmark, split: str) -> HubFiles:
             ) from error
         if found is None:
             raise ConnectionError(
-                f"source='hub': {place} lacks some of {', '.join(benchmark.hub_files[split])}; "
+                f"source='hub': {place} lacks some of {', '.join(benchmark.hub_files[part])}; "
                 f"get the official file from {benchmark.homepage} and pass its path as source"
             )
     return found
 
 
-def _snapshot(benchmark: Benchmark, split: str, local_files_only: bool) -> HubFiles | None:
+def _snapshot(benchmark: Benchmark, part: str, local_files_only: bool) -> HubFiles | None:
     from huggingface_hub import snapshot_download
 
-    patterns = benchmark.hub_files[split]
+    patterns = benchmark.hub_files[part]
     folder = snapshot_download(
         repo_id=str(benchmark.hub_id),
         repo_type="dataset",
