@@ -96,7 +96,12 @@ def _write(
 ) -> None:
     with TableWriter(folder, shift) as tables:
         conversion = _Conversion(tables)
-        for record in records:
+        for number, record in enumerate(records):
+            if isinstance(record, History) is not (shift == SESSION_SHIFT):
+                raise ValueError(
+                    f"{name}: row {number} is of another kind than the first: histories (with 'sessions') and "
+                    "questions with their own documents do not go into one dataset"
+                )
             if isinstance(record, History):
                 conversion.add_history(record)
             else:
@@ -115,6 +120,7 @@ def _write(
         questions_without_gold=conversion.questions_without_gold,
         sizes=sizes,
         num_histories=tables.num_histories,
+        num_unanswerable=conversion.unanswerable,
         shift=shift,
     )
     write_meta(folder, meta)
@@ -134,6 +140,7 @@ class _Conversion:
         self.words = WordCounter()
         self.dropped_facts = 0
         self.questions_without_gold = 0
+        self.unanswerable = 0
 
     def row_of(self, document: Document) -> int:
         """Return the row of ``document``, writing it when it is new."""
@@ -170,6 +177,7 @@ class _Conversion:
     def _add_question(self, question: Question) -> None:
         self._tables.add_question(question)
         self._question_hash.update(digest(*_content(question)))
+        self.unanswerable += not question.answerable
         self.questions_without_gold += not (question.evidence or question.turns)
 
     def add_history(self, history: History) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from atommem_env.data.benchmark import Benchmark
+from atommem_env.data.histories import History, is_history, parse_history
 from atommem_env.data.records import Document, Evidence, Record
 from atommem_env.data.rows import (
     DocumentList,
@@ -151,12 +152,22 @@ def read_documents(documents: Iterable[object]) -> list[Document]:
     return [read_document(value, f"documents[{number}]") for number, value in enumerate(documents)]
 
 
+def parse_row(row: Mapping[str, Any]) -> Record | History:
+    """Turn a row of a user's file into a record, or, where it has ``sessions``, into a history.
+
+    Raises:
+        ValueError: when a field is missing, unknown or of the wrong form.
+    """
+    return parse_history(row) if is_history(row) else parse_record(row)
+
+
 CUSTOM = Benchmark(
     name="custom",
     title="Your own questions",
     licence="yours",
     homepage="",
     citation="",
-    parse=parse_record,
+    parse=parse_row,
     generated=False,
+    abstain="No information available",
 )

@@ -55,7 +55,7 @@ class QADataset:
         generated: whether the generated world wrote it.
         report: counts: ``questions``, ``paragraphs``, ``dropped_facts`` (supporting facts that named a
             sentence, or a turn, that does not exist) and ``questions_without_gold`` (they have no evidence);
-            of histories also ``histories``.
+            of histories also ``histories`` and ``unanswerable`` questions.
         title_hash: int64 of shape (num_paragraphs,): :func:`~atommem_env.data.table.text_key` of each title.
         text_hash: the same of each text.
     """
@@ -96,6 +96,7 @@ class QADataset:
         }
         if meta.num_histories:
             self.report["histories"] = meta.num_histories
+            self.report["unanswerable"] = meta.num_unanswerable
         self._folder = folder
         self._origin = origin
         self._remake = remake

@@ -53,6 +53,7 @@ class Meta(msgspec.Struct, frozen=True):
         questions_without_gold: how many questions have no evidence.
         sizes: the size in bytes of each file beside this one, to tell a damaged folder.
         num_histories: the number of histories.
+        num_unanswerable: how many questions the data does not answer.
         shift: a batch of paragraphs has 2 to this power of rows.
     """
 
@@ -64,6 +65,7 @@ class Meta(msgspec.Struct, frozen=True):
     questions_without_gold: int
     sizes: dict[str, int]
     num_histories: int = 0
+    num_unanswerable: int = 0
     shift: int = SHIFT
 
 

@@ -62,7 +62,7 @@ class HistoryTasks:
         chunk_overlap: how many tokens of a chunk the one before shows already; 0 with ``chunk_by="document"``.
         chunk_by: ``"document"``: a session is a chunk, and a longer one is cut between turns; ``"tokens"``.
         tokenizer: what counts tokens; ``None`` for the built-in counter.
-        abstain: the phrase that counts as abstaining; ``""`` where every question has an answer.
+        abstain: the phrase that counts as abstaining where some question of the dataset is not answerable.
 
     Raises:
         ValueError: when an argument is out of range, or the dataset or its split holds no histories.
@@ -98,7 +98,7 @@ class HistoryTasks:
                 f"chunk_overlap={chunk_overlap}: expected less than chunk_tokens={chunk_tokens}, so that every chunk "
                 "shows something new"
             )
-        self.abstain = abstain
+        self.abstain = abstain if dataset.report["unanswerable"] else ""
         self._tokenizer = tokenizer
         self._starts: dict[str, npt.NDArray[np.int32]] = {}
         self._size = None if num_questions is None else check_num_questions(num_questions, most=None)

@@ -137,4 +137,5 @@ def test_rows_of_a_pool_have_no_turns() -> None:
         "dropped_facts": 0,
         "questions_without_gold": 2,
         "histories": 2,
+        "unanswerable": 2,
     }

@@ -204,7 +204,7 @@ def _open_files(place: _Place, paths: Sequence[Path]) -> QADataset:
     first = paths[0]
     if place.benchmark.histories:
         check_variant(place.benchmark, first, place.variant)
-    else:
+    elif place.benchmark.file_patterns:
         check_split(first, place.split)
     source = first.resolve() if len(paths) == 1 else first.resolve().parent
     name = first.name if len(paths) == 1 else f"{source.name}/{first.name.partition('-')[0]}-*{first.suffix}"

@@ -1,0 +1,92 @@
+"""LongMemEval's rows: dates, evidence by turn, abstentions, variants."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atommem_env.data.sources import open_dataset
+from atommem_env.envs.longmemeval import LONGMEMEVAL, parse
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    """Return a row of our own with three sessions that are not in the order of time."""
+    return {
+        "question_id": "e1",
+        "question_type": "single-session-user",
+        "question": "What do I own?",
+        "answer": "the Lenz Mill",
+        "question_date": "2023/05/22 (Mon) 10:00",
+        "haystack_dates": ["2023/05/21 (Sun) 09:00", "2023/05/20 (Sat) 23:30", "2023/05/23 (Tue) 08:00"],
+        "haystack_session_ids": ["s1", "s2", "s1"],
+        "haystack_sessions": [
+            [
+                {"role": "user", "content": "A list:\n\n- one", "has_answer": False},
+                {"role": "assistant", "content": "Yes."},
+            ],
+            [{"role": "user", "content": "I own the Lenz Mill.", "has_answer": True}],
+            [{"role": "user", "content": "Bye."}],
+        ],
+        "answer_session_ids": ["s2"],
+        **changes,
+    }
+
+
+def test_a_row_is_a_history_with_one_dated_question() -> None:
+    history = parse(row())
+    (question,) = history.questions
+    assert (question.date, question.now) == ("2023/05/22 (Mon) 10:00", "2023-05-22T10:00")
+    assert [unit[:2] for unit in question.evidence] == [(1, 0)]
+    assert [session.now for session in history.in_time().sessions] == [
+        "2023-05-20T23:30",
+        "2023-05-21T09:00",
+        "2023-05-23T08:00",
+    ]
+    assert [unit[:2] for unit in history.in_time().questions[0].evidence] == [(0, 0)]
+    assert history.sessions[0].turns[0] == ("user", "A list:\n\n- one", "s1_1")
+
+
+def test_without_marked_turns_the_sessions_of_the_answer_are_the_evidence() -> None:
+    sessions = [[{**turn, "has_answer": False} for turn in turns] for turns in row()["haystack_sessions"]]
+    history = parse(row(haystack_sessions=sessions, answer_session_ids=["s1", "s9"]))
+    assert [unit[:2] for unit in history.questions[0].evidence] == [(0, 0), (0, 1), (2, 0)]
+    assert history.malformed == 1
+
+
+def test_an_abstention_keeps_its_explanation() -> None:
+    (question,) = parse(row(question_id="e1_abs", answer=7)).questions
+    assert (question.answerable, question.answers) == (False, ("7",))
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"haystack_dates": []}, "3 haystack_sessions, 3 haystack_session_ids and 0 haystack_dates"),
+        ({"question_date": "soon"}, "'question_date' is 'soon'"),
+        ({"answer": ""}, "'answer' is ''"),
+    ],
+)
+def test_what_is_wrong_in_a_row_is_said(change: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        parse(row(**change))
+
+
+def test_a_variant_is_a_file_and_the_files_name_may_not_contradict(tmp_path: Path) -> None:
+    for name, id in (("longmemeval_oracle.json", "o"), ("longmemeval_s_cleaned.json", "s")):
+        (tmp_path / name).write_text(json.dumps([row(question_id=id)]))
+    assert open_dataset(LONGMEMEVAL, tmp_path, "test", variant="oracle").question(0).id == "o"
+    assert open_dataset(LONGMEMEVAL, tmp_path, "test").question(0).id == "s"
+    assert open_dataset(LONGMEMEVAL, tmp_path / "longmemeval_oracle.json", "test").question(0).id == "o"
+    with pytest.raises(ValueError, match="variant='s' but the file's name says otherwise"):
+        open_dataset(LONGMEMEVAL, tmp_path / "longmemeval_oracle.json", "test", variant="s")
+    with pytest.raises(FileNotFoundError, match="no LongMemEval file for variant='m'"):
+        open_dataset(LONGMEMEVAL, tmp_path, "test", variant="m")
+    with pytest.raises(
+        ValueError, match="variant='xl': no such variant of LongMemEval; choose from 's', 'm'"
+    ):
+        open_dataset(LONGMEMEVAL, tmp_path, "test", variant="xl")
+    with pytest.raises(FileNotFoundError, match="source='hub' to download it"):
+        open_dataset(LONGMEMEVAL, split="test")
