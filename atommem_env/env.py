@@ -11,7 +11,7 @@ import gymnasium as gym
 from gymnasium.error import InvalidAction, ResetNeeded
 
 from atommem_env.core.checks import at_least
-from atommem_env.core.config import RENDER_MODES, BenchmarkConfig, EnvConfig
+from atommem_env.core.config import RENDER_MODES, BenchmarkConfig, EnvConfig, HistoryConfig
 from atommem_env.core.episode import Episode, Process
 from atommem_env.core.operations import Operation
 from atommem_env.core.render import render_text
@@ -23,6 +23,7 @@ from atommem_env.data.sources import open_dataset
 from atommem_env.retrieval import make_retriever
 from atommem_env.scoring import make_reward
 from atommem_env.tasks.documents import DocumentPiece, split_documents
+from atommem_env.tasks.history import HistoryTasks
 from atommem_env.tasks.pooled import PooledTasks
 from atommem_env.tasks.task import Composer, Task
 from atommem_env.text import PieceTokenizer, make_tokenizer
@@ -163,6 +164,7 @@ class MemoryEnv(gym.Env[Observation, Sequence[Operation]]):
             ),
             reward=make_reward(config.reward),
             source=self._composer.dataset.source,
+            benchmark=self._composer.dataset.name,
             word_shares=self._composer.dataset.word_shares,
         )
         self.render_mode = config.render_mode
@@ -330,3 +332,48 @@ class BenchmarkEnv(MemoryEnv):
     def __init__(self, **arguments: Any) -> None:
         config = BenchmarkConfig.of(arguments)
         super().__init__(open_dataset(self.benchmark, config.source, config.split), config=config)
+
+
+class HistoryEnv(MemoryEnv):
+    """A :class:`MemoryEnv` over a benchmark of histories; a subclass names it.
+
+    Args:
+        **arguments: the fields of :class:`~atommem_env.core.config.HistoryConfig`, and those of the subclass.
+    """
+
+    benchmark: Benchmark
+    config_class: ClassVar[type[HistoryConfig]] = HistoryConfig
+
+    def __init__(self, **arguments: Any) -> None:
+        config = self.config_class.of(arguments)
+        benchmark = self.read_as(config)
+        dataset = open_dataset(
+            benchmark, config.source, config.split, variant=getattr(config, "variant", None)
+        )
+        super().__init__(history_tasks(dataset, config, benchmark.abstain), config=config)
+
+    @classmethod
+    def read_as(cls, config: Any) -> Benchmark:
+        """Return the benchmark as ``config`` has it read."""
+        return cls.benchmark
+
+
+def history_tasks(dataset: QADataset, config: HistoryConfig, abstain: str) -> HistoryTasks:
+    """Return the composer of a dataset's histories, as ``config`` has it.
+
+    Args:
+        dataset: the histories.
+        config: the arguments.
+        abstain: the phrase that counts as abstaining where some question is not answerable.
+    """
+    tokenizer = make_tokenizer(config.tokenizer)
+    return HistoryTasks(
+        dataset,
+        config.num_docs,
+        config.num_questions,
+        config.chunk_tokens,
+        config.chunk_overlap,
+        config.chunk_by,
+        None if type(tokenizer) is PieceTokenizer else tokenizer,
+        abstain,
+    )

@@ -16,6 +16,8 @@ ENVS: Final[dict[str, str]] = {
     "AtomMem-2WikiMultihopQA-v0": "atommem_env.envs.wiki2:TwoWikiMultihopQAEnv",
     "AtomMem-MuSiQue-v0": "atommem_env.envs.musique:MuSiQueEnv",
     "AtomMem-World-v0": "atommem_env.envs.world:WorldEnv",
+    "AtomMem-LoCoMo-v0": "atommem_env.envs.locomo:LoCoMoEnv",
+    "AtomMem-LongMemEval-v0": "atommem_env.envs.longmemeval:LongMemEvalEnv",
     "AtomMem-Custom-v0": "atommem_env.envs.custom:CustomEnv",
 }
 """Every id, with the place of its class."""

@@ -1,15 +1,21 @@
-"""A user's own questions and documents."""
+"""A user's own questions and documents, or conversations."""
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from atommem_env.core.config import EnvConfig, anything, option
+from atommem_env.core.config import EnvConfig, HistoryConfig, anything, option
+from atommem_env.core.resolve import is_reference
 from atommem_env.data.custom import CUSTOM
 from atommem_env.data.dataset import QADataset
+from atommem_env.data.histories import is_history
+from atommem_env.data.reading import read_rows
 from atommem_env.data.sources import open_dataset
-from atommem_env.env import MemoryEnv
+from atommem_env.env import MemoryEnv, history_tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +24,8 @@ class CustomConfig(EnvConfig):
 
     source: Any = option(
         check=anything,
-        help="your data: a QADataset, the path of a JSON or JSON Lines file, or 'module:name' of a QADataset.",
+        help="your data: a QADataset, 'module:name' of one, or the path of a JSON or JSON Lines file of records or "
+        "of histories.",
     )
     split: str | None = option(
         None,
@@ -31,20 +38,25 @@ class CustomEnv(MemoryEnv):
     """The decision process over a user's own data.
 
     ## Description
-    ``gym.make("AtomMem-Custom-v0", source=dataset)`` with ``dataset = QADataset.from_records(records)``. A record
-    is a mapping with ``question``, ``answer`` (or ``answers``), ``documents`` and, for the evidence funnel,
-    ``supporting``. Small data wants a small ``num_docs`` too.
+    ``gym.make("AtomMem-Custom-v0", source=...)``. The source is a ``QADataset`` (``QADataset.from_records``,
+    ``QADataset.from_histories``), or a file of what these take: a JSON list, or an object a line.
+
+    A *record* is an object with ``question``, ``answer`` (or ``answers``), ``documents`` and, for the evidence funnel,
+    ``supporting``; its documents are pooled as the paper does, and small data wants a small ``num_docs`` too. A
+    *history* is an object with ``sessions``, each ``{date, turns: [{speaker, text, id}]}``, and ``questions``, each
+    ``{question, answers, date, type, answerable, evidence: [turn ids]}``; it is read whole, in the order of time, with
+    the defaults of :class:`~atommem_env.core.config.HistoryConfig`.
 
     ## Action Space, Observation Space, Rewards, Starting State, Episode End, Information
     Those of :class:`atommem_env.MemoryEnv`.
 
     ## Arguments
     Args:
-        **arguments: the fields of :class:`CustomConfig`: ``source``, a ``QADataset``, the path of a JSON or JSON Lines
-            file of records, or ``"module:name"`` of a dataset; ``split``; and those of every environment.
+        **arguments: the fields of :class:`CustomConfig`: ``source``, ``split``; and those of every environment, or of
+            every history.
 
     Raises:
-        ValueError: without data, or when it cannot be read.
+        ValueError: without a source, or when it cannot be read.
 
     ## References
     None: the data is yours.
@@ -56,16 +68,38 @@ class CustomEnv(MemoryEnv):
     config_class = CustomConfig
 
     def __init__(self, **arguments: Any) -> None:
-        config = CustomConfig.of({"source": None, **arguments})
-        source, split = config.source, config.split
+        source, split = arguments.get("source"), arguments.get("split")
         if source is None:
             raise ValueError(
-                f"source={source!r}: AtomMem-Custom-v0 needs your data: the path of a file of records, 'module:name' "
-                "of a QADataset, or one, such as "
-                "gym.make('AtomMem-Custom-v0', source=QADataset.from_records(records), num_docs=20)"
+                "source=None: AtomMem-Custom-v0 needs your data: a QADataset, 'module:name' of one, or the path of a "
+                "file of records or histories, such as gym.make('AtomMem-Custom-v0', "
+                "source=QADataset.from_records(records), num_docs=20)"
             )
-        if not isinstance(source, QADataset):
-            source = open_dataset(CUSTOM, source, split or "validation")
-        if split is not None and split != source.split:
-            raise ValueError(f"split={split!r}: the dataset's split is {source.split!r}; leave split out")
-        super().__init__(source, config=config)
+        dataset = open_custom(source, split)
+        if split is not None and split != dataset.split:
+            raise ValueError(f"split={split!r}: the dataset's split is {dataset.split!r}; leave split out")
+        if dataset.num_histories:
+            given = {**arguments, "split": dataset.split}
+            whole = HistoryConfig.of(given)
+            super().__init__(history_tasks(dataset, whole, CUSTOM.abstain), config=whole)
+        else:
+            super().__init__(dataset, config=CustomConfig.of(arguments))
+
+
+def open_custom(source: Any, split: str | None = None) -> QADataset:
+    """Open a user's data: a dataset, ``"module:name"`` of one, or a file of records or of histories.
+
+    Args:
+        source: what to open.
+        split: the split that a file stands for; ``None`` for ``"validation"``, or for ``"test"`` of histories.
+
+    Raises:
+        ValueError: when it cannot be read.
+        FileNotFoundError: when there is no such file.
+    """
+    benchmark = CUSTOM
+    if isinstance(source, str | os.PathLike) and not is_reference(source):
+        path = Path(source).expanduser()
+        if path.is_file() and is_history(next(iter(read_rows(path))).value):
+            benchmark = dataclasses.replace(CUSTOM, histories=True)
+    return open_dataset(benchmark, source, split or ("test" if benchmark.histories else "validation"))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from atommem_env.core.config import HistoryConfig, anything, flag, option
 from atommem_env.data.benchmark import Benchmark
 from atommem_env.data.histories import History, HistoryQuestion, read_date
 from atommem_env.data.records import Session, TurnEvidence
@@ -25,6 +26,7 @@ from atommem_env.data.rows import (
     text_field,
     wrong,
 )
+from atommem_env.env import HistoryEnv
 from atommem_env.tasks.turns import Turn, speaker_problem
 from atommem_env.text import digest
 
@@ -278,3 +280,47 @@ def locomo(captions: bool = True, errata: str | os.PathLike[str] | None = None) 
         amend = read_errata(errata)
         labels.append(f"errata={digest(repr(sorted(amend.items.items()))).hex()[:8]}")
     return dataclasses.replace(LOCOMO, parse=LoCoMoRows(captions), label=",".join(labels), amend=amend)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoCoMoConfig(HistoryConfig):
+    """The arguments of :class:`LoCoMoEnv`."""
+
+    captions: bool = option(
+        True, check=flag, help="whether a turn says what the image shows that was shared with it."
+    )
+    errata: Any = option(
+        None, check=anything, help="the path of a JSON file of corrections of the answer key, or None."
+    )
+
+
+class LoCoMoEnv(HistoryEnv):
+    """LoCoMo as a memory decision process.
+
+    ## Description
+    Ten conversations of two friends over months, 19 to 32 dated sessions each, and 1,986 questions about them: of one
+    turn or several, about times, with common knowledge, and about what was never said (Maharana et al., ACL 2024).
+    A task is a conversation, read session by session, and all its questions, which are not known while it is read.
+
+    ## Action Space, Observation Space, Rewards, Starting State, Episode End, Information
+    Those of :class:`atommem_env.MemoryEnv`.
+
+    ## Arguments
+    Args:
+        **arguments: the fields of :class:`LoCoMoConfig`: ``captions``, ``errata``, those of every history
+            (:class:`~atommem_env.core.config.HistoryConfig`) and of every environment.
+
+    ## References
+    https://github.com/snap-research/locomo; licence CC BY-NC 4.0.
+
+    ## Version History
+    - v0: initial version.
+    """
+
+    benchmark = LOCOMO
+    config_class = LoCoMoConfig
+
+    @classmethod
+    def read_as(cls, config: LoCoMoConfig) -> Benchmark:
+        """Return the benchmark as ``config`` has it read."""
+        return locomo(config.captions, config.errata)

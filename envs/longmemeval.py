@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
+from atommem_env.core.config import HistoryConfig, choice, option
 from atommem_env.data.benchmark import Benchmark
 from atommem_env.data.histories import History, HistoryQuestion, read_date
 from atommem_env.data.records import Session, TurnEvidence
 from atommem_env.data.rows import as_list, as_mapping, as_text, distinct, require, text_field, wrong
+from atommem_env.env import HistoryEnv
 from atommem_env.tasks.turns import Turn, speaker_problem
 
-ABSTAIN: Final = "The information provided is not enough"
-"""The phrase that counts as abstaining: how the benchmark's own answers to unanswerable questions begin."""
+ABSTAIN: Final = "Not enough information"
+"""The phrase that counts as abstaining, in few words what the answers to unanswerable questions say."""
 
 VARIANTS: Final = ("s", "m", "oracle")
 """The files: about 50 sessions a question, about 500, and those with the evidence alone."""
@@ -115,3 +118,41 @@ LONGMEMEVAL = Benchmark(
     variants=VARIANTS,
     abstain=ABSTAIN,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LongMemEvalConfig(HistoryConfig):
+    """The arguments of :class:`LongMemEvalEnv`."""
+
+    variant: str | None = option(
+        None,
+        check=choice(*VARIANTS, None),
+        help="'s' (about 50 sessions a question), 'm' (about 500) or 'oracle' (those with the evidence alone); None is "
+        "'s', and any for the path of a file.",
+    )
+
+
+class LongMemEvalEnv(HistoryEnv):
+    """LongMemEval as a memory decision process.
+
+    ## Description
+    500 questions, each about its own history of dated chats of a user with an assistant: what was said in one session
+    or several, when, what has changed since, what the user prefers, and what was never said (Wu et al., ICLR 2025).
+
+    ## Action Space, Observation Space, Rewards, Starting State, Episode End, Information
+    Those of :class:`atommem_env.MemoryEnv`.
+
+    ## Arguments
+    Args:
+        **arguments: the fields of :class:`LongMemEvalConfig`: ``variant``, those of every history
+            (:class:`~atommem_env.core.config.HistoryConfig`) and of every environment.
+
+    ## References
+    https://github.com/xiaowu0162/LongMemEval; licence MIT.
+
+    ## Version History
+    - v0: initial version.
+    """
+
+    benchmark = LONGMEMEVAL
+    config_class = LongMemEvalConfig

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from atommem_env.data.dataset import QADataset
+from atommem_env.registration import ENVS
 
 PLACES = "Ambry Brenholt Corvane Dunmarsh Estrell Farrowby Glenmoor Harwick Inverlay Jorvund".split()
 PEOPLE = "Ada Bram Cleo Dirk Elin Finn Gwen Hugo Iris Joss".split()
@@ -66,6 +67,15 @@ def hotpot_rows(made: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def dataset(count: int = 30, distractors: int = 3) -> QADataset:
     """Return :func:`records` as a dataset."""
     return QADataset.from_records(records(count, distractors), name="towns")
+
+
+HISTORY_IDS = [id for id in ENVS if id in ("AtomMem-LoCoMo-v0", "AtomMem-LongMemEval-v0")]
+
+
+def small_histories() -> dict[str, Any]:
+    """Return the arguments of a small environment over histories: conversations of our own."""
+    source = QADataset.from_histories(chats(6), name="chats")
+    return {"source": source, "num_questions": (1, 3), "chunk_tokens": 60}
 
 
 def chats(count: int = 3) -> list[dict[str, Any]]:

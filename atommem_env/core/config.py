@@ -325,6 +325,70 @@ class BenchmarkConfig(EnvConfig):
     )
 
 
+def _any_number(name: str, value: Any) -> int | tuple[int, int]:
+    """Return an int from 1, or an ascending pair of these.
+
+    Raises:
+        ValueError: when ``value`` is anything else.
+    """
+    both = value if isinstance(value, (tuple, list)) else (value, value)
+    try:
+        first, second = (at_least(name, number, 1) for number in both)
+        if first <= second:
+            return first if first == second else (first, second)
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(
+        f"{name}={value!r}: expected an int from 1, a pair (low, high) of these, or None for all of a history's"
+    )
+
+
+def _no_documents(name: str, value: Any) -> None:
+    if value is not None:
+        raise ValueError(f"{name}={value!r}: a history is read whole; leave {name} out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryConfig(BenchmarkConfig):
+    """The arguments of an environment over histories, whose defaults are their authors' way of evaluation."""
+
+    num_docs: Any = option(None, check=_no_documents, help="not for histories, which are read whole.")
+    num_questions: Any = option(
+        None,
+        check=optional(_any_number),
+        help="questions in a task: None for all of a history's, an int from 1, or (low, high): low with probability "
+        "0.5, the others share 0.5 evenly.",
+    )
+    chunk_overlap: int = option(
+        0, check=whole(0), help="how many tokens of a chunk the one before showed already."
+    )
+    chunk_by: str = option(
+        "document",
+        check=choice("document", "tokens"),
+        help="'document': a session is a chunk, and a longer one is cut between turns; 'tokens': so many tokens are.",
+    )
+    questions_shown: str = option(
+        "when_asked",
+        check=choice("always", "when_asked"),
+        help="'always', or 'when_asked': no question is shown while reading.",
+    )
+    isolate_questions: bool = option(
+        True,
+        check=flag,
+        help="whether every question starts from the memory as it was when reading ended.",
+    )
+    reward: Any = option(
+        "f1",
+        check=anything,
+        help="'em', 'f1', 'cover_em', 'module:function' or a function of (prediction, answers).",
+    )
+    split: str = option(
+        "test",
+        check=text,
+        help="'test', which is all; for training 'train' or 'validation', a tenth of the histories each.",
+    )
+
+
 def close_match(word: str, known: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the nearest of ``known``, or ``""`` when none is near."""
     by_lower = {name.lower(): name for name in known}

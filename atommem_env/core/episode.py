@@ -34,7 +34,7 @@ from atommem_env.core.types import Info, Metrics, Observation, QuestionMetrics
 from atommem_env.data.records import SUPERSEDED
 from atommem_env.evidence import EvidenceTracker, WordShares, evidence_units
 from atommem_env.retrieval.base import Retriever
-from atommem_env.scoring import SCORES, Score
+from atommem_env.scoring import SCORES, Score, abstained
 from atommem_env.tasks.task import ANSWERING, READING, Task
 from atommem_env.text import Tokenizer, clean
 
@@ -54,6 +54,7 @@ class Process:
         make_retriever: returns an empty retriever for the episode of a task's id.
         reward: the score of an answer.
         source: where the data comes from.
+        benchmark: the data's short name, by which its way to abstain is known.
         word_shares: the share of the data's documents that have each word.
     """
 
@@ -63,6 +64,7 @@ class Process:
     make_retriever: Callable[[str], Retriever]
     reward: Score
     source: str
+    benchmark: str
     word_shares: WordShares | None
 
 
@@ -260,7 +262,11 @@ class Episode:
             if kind == "answer" and isinstance(operation, Answer):
                 content = clean(operation.content)
                 if content.strip():
-                    answers = self.task.questions[self._asked].answers
+                    question = self.task.questions[self._asked]
+                    answers = question.answers
+                    if not question.answerable:
+                        right = float(abstained(content, self.process.benchmark))
+                        return dict.fromkeys(SCORES, right), right
                     scores = {name: score(content, answers) for name, score in SCORES.items()}
                     return scores, self.process.reward(content, answers)
         return None

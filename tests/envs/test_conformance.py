@@ -23,17 +23,19 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from atommem_env import Answer, Create, Read, Update
 from atommem_env.registration import ENVS, register_envs
-from small_data import dataset
+from small_data import HISTORY_IDS, dataset, small_histories
 
 SMALL: dict[str, Any] = {"num_docs": 30, "num_questions": (1, 3), "chunk_tokens": 700, "chunk_overlap": 50}
 IDS = list(ENVS)
-PLAIN_IDS = [id for id in IDS if id != "AtomMem-Custom-v0"]
+PLAIN_IDS = [id for id in IDS if id not in ("AtomMem-Custom-v0", *HISTORY_IDS)]
 
 
 def arguments(id: str) -> dict[str, Any]:
     """Return the arguments of a small environment of ``id``."""
     if id == "AtomMem-Custom-v0":
         return {**SMALL, "source": dataset(40)}
+    if id in HISTORY_IDS:
+        return small_histories()
     return SMALL if id == "AtomMem-World-v0" else {**SMALL, "source": "generated"}
 
 

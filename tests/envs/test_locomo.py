@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import pytest
 
+from atommem_env import Answer
 from atommem_env.data.sources import open_dataset
 from atommem_env.envs.locomo import LOCOMO, locomo, read_errata
 from atommem_env.tasks.history import HistoryTasks
@@ -119,6 +121,41 @@ def test_errata_correct_answers_and_evidence_by_number_and_the_source_says_so(tm
 def test_what_is_wrong_in_a_row_is_said(change: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         LOCOMO.parse(conversation(**change))
+
+
+def test_a_conversation_of_the_sample_is_read_session_by_session_with_its_questions_unseen(
+    samples: Path,
+) -> None:
+    env = gym.make("AtomMem-LoCoMo-v0", source=samples / "locomo10.sample.json.gz")
+    inner: Any = env.unwrapped
+    assert (inner.num_tasks, inner.dataset.num_questions) == (7, 1492)
+    assert inner.dataset.report["dropped_facts"] == 3
+    observation, info = env.reset(options={"task_index": 0})
+    dates = []
+    while observation["phase"] == 0:
+        assert observation["questions"] == ()
+        (piece,) = inner.split_documents(observation["chunk"])
+        assert piece.number == observation["cursor"] + 1
+        assert piece.turns
+        dates.append(observation["now"])
+        observation, *_ = env.step([])
+    assert dates == sorted(dates)
+    assert len(dates) == observation["num_chunks"] == len(set(dates))
+    assert info["rules"].abstain == "No information available"
+    asked = 0
+    over = False
+    while not over:
+        assert len(observation["questions"]) == 1
+        asked += 1
+        observation, _, over, _, last = env.step([Answer("No information available")])
+    assert asked == len(info["gold"])
+    assert {question["type"] for question in last["metrics"]["questions"]} == {
+        "multi-hop",
+        "temporal",
+        "open-domain",
+        "single-hop",
+        "adversarial",
+    }
 
 
 def test_every_unit_of_the_sample_is_a_turn_that_a_chunk_shows(samples: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import pytest
 
 from atommem_env.data.sources import open_dataset
@@ -90,3 +91,20 @@ def test_a_variant_is_a_file_and_the_files_name_may_not_contradict(tmp_path: Pat
         open_dataset(LONGMEMEVAL, tmp_path, "test", variant="xl")
     with pytest.raises(FileNotFoundError, match="source='hub' to download it"):
         open_dataset(LONGMEMEVAL, split="test")
+
+
+def test_the_samples_rows_are_read(samples: Path) -> None:
+    env = gym.make("AtomMem-LongMemEval-v0", source=samples / "longmemeval.sample.json.gz")
+    inner: Any = env.unwrapped
+    assert inner.num_tasks == 2
+    for index in range(2):
+        observation, info = env.reset(options={"task_index": index})
+        dates = []
+        while observation["phase"] == 0:
+            dates.append(observation["now"])
+            observation, *_ = env.step([])
+        assert dates == sorted(dates)
+        assert len(observation["questions"]) == 1
+        (gold,) = info["gold"]
+        assert all(unit["id"].startswith("answer_") for unit in gold["evidence"])
+        assert gold["evidence"] or observation["now"]

@@ -17,7 +17,7 @@ from atommem_env.registration import ENVS
 from atommem_env.retrieval.encoders import CachedEncoder, FunctionEncoder
 from atommem_env.tasks.pooled import PooledTasks
 from atommem_env.text import digest
-from small_data import dataset
+from small_data import HISTORY_IDS, dataset, small_histories
 
 TOWNS = dataset(40)
 SMALL: dict[str, Any] = {"num_docs": 20, "num_questions": (1, 3), "chunk_tokens": 900, "chunk_overlap": 50}
@@ -30,6 +30,8 @@ def arguments(id: str) -> dict[str, Any]:
     """Return the arguments of a small environment of ``id``."""
     if id == TOWN:
         return {**SMALL, "source": TOWNS}
+    if id in HISTORY_IDS:
+        return small_histories()
     return SMALL if id == "AtomMem-World-v0" else {**SMALL, "source": "generated"}
 
 
