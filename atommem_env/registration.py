@@ -25,6 +25,9 @@ ENVS: Final[dict[str, str]] = {
 PAPER_ENVS: Final = ("AtomMem-HotpotQA-v0", "AtomMem-2WikiMultihopQA-v0", "AtomMem-MuSiQue-v0")
 """The environments of the paper's tables."""
 
+WORLD_ENVS: Final = ("AtomMem-World-v0",)
+"""The environments of the generated world itself, where generated data stands in for nothing else."""
+
 POLICIES: Final[dict[str, str]] = {
     "closed-book": "atommem_env.baselines.closed_book:ClosedBook",
     "random": "atommem_env.baselines.random_policy:RandomPolicy",

@@ -261,7 +261,6 @@ LOCOMO = Benchmark(
     citation="Maharana et al., Evaluating Very Long-Term Conversational Memory of LLM Agents, ACL 2024",
     parse=LoCoMoRows(),
     file_patterns={"test": ("locomo10.json", "locomo*.json*")},
-    generated=False,
     histories=True,
     abstain=ABSTAIN,
 )

@@ -113,7 +113,6 @@ LONGMEMEVAL = Benchmark(
         "s": ("longmemeval_s_cleaned.json", "longmemeval_s.json", "longmemeval_s_*.json*"),
         "m": ("longmemeval_m_cleaned.json", "longmemeval_m.json", "longmemeval_m_*.json*"),
     },
-    generated=False,
     histories=True,
     variants=VARIANTS,
     abstain=ABSTAIN,

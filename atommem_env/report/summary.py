@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atommem_env.evidence import STAGES, STALE_STAGES
+from atommem_env.registration import WORLD_ENVS
 from atommem_env.runs.keys import episode_key
 from atommem_env.scoring import SCORES
 
@@ -243,7 +244,7 @@ def _row(
     scores = {name: _score(values, units, histories) for name, values in _values(run, episodes).items()}
     return Row(
         env=env["name"],
-        generated=source.startswith("generated") and not env["id"].startswith("AtomMem-World"),
+        generated=source.startswith("generated") and env["id"] not in WORLD_ENVS,
         source=source,
         settings=(),
         questions_shown=env["arguments"].get("questions_shown", "always"),

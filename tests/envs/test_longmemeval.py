@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def test_a_variant_is_a_file_and_the_files_name_may_not_contradict(tmp_path: Pat
     ):
         open_dataset(LONGMEMEVAL, tmp_path, "test", variant="xl")
     with pytest.raises(FileNotFoundError, match="source='hub' to download it"):
-        open_dataset(LONGMEMEVAL, split="test")
+        open_dataset(dataclasses.replace(LONGMEMEVAL, generated=False), split="test")
 
 
 def test_the_samples_rows_are_read(samples: Path) -> None:
@@ -108,3 +109,13 @@ def test_the_samples_rows_are_read(samples: Path) -> None:
         (gold,) = info["gold"]
         assert all(unit["id"].startswith("answer_") for unit in gold["evidence"])
         assert gold["evidence"] or observation["now"]
+
+
+def test_the_world_in_conversation_stands_in_and_says_so() -> None:
+    data = open_dataset(LONGMEMEVAL, "generated", "test")
+    assert data.generated
+    assert data.source.startswith("generated:chat(seed=0,size=100)#")
+    assert data.num_histories == data.num_questions
+    assert data.num_paragraphs < data.num_histories * 3
+    assert 0 < data.report["unanswerable"] < data.num_questions / 3
+    assert data.report["questions_without_gold"] <= data.report["unanswerable"]

@@ -30,6 +30,7 @@ from atommem_env.data.sources.hub import HubFiles, cached_files, download_files
 
 if TYPE_CHECKING:
     from atommem_env.data.world import WorldConfig
+    from atommem_env.data.world.chat import ChatConfig
 
 _BIG_FILE: Final = 20_000_000  # bytes from which a conversion shows its progress
 _told: list[str] = []  # the benchmarks whose data this process found it had to generate
@@ -156,7 +157,7 @@ def _open_auto(place: _Place, world: WorldConfig | None) -> QADataset:
             f"No {benchmark.title} data was found for {benchmark.part_name}={place.part!r}: pass {hub}source='<path of "
             f"the official file>', or set ATOMMEM_DATA to a folder with it (see {benchmark.homepage}){there}"
         )
-    _warn_generated(benchmark, place.split, folder)
+    _warn_generated(benchmark, place.part, folder)
     return _open_generated(benchmark, place.split, world)
 
 
@@ -172,13 +173,14 @@ def _data_folder() -> Path | None:
     return folder
 
 
-def _warn_generated(benchmark: Benchmark, split: str, folder: Path | None) -> None:
+def _warn_generated(benchmark: Benchmark, part: str, folder: Path | None) -> None:
     if not _told:
-        there = "" if folder is None else f" ATOMMEM_DATA: {nothing_found(benchmark, folder, split)}."
+        there = "" if folder is None else f" ATOMMEM_DATA: {nothing_found(benchmark, folder, part)}."
+        hub = "source='hub' to download it, or " if benchmark.hub_id else ""
         warnings.warn(
-            f"No {benchmark.title} data was found for split={split!r}: this is the generated world in its "
-            f"schema, and scores on it say nothing about {benchmark.title}. For the real data pass "
-            "source='hub' to download it, or source='<path of the official file>', or set ATOMMEM_DATA to a "
+            f"No {benchmark.title} data was found for {benchmark.part_name}={part!r}: this is the generated world in "
+            f"its schema, and scores on it say nothing about {benchmark.title}. For the real data pass "
+            f"{hub}source='<path of the official file>', or set ATOMMEM_DATA to a "
             f"folder with the official files (see {benchmark.homepage}). source='generated' asks for "
             f"generated data without this warning.{there}",
             GeneratedDataWarning,
@@ -332,6 +334,8 @@ def _open_generated(benchmark: Benchmark, split: str, world: WorldConfig | None)
             f"source='generated': the generated world cannot write {benchmark.title}; "
             "pass a QADataset or the path of a file"
         )
+    if benchmark.histories:
+        return _open_chats(benchmark, split)
     from atommem_env.data.world import BENCHMARKS, GENERATOR, WorldConfig
 
     config = WorldConfig() if world is None else world
@@ -354,6 +358,32 @@ def _generated_records(benchmark: Benchmark, config: WorldConfig, split: str) ->
     else:
         for index in range(config.size):
             yield world_record(generate(config, split, index))
+
+
+def _open_chats(benchmark: Benchmark, split: str) -> QADataset:
+    """Open the world in conversation, in the benchmark's schema; as of its files, the splits are parts of one."""
+    from atommem_env.data.world import GENERATOR
+    from atommem_env.data.world.chat import ChatConfig
+
+    config = ChatConfig()
+    label = f"chat(seed={config.seed},size={config.size})"
+    written = [f"atommem_env.data.world.{part}" for part in ("chat", "chat_rows", "chat_templates")]
+    code = (benchmark.parse.__module__, *GENERATOR, *written)
+    key = cache_key(benchmark.name, code, "generated", label, benchmark.label)
+    folder, meta = convert(benchmark.name, key, lambda: _chat_records(benchmark, config), histories=True)
+    remake = functools.partial(open_dataset, benchmark, "generated", split, None, False)
+    return QADataset(folder, meta, split=split, origin=f"generated:{label}", remake=remake, generated=True)
+
+
+def _chat_records(benchmark: Benchmark, config: ChatConfig) -> Iterator[Record | History]:
+    from atommem_env.data.world.chat import generate_chat
+    from atommem_env.data.world.chat_rows import locomo_row, longmemeval_rows
+
+    for index in range(config.size):
+        chat = generate_chat(config, "test", index)
+        rows = longmemeval_rows(chat) if benchmark.name == "longmemeval" else [locomo_row(chat)]
+        for row in rows:
+            yield _parse(benchmark, row, f"generated history {index}")
 
 
 def _settings(config: WorldConfig, imposed: Mapping[str, Any]) -> str:
