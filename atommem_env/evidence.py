@@ -121,7 +121,8 @@ def holds(text: str, unit: str, title: str = "", word_shares: WordShares | None 
        numbers; or the text has all the names and numbers, which are together as rare as four of the rarest words,
        and nearly everything else.
     2. In a stretch of one and a half times the unit's length it has two thirds of the unit's names, by weight, two
-       thirds of its numbers, and more than half of its words, by weight, those of the title left out.
+       thirds of its numbers, and more than half of its words, by weight, those of the title left out (two
+       thirds of a numbered fact, which is short and shares its frame with others).
 
     It also holds a unit that names what it is about when all the words of the unit stand, in whatever order, in a
     stretch of the unit's length. The exact shares are constants of this module.
@@ -245,7 +246,9 @@ def _leading_name(raw: Sequence[str], titled: bool, shares: Mapping[str, float])
     return tuple(name)
 
 
-def _pattern(text: str, title: str, shares: Mapping[str, float], apart: Collection[str]) -> _Pattern:
+def _pattern(
+    text: str, title: str, shares: Mapping[str, float], apart: Collection[str], overall: float
+) -> _Pattern:
     """Return what to look for of a unit.
 
     Args:
@@ -253,6 +256,7 @@ def _pattern(text: str, title: str, shares: Mapping[str, float], apart: Collecti
         title: its document's title.
         shares: the share of documents that have each of its words.
         apart: the words that its rivals do not have; empty where it has no rivals.
+        overall: the share of all its words, by weight, that a text must have.
     """
     words, raw = tokens(text), _WORDS.findall(text)
     content = _content(words)
@@ -279,7 +283,7 @@ def _pattern(text: str, title: str, shares: Mapping[str, float], apart: Collecti
                 weight, weight if word in names and not number else 0.0, float(number), float(word in apart)
             )
     whole = _Word(*map(sum, zip(*counts.values(), strict=True))) if counts else _Word(0.0, 0.0, 0.0, 0.0)
-    least = _Word(_OVERALL * whole.weight, _NAMED * whole.name, _NAMED * whole.number, 0.5 * whole.apart)
+    least = _Word(overall * whole.weight, _NAMED * whole.name, _NAMED * whole.number, 0.5 * whole.apart)
     return _Pattern(
         words=counts,
         least=_Word(*(count - 1e-9 for count in least)),
@@ -314,6 +318,7 @@ class Matcher:
         said = [
             [_ITEM.sub("", part, count=1) or part for part in unit.parts or (unit.text,)] for unit in units
         ]
+        overall = [_NAMED if _ITEM.match(unit.text) else _OVERALL for unit in units]
         asked = dict.fromkeys(
             word
             for unit, parts in zip(units, said, strict=True)
@@ -327,7 +332,7 @@ class Matcher:
             others = rivals.get((unit.question, unit.role))
             for text in parts:
                 apart = set(tokens(text)) - others - STOP_WORDS if others else set()
-                self._add(number, _pattern(text, unit.title, shares, apart), vocabulary)
+                self._add(number, _pattern(text, unit.title, shares, apart, overall[number]), vocabulary)
         self._vocabulary = vocabulary
         return vocabulary
 
