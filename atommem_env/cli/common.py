@@ -6,6 +6,8 @@ Each command is a module ``<name>_command`` beside this one, listed in :mod:`ato
 from __future__ import annotations
 
 import functools
+import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, TypeVar
 
@@ -170,6 +172,13 @@ def read_policy_arguments(given: Sequence[str], policies: Sequence[str]) -> dict
             )
         _add(arguments.setdefault(owner, {}), key[len(owner) + 1 :], value, "--policy-arg")
     return arguments
+
+
+def use_working_folder() -> None:
+    """Let ``module:name`` find modules in the working folder, after all that is installed."""
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
 
 
 def _add(arguments: dict[str, Any], key: str, value: Any, option: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, Trust, command
+from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, Trust, command, use_working_folder
 from atommem_env.cli.console import say
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.export import SCORES, export
@@ -92,6 +92,8 @@ def export_command(
         raise RunError(f"--format {format}: expected one of {', '.join(FORMATS)}")
     if (out.suffix == ".parquet") != (format == "parquet") and format in ("jsonl", "parquet"):
         raise RunError(f"--out {out}: a {format} file's name ends in .{format}")
+    if trust:
+        use_working_folder()
     done = export(
         Run.load(run, trust),
         out,

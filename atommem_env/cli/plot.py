@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, Trust, command
+from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, Trust, command, use_working_folder
 from atommem_env.cli.console import say
 from atommem_env.report.plots import KINDS, TRAINING_KINDS, plot, plot_trainings
 from atommem_env.report.trainings import Training, is_training
@@ -62,6 +62,8 @@ def plot_command(
 
       atommem plot trainings/seed0 trainings/seed1 --kind learning-curves
     """
+    if trust:
+        use_working_folder()
     folder, kinds = runs[0] / "plots" if out is None else out, kind or ()
     formats = ("png", "svg") if format == "both" else tuple(format.split(","))
     if any(map(is_training, runs)):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, Trust, command
+from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, Trust, command, use_working_folder
 from atommem_env.cli.console import complain
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.progress import progress_bar
@@ -40,6 +40,8 @@ def replay_command(
 
       atommem replay runs/mine --policy rag --task-index 3
     """
+    if trust:
+        use_working_folder()
     loaded = Run.load(run, trust)
     episodes = loaded.select(env or (), policy or (), task_index)
     if not episodes:

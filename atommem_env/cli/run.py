@@ -20,6 +20,7 @@ from atommem_env.cli.common import (
     command,
     read_env_arguments,
     read_policy_arguments,
+    use_working_folder,
 )
 from atommem_env.cli.console import output, print_lines, say
 from atommem_env.registration import POLICIES
@@ -174,10 +175,21 @@ def run_command(
     traces: Annotated[
         bool, typer.Option("--traces/--no-traces", help="Keep what the policies did, for view and replay.")
     ] = True,
+    keep_going: Annotated[
+        bool,
+        typer.Option(
+            "--keep-going",
+            help="Let a policy that failed go on with its next episode; the others do in any case.",
+        ),
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Do the run anew, all of it, if it is in the folder.")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The run's folder. The same command goes on where it stopped.",
+            help="The run's folder. The same command goes on where it stopped; one with more policies or episodes "
+            "adds them.",
             metavar="RUN",
             show_default="runs/<name from the settings>",
         ),
@@ -201,6 +213,7 @@ def run_command(
 
       atommem run --recipe paper-table1 --source data --jobs 0 --out runs/table1
     """
+    use_working_folder()
     if engine == RAY:
         engine, on = "auto", RAY
     options = {
@@ -243,7 +256,12 @@ def run_command(
     for note in plan.notes:
         say(f"Note: {note}", quiet)
     folder = out if out is not None else Path("runs") / plan.name
-    run = _execute(plan, jobs, folder, quiet, traces, on)
+    run = _execute(
+        plan,
+        folder,
+        quiet,
+        {"jobs": jobs, "traces": traces, "on": on, "keep_going": keep_going, "fresh": fresh},
+    )
     console = output()
     print_lines(terminal_lines([run], width=console.width), console)
     say(f"\nThe run is in {folder}", quiet)
@@ -273,9 +291,11 @@ def _number_or_none(option: str, said: str) -> float | None:
         raise RunError(f"{option} {said}: expected a number, or none to leave it to the server") from None
 
 
-def _execute(plan: Plan, jobs: int | None, folder: Path, quiet: bool, traces: bool, on: str) -> Run:
+def _execute(plan: Plan, folder: Path, quiet: bool, options: dict[str, Any]) -> Run:
     try:
-        return execute(plan, jobs, folder, not quiet, functools.partial(say, quiet=quiet), traces, on)
+        return execute(
+            plan, out=folder, progress=not quiet, say=functools.partial(say, quiet=quiet), **options
+        )
     except KeyboardInterrupt:
         say(
             f"\nStopped: {_count(folder)} of {plan.total} episodes are in {folder}. The same command goes on."

@@ -20,6 +20,7 @@ from atommem_env.cli.common import (
     command,
     read_env_arguments,
     read_policy_arguments,
+    use_working_folder,
 )
 from atommem_env.cli.console import output, print_lines, say
 from atommem_env.policies import Trace
@@ -87,6 +88,8 @@ def show_command(
 
       atommem show --env AtomMem-World-v0 --policy memagent --arg num_docs=20 --steps 2:4
     """
+    if run is None or trust:
+        use_working_folder()
     first, last = parse_steps(steps)
     if task_index < 0:
         raise RunError(f"--task-index {task_index}: expected a whole number of at least 0")

@@ -11,7 +11,16 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, RecordedAddress, Trust, command
+from atommem_env.cli.common import (
+    Debug,
+    OnlyEnvs,
+    OnlyPolicies,
+    Quiet,
+    RecordedAddress,
+    Trust,
+    command,
+    use_working_folder,
+)
 from atommem_env.cli.console import say
 from atommem_env.credit import SCORES
 from atommem_env.runs.errors import RunError
@@ -77,6 +86,8 @@ def view_command(
 
       atommem view runs/mine --serve --port 8000
     """
+    if trust:
+        use_working_folder()
     loaded = [Run.load(run, trust, base_url) for run in runs]
     if len(loaded) > 1:
         loaded = [part for run in loaded if (part := run.part(env or (), policy or ())) is not None]

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import functools
 import os
 import secrets
 import shutil
 import sys
 import tempfile
-import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
+
+import filelock
 
 T = TypeVar("T")
 
 _TEMPORARY: Final = ".tmp-"
-_ABANDONED: Final = 24 * 3600  # seconds after which a temporary folder belongs to nobody
+_LOCK: Final = ".lock"
+_NO_PLACE: Final = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG),
+    *(getattr(errno, name) for name in ("EDQUOT", "ENOTEMPTY", "ELOOP", "EIO") if hasattr(errno, name)),
+)
+"""What is wrong with a place that cannot be written."""
 
 
 def cache_folder() -> Path:
@@ -64,40 +71,17 @@ def find(key: str, read: Callable[[Path], T | None]) -> tuple[Path, T] | None:
 def publish(key: str, write: Callable[[Path], None], read: Callable[[Path], T | None]) -> tuple[Path, T]:
     """Have ``write`` fill a temporary folder, then give it the name ``key``; return it and what it holds.
 
-    When another process got there first its folder is returned, and this one's is removed. When the cache
+    When another process got there first its folder is returned, and this one's is removed. When the cache is full or
     cannot be written, a folder that lives as long as the process is used, with a warning.
     """
-    temporary = _temporary_folder(key)
-    try:
-        write(temporary)
-        folder = temporary.parent / key
-        _rename(temporary, folder, read)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    value = read(folder)
-    if value is None:
-        raise OSError(f"{folder}: the converted data vanished while it was being opened; try again")
-    return folder, value
-
-
-def _rename(temporary: Path, folder: Path, read: Callable[[Path], T | None]) -> None:
-    try:
-        temporary.rename(folder)
-    except OSError:
-        if not folder.exists():
-            raise
-        if read(folder) is None:  # damaged: make room
-            shutil.rmtree(folder, ignore_errors=True)
-            temporary.rename(folder)
-
-
-def _temporary_folder(key: str) -> Path:
     base = cache_folder()
     try:
         base.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(base)
-        return _new_folder(base, key)
+        remove_abandoned(base)
+        folder = _publish(base, key, write, read)
     except OSError as error:
+        if error.errno not in _NO_PLACE:
+            raise
         fallback = _process_folder()
         warnings.warn(
             f"the cache folder {base} cannot be written ({error.strerror or error}): converted data goes to "
@@ -105,19 +89,75 @@ def _temporary_folder(key: str) -> Path:
             RuntimeWarning,
             stacklevel=2,
         )
-        return _new_folder(fallback, key)
+        folder = _publish(fallback, key, write, read)
+    value = read(folder)
+    if value is None:
+        raise OSError(f"{folder}: the converted data vanished while it was being opened; try again")
+    return folder, value
 
 
-def _new_folder(base: Path, key: str) -> Path:
+def _publish(base: Path, key: str, write: Callable[[Path], None], read: Callable[[Path], T | None]) -> Path:
+    with _temporary_folder(base, key) as temporary:
+        write(temporary)
+        folder = base / key
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not os.path.lexists(folder):
+                raise
+            if read(folder) is None:  # damaged: make room
+                _remove(folder)
+                temporary.rename(folder)
+        return folder
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _temporary_folder(base: Path, key: str) -> Iterator[Path]:
+    """Yield a new folder, which is held by a lock beside it, so that nobody else takes it for abandoned."""
     folder = base / f"{_TEMPORARY}{key}-{os.getpid()}-{secrets.token_hex(4)}"
-    folder.mkdir()
-    return folder
+    lock = _lock_of(folder)
+    with contextlib.suppress(
+        NotImplementedError
+    ):  # a file system without locks: then nobody sweeps there either
+        lock.acquire()
+    try:
+        folder.mkdir()
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _let_go(lock)
 
 
-def _remove_abandoned(base: Path) -> None:
-    """Remove what conversions that were killed have left behind."""
-    limit = time.time() - _ABANDONED
+def remove_abandoned(base: Path) -> None:
+    """Remove what conversions that were killed have left behind: folders whose lock nobody holds, however old."""
     for folder in base.glob(f"{_TEMPORARY}*"):
-        with contextlib.suppress(OSError):  # another process may have removed it first
-            if folder.stat().st_mtime < limit:
-                shutil.rmtree(folder, ignore_errors=True)
+        if folder.name.endswith(_LOCK):
+            continue
+        lock = _lock_of(folder)
+        try:
+            lock.acquire(blocking=False)
+        except (filelock.Timeout, OSError, NotImplementedError):  # it is being written, or is none of ours
+            continue
+        _remove(folder)
+        _let_go(lock)
+
+
+def _lock_of(folder: Path) -> filelock.BaseFileLock:
+    return filelock.FileLock(f"{folder}{_LOCK}")
+
+
+def _let_go(lock: filelock.BaseFileLock) -> None:
+    with contextlib.suppress(
+        OSError
+    ):  # removed while it is held, so that nobody's new lock is; not on Windows
+        os.unlink(lock.lock_file)
+    lock.release()
+    with contextlib.suppress(OSError):
+        os.unlink(lock.lock_file)

@@ -17,7 +17,16 @@ from atommem_env.data import cache
 from atommem_env.data.frequencies import WORDS, WordCounter
 from atommem_env.data.histories import History
 from atommem_env.data.records import SUPPORTING, Document, Question, Record, Session
-from atommem_env.data.table import SESSION_SHIFT, SHIFT, HistoryRow, Meta, TableWriter, read_meta, write_meta
+from atommem_env.data.table import (
+    SESSION_SHIFT,
+    SHIFT,
+    HistoryRow,
+    Meta,
+    TableWriter,
+    checksums,
+    verified_meta,
+    write_meta,
+)
 from atommem_env.tasks.documents import escape
 from atommem_env.tasks.turns import turn_spans, write_turns
 from atommem_env.text import PieceTokenizer, digest
@@ -84,11 +93,13 @@ def convert(
     Raises:
         ValueError: when there is no record, or reading one raises it.
     """
-    found = cache.find(key, read_meta)
+    found = cache.find(key, verified_meta)
     if found is not None:
         return found
     shift = SESSION_SHIFT if histories else SHIFT
-    return cache.publish(key, lambda folder: _write(folder, name, records(), documents(), shift), read_meta)
+    return cache.publish(
+        key, lambda folder: _write(folder, name, records(), documents(), shift), verified_meta
+    )
 
 
 def _write(
@@ -122,6 +133,7 @@ def _write(
         num_histories=tables.num_histories,
         num_unanswerable=conversion.unanswerable,
         shift=shift,
+        sums=checksums(folder, sizes),
     )
     write_meta(folder, meta)
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import itertools
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TextIO, cast
@@ -13,7 +14,10 @@ from typing import Any, BinaryIO, NamedTuple, TextIO, cast
 from atommem_env.data.rows import shorten
 
 _BLOCK = 1 << 20
-_MAX_ROW = 1 << 27  # characters; a row is some kilobytes, so what is longer is not a list of rows
+_MAX_ROW = 1 << 26  # characters; the longest row of a benchmark, a chat of ten million tokens, is shorter
+_MOST_INFLATED = 1 << 30  # bytes that any gzip file may hold; a larger one may hold _RATIO times its own size
+_RATIO = 100  # JSON is pressed to a twentieth or so
+_MAX_GROUP = 1 << 32  # bytes of a row group of a parquet file
 _LONGEST_WORD = 16  # no JSON word or escape cut by the buffer's end is longer
 _SPACE = " \t\r\n"
 
@@ -51,6 +55,8 @@ def read_rows(path: Path, split: str = "validation") -> Iterator[Row]:
     Raises:
         ValueError: when the file has none of these forms, or breaks off; names the file and the row.
     """
+    if not path.is_file():
+        raise ValueError(f"{path} is no regular file; expected JSON rows or parquet")
     with path.open("rb") as raw:
         magic = raw.read(4)
         raw.seek(0)
@@ -60,14 +66,36 @@ def read_rows(path: Path, split: str = "validation") -> Iterator[Row]:
         if magic[:2] == b"PK":
             raise ValueError(f"{path.name} is a zip archive; unpack it and give the path of a file in it")
         zipped = magic[:2] == b"\x1f\x8b"
-        stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if zipped else raw
+        stream = cast(BinaryIO, _Inflated(raw, path)) if zipped else raw
         text = io.TextIOWrapper(stream, encoding="utf-8-sig")
         try:
             yield from _json_rows(text, path.name, raw.tell, split)
         except UnicodeDecodeError as error:
             raise ValueError(f"{path.name} is not UTF-8 text ({error.reason}); expected JSON rows") from error
-        except (EOFError, gzip.BadGzipFile) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ValueError(f"{path.name} is a broken gzip file ({error}); download it again") from error
+
+
+class _Inflated(gzip.GzipFile):
+    """A gzip file that ends in an error where it holds far more than data can be pressed to."""
+
+    def __init__(self, raw: BinaryIO, path: Path) -> None:
+        super().__init__(fileobj=raw)
+        self._left = max(_MOST_INFLATED, _RATIO * path.stat().st_size)
+
+    def read1(self, size: int = -1) -> bytes:
+        return self._counted(super().read1(size))
+
+    def read(self, size: int | None = -1) -> bytes:
+        return self._counted(super().read(size))
+
+    def _counted(self, content: bytes) -> bytes:
+        self._left -= len(content)
+        if self._left < 0:
+            raise ValueError(
+                "the gzip file holds over a hundred times its own size; that is no data: unpack it yourself"
+            )
+        return content
 
 
 def _json_rows(text: TextIO, name: str, tell: Callable[[], int], split: str) -> Iterator[Row]:
@@ -271,7 +299,9 @@ def _line_rows(lines: Iterator[str], name: str, tell: Callable[[], int]) -> Iter
 def _lines(text: TextIO, head: str) -> Iterator[str]:
     *whole, rest = head.split("\n")
     yield from whole
-    for line in text:
+    while line := text.readline(_MAX_ROW + 1):
+        if len(rest) + len(line) > _MAX_ROW:
+            raise ValueError(f"a line is longer than {_MAX_ROW >> 20} million characters")
         yield rest + line
         rest = ""
     if rest:
@@ -281,7 +311,26 @@ def _lines(text: TextIO, head: str) -> Iterator[str]:
 def _parquet_rows(path: Path) -> Iterator[Row]:
     """Yield the rows of a parquet file as the ``datasets`` library reads them, one row group at a time."""
     import datasets
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
+    try:
+        with pq.ParquetFile(path) as file:
+            groups = [
+                file.metadata.row_group(number).total_byte_size for number in range(file.num_row_groups)
+            ]
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path.name} is a broken parquet file ({error}); download it again") from error
+    if max(groups, default=0) > _MAX_GROUP:
+        raise ValueError(
+            f"{path.name}: a row group holds {max(groups):,} bytes; expected at most {_MAX_GROUP:,}"
+        )
     stream = datasets.load_dataset("parquet", data_files=[str(path)], split="train", streaming=True)
-    for number, value in enumerate(stream):
-        yield Row(value, f"row {number}", 0)
+    number = 0
+    try:
+        for number, value in enumerate(stream):
+            yield Row(value, f"row {number}", 0)
+    except (pa.ArrowException, OSError, UnicodeDecodeError, datasets.exceptions.DatasetsError) as error:
+        raise ValueError(
+            f"{path.name}: broken after row {number} ({error}); download the file again"
+        ) from error

@@ -9,6 +9,8 @@ known from its number.
 
 from __future__ import annotations
 
+import stat
+import zlib
 from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -52,9 +54,11 @@ class Meta(msgspec.Struct, frozen=True):
         dropped_facts: how many supporting facts named a sentence that does not exist.
         questions_without_gold: how many questions have no evidence.
         sizes: the size in bytes of each file beside this one, to tell a damaged folder.
+        sums: the CRC-32 of each.
         num_histories: the number of histories.
         num_unanswerable: how many questions the data does not answer.
         shift: a batch of paragraphs has 2 to this power of rows.
+        check: the CRC-32 of all the above.
     """
 
     name: str
@@ -64,9 +68,11 @@ class Meta(msgspec.Struct, frozen=True):
     dropped_facts: int
     questions_without_gold: int
     sizes: dict[str, int]
+    sums: dict[str, int]
     num_histories: int = 0
     num_unanswerable: int = 0
     shift: int = SHIFT
+    check: int = 0
 
 
 class HistoryRow(msgspec.Struct, frozen=True, array_like=True):
@@ -245,19 +251,75 @@ class TableWriter:
         }
 
 
+def checksums(folder: Path, names: Iterable[str]) -> dict[str, int]:
+    """Return the CRC-32 of each file, read once from end to end: about a second for each gigabyte."""
+    return {name: _checksum(folder / name) for name in names}
+
+
+def _checksum(path: Path) -> int:
+    sum = 0
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            sum = zlib.crc32(block, sum)
+    return sum
+
+
 def write_meta(folder: Path, meta: Meta) -> None:
     """Write ``meta.json``, the last file of a conversion."""
+    meta = msgspec.structs.replace(meta, check=_check_of(meta))
     (folder / META).write_bytes(msgspec.json.format(msgspec.json.encode(meta), indent=2))
 
 
+def _check_of(meta: Meta) -> int:
+    return zlib.crc32(msgspec.json.encode(msgspec.structs.replace(meta, check=0)))
+
+
 def read_meta(folder: Path) -> Meta | None:
-    """Return the ``meta.json`` of a converted dataset, or ``None`` when the folder is absent or damaged."""
+    """Return the ``meta.json`` of a converted dataset, or ``None`` when the folder is absent or damaged.
+
+    Of the other files it looks at the sizes alone, see :func:`verified_meta`.
+    """
     try:
+        if folder.is_symlink() or not _is_own_file(folder / META):
+            return None
         meta = msgspec.json.decode((folder / META).read_bytes(), type=Meta)
-        whole = all((folder / name).stat().st_size == size for name, size in meta.sizes.items())
-    except (OSError, msgspec.DecodeError):
+        whole = (
+            meta.check == _check_of(meta)
+            and set(meta.sizes) == set(meta.sums)
+            and all(_is_own_file(folder / name) for name in meta.sizes)
+            and all((folder / name).stat().st_size == size for name, size in meta.sizes.items())
+        )
+    except (OSError, ValueError, RecursionError, msgspec.MsgspecError):
         return None
     return meta if whole else None
+
+
+def _is_own_file(path: Path) -> bool:
+    """Return whether a path is a regular file, and no link to one."""
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
+_verified: set[tuple[object, ...]] = set()
+
+
+def verified_meta(folder: Path) -> Meta | None:
+    """Return the ``meta.json`` of a folder whose files have the checksums of their conversion, else ``None``.
+
+    The files are read for it once per process and folder.
+    """
+    meta = read_meta(folder)
+    if meta is None:
+        return None
+    states = [(folder / name).stat() for name in meta.sums]
+    known = (str(folder.resolve()), meta.check, *((state.st_mtime_ns, state.st_ino) for state in states))
+    if known not in _verified:
+        try:
+            if checksums(folder, meta.sums) != meta.sums:
+                return None
+        except OSError:
+            return None
+        _verified.add(known)
+    return meta
 
 
 # --- reading ----------------------------------------------------------------------------------------

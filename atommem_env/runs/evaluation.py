@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any, Final
 
 from atommem_env._version import __version__
 from atommem_env.runs.engines import EngineLike, describe_engine, is_remote, settled
-from atommem_env.runs.errors import RunError
-from atommem_env.runs.execution import Outcome, Runner, Work
+from atommem_env.runs.errors import EpisodeError, RunError, RunWarning
+from atommem_env.runs.execution import Failure, Outcome, Runner, Work
 from atommem_env.runs.folder import FORMAT, Notebook, RunFolder
-from atommem_env.runs.keys import Key, planned_keys
+from atommem_env.runs.keys import Key, num_planned
+from atommem_env.runs.made_of import package_hash
 from atommem_env.runs.pools import run_in_processes, run_in_threads
 from atommem_env.runs.progress import progress_bar
 from atommem_env.runs.recipes import (
@@ -30,6 +32,7 @@ from atommem_env.runs.run import Run
 from atommem_env.text import digest
 
 RAY: Final = "ray"
+_MOST_FAILURES: Final = 8
 PLACES: Final = ("local", RAY)
 """Where the episodes of a run may be carried out."""
 
@@ -53,7 +56,7 @@ class Plan:
     @property
     def total(self) -> int:
         """The number of episodes."""
-        return sum(1 for _ in planned_keys(self.settings))
+        return num_planned(self.settings)
 
     @property
     def waits(self) -> bool:
@@ -100,6 +103,7 @@ def make_plan(
     settings = {
         "format": FORMAT,
         "atommem_env": __version__,
+        "code": package_hash(),
         **({} if recipe is None else {"recipe": recipe}),
         "envs": described,
         "policies": [policy.describe() for policy in chosen],
@@ -118,6 +122,8 @@ def execute(
     say: Callable[[str], None] | None = None,
     traces: bool = True,
     on: str = "local",
+    keep_going: bool = False,
+    fresh: bool = False,
 ) -> Run:
     """Carry out the episodes of ``plan`` that are not in the folder ``out`` yet, and return the run.
 
@@ -129,11 +135,13 @@ def execute(
         say: told in a sentence what there is to do, once the folder is held.
         traces: whether to keep the episodes' traces in the folder.
         on: where, see :func:`evaluate`.
+        keep_going: whether a policy that raised goes on with its next episode.
+        fresh: whether a run that is in the folder is done anew.
 
     Raises:
         ImportError: when what ``on`` needs is missing.
         RunError: when the folder holds another run, or another process uses it.
-        EpisodeError: when a policy or an environment raises; the episodes that ended are in the folder.
+        EpisodeError: when a policy or an environment raised, at the end; all other episodes are in the folder.
     """
     if on not in PLACES:
         raise RunError(f"on={on!r}: expected {' or '.join(map(repr, PLACES))}")
@@ -147,21 +155,72 @@ def execute(
         book = (
             Notebook(plan.settings)
             if out is None
-            else stack.enter_context(RunFolder(out, plan.settings, traces))
+            else stack.enter_context(RunFolder(out, plan.settings, traces, fresh))
         )
         keys = book.missing
         done = plan.total - len(keys)
+        for note in book.notes:
+            if say is None:
+                warnings.warn(note, RunWarning, stacklevel=3)
+            else:
+                say(f"Note: {note}")
         if say is not None:
             say(_start(plan.total, done, out))
         advance = stack.enter_context(progress_bar(plan.total, done, progress))
         data_hashes = {env["name"]: env["data_hash"] for env in plan.settings["envs"]}
         work = Work(plan.envs, plan.policies, book.keeps_traces, data_hashes)
-        for outcome in stack.enter_context(contextlib.closing(_outcomes(plan, work, keys, jobs, on))):
-            book.append(*outcome)
+        failures: list[Failure] = []
+        waiting = _Waiting(plan, keys)
+        for outcome in stack.enter_context(contextlib.closing(_outcomes(plan, work, waiting, jobs, on))):
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
+                if not keep_going:
+                    waiting.stop(outcome.key[1])
+            else:
+                book.append(*outcome)
             advance()
         book.finish()
+        if failures:
+            raise EpisodeError(_told(failures, keep_going))
         folder = None if out is None else Path(out)
-        return Run(plan.settings, book.episodes, folder, book.timings, trust=True)  # its maker looks at it
+        return Run(book.settings, book.episodes, folder, book.timings, trust=True)  # its maker looks at it
+
+
+class _Waiting:
+    """The episodes that are still to be run: all policies on a task, then the next task.
+
+    Iterated once, by whoever starts the episodes; a policy that was stopped starts no more of them.
+    """
+
+    def __init__(self, plan: Plan, keys: Sequence[Key]) -> None:
+        order = {recipe.name: number for number, recipe in enumerate(plan.envs)}
+        self._keys = sorted(keys, key=lambda key: (order[key[0]], key[2]))
+        self._stopped: set[str] = set()
+
+    def stop(self, policy: str) -> None:
+        """Let a policy start no further episode."""
+        self._stopped.add(policy)
+
+    def __iter__(self) -> Iterator[Key]:
+        return (key for key in self._keys if key[1] not in self._stopped)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+
+def _told(failures: Sequence[Failure], keep_going: bool) -> str:
+    """Return the message of a run in which episodes failed."""
+    shown = [failure.message for failure in failures[:_MOST_FAILURES]]
+    if len(failures) > len(shown):
+        shown.append(f"and {len(failures) - len(shown)} more episodes failed")
+    if not keep_going:
+        shown.append(
+            "A policy that failed starts no further episode; --keep-going (keep_going=True) lets it go on"
+        )
+    return "\n".join(shown)
 
 
 def _start(total: int, done: int, out: str | os.PathLike[str] | None) -> str:
@@ -187,6 +246,8 @@ def evaluate(
     progress: bool = True,
     traces: bool = True,
     on: str = "local",
+    keep_going: bool = False,
+    fresh: bool = False,
     policy_arguments: Mapping[str, Mapping[str, Any]] | None = None,
     **env_arguments: Any,
 ) -> Run:
@@ -213,12 +274,16 @@ def evaluate(
         seed: the seed of named policies, and of ``engine="llm"``.
         engine: the engine of named policies: ``"auto"`` (``"world"`` where the generated world wrote the data, else
             ``"rules"``), ``"llm"`` (the model of ``$ATOMMEM_MODEL``), or ``ChatSettings(model=..., base_url=...)``.
-        out: the folder of the run. The same call with the same folder goes on where the last one stopped.
+        out: the folder of the run. The same call with the same folder goes on where the last one stopped; one
+            with further environments, policies or episodes adds them. What was made by other code, weights or
+            values than are here now is done anew, with a :class:`~atommem_env.runs.errors.RunWarning`.
             ``None``: the episodes are kept in memory only.
         progress: whether to show a progress bar (on a terminal only).
         traces: whether to keep the episodes' traces in ``out``.
         on: where the episodes run: ``"local"``, this machine, or ``"ray"``, the Ray cluster that this process is
             connected to, else that of ``$RAY_ADDRESS``, else one that is started here for the run.
+        keep_going: whether a policy that raised goes on with its next episode; the others go on in any case.
+        fresh: whether a run that is in ``out`` is done anew, all of it.
         policy_arguments: for policies by name, what they are made with: ``{"rag": {...}}``.
         **env_arguments: the arguments of the environments: ``source``, ``split``, ``num_docs`` and so on.
 
@@ -228,7 +293,8 @@ def evaluate(
     Raises:
         ValueError: when an argument is out of range or names something that does not exist, or when ``out``
             holds another run or is in use by another process.
-        EpisodeError: when a policy or an environment raises; the episodes that ended are in ``out``.
+        EpisodeError: when a policy or an environment raised, once the others have ended; all episodes that ended
+            are in ``out``.
         ImportError: when what ``on`` needs is missing.
     """
     plan = make_plan(
@@ -240,7 +306,7 @@ def evaluate(
         policy_arguments=policy_arguments,
         env_arguments=env_arguments,
     )
-    return execute(plan, jobs, out, progress, traces=traces, on=on)
+    return execute(plan, jobs, out, progress, traces=traces, on=on, keep_going=keep_going, fresh=fresh)
 
 
 def _jobs(plan: Plan, jobs: int | None, on: str) -> int:
@@ -252,11 +318,9 @@ def _jobs(plan: Plan, jobs: int | None, on: str) -> int:
 
 
 def _outcomes(
-    plan: Plan, work: Work, keys: Sequence[Key], jobs: int, on: str
-) -> Generator[Outcome, None, None]:
-    """Yield the outcomes of ``keys``: all policies on a task, then the next task."""
-    order = {recipe.name: number for number, recipe in enumerate(plan.envs)}
-    todo = sorted(keys, key=lambda key: (order[key[0]], key[2]))
+    plan: Plan, work: Work, todo: _Waiting, jobs: int, on: str
+) -> Generator[Outcome | Failure, None, None]:
+    """Yield what came of the episodes, in any order."""
     if on == RAY:
         from atommem_env.integrations.ray import run_on_ray
 

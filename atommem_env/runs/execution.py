@@ -11,7 +11,7 @@ import gymnasium as gym
 
 from atommem_env.policies import Policy, Trace, rollout
 from atommem_env.runs.engines import unreadable_of, warn_of_nothing_read
-from atommem_env.runs.errors import EpisodeError, RunError
+from atommem_env.runs.errors import EpisodeError, RunError, Stopped
 from atommem_env.runs.keys import Key
 from atommem_env.runs.recipes import EnvRecipe, PolicyRecipe, data_hash
 from atommem_env.runs.traces import store_trace
@@ -30,6 +30,18 @@ class Outcome(NamedTuple):
     episode: dict[str, Any]
     timing: dict[str, Any]
     trace: bytes | None
+
+
+class Failure(NamedTuple):
+    """An episode in which a policy or an environment raised.
+
+    Attributes:
+        key: which.
+        message: what was raised, with the policy, the environment and the task.
+    """
+
+    key: Key
+    message: str
 
 
 @dataclass(frozen=True)
@@ -66,12 +78,19 @@ class Runner:
         self._made = ""
         self._env: gym.Env[Any, Any] | None = None
 
-    def run(self, key: Key) -> Outcome:
-        """Run one episode.
+    def run(self, key: Key) -> Outcome | Failure:
+        """Run one episode; whatever the policy raises, an exit of the program too, ends this episode alone."""
+        self._get(key[0])
+        try:
+            return self._run(key)
+        except EpisodeError as error:
+            return Failure(key, str(error))
+        except (KeyboardInterrupt, Stopped):
+            raise
+        except BaseException as error:
+            return Failure(key, _told(key, error))
 
-        Raises:
-            EpisodeError: when the policy or the environment raises.
-        """
+    def _run(self, key: Key) -> Outcome:
         start = time.perf_counter()
         env, name, index = key
         policy, trace = self.trace(key)
@@ -109,10 +128,10 @@ class Runner:
         try:
             policy = self._policies[name].make()
             return policy, rollout(env, policy, seed=index, options={"task_index": index})
-        except Exception as error:
-            raise EpisodeError(
-                f"policy {name!r} on {env_name}, task index {index}: {type(error).__name__}: {error}"
-            ) from error
+        except (KeyboardInterrupt, Stopped):
+            raise
+        except BaseException as error:  # a policy may end its program too
+            raise EpisodeError(_told(key, error)) from error
 
     def close(self) -> None:
         """Close the environment that was made here."""
@@ -136,6 +155,15 @@ class Runner:
                 f"{name}: the data here has the hash {found}, the run's data {expected}: its source must name the "
                 "same data for every worker"
             )
+
+
+def _told(key: Key, error: BaseException) -> str:
+    env, policy, index = key
+    try:
+        said = str(error)
+    except BaseException:
+        said = "its message cannot be printed"
+    return f"policy {policy!r} on {env}, task index {index}: {type(error).__name__}: {said}"
 
 
 class _Checked(gym.Wrapper[Any, Any, Any, Any]):

@@ -3,14 +3,93 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from atommem_env.runs.errors import RunError
 from atommem_env.text import clean
+
+LONGEST: Final = 64_000_000
+"""The size in bytes of the longest file that is read whole, and of the longest line of one that is not."""
+
+_GUARD: Final = (
+    getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a pipe would hold its reader up
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Return a descriptor of a regular file, never through a symbolic link.
+
+    Raises:
+        FileNotFoundError: when there is none.
+        RunError: when it is a link, a folder, a pipe or the like, or may not be opened.
+    """
+    mend = "put a file of its own in its place"
+    if path.is_symlink():
+        raise RunError(f"{path} is a symbolic link, which is never followed here: {mend}")
+    try:
+        descriptor = os.open(path, flags | _GUARD, 0o644)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise RunError(f"{path} is a symbolic link, which is never followed here: {mend}") from error
+        if error.errno in (errno.EISDIR, errno.ENXIO):
+            raise RunError(f"{path} is no regular file: {mend}") from error
+        raise RunError(f"{path} cannot be opened ({error.strerror})") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise RunError(f"{path} is no regular file: {mend}")
+    return descriptor
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        FileNotFoundError: when there is none.
+        RunError: when it is a link or no file, cannot be read, or is longer than :data:`LONGEST`.
+    """
+    with open(open_regular(path), "rb") as file:
+        try:
+            content = file.read(LONGEST + 1)
+        except OSError as error:
+            raise RunError(f"{path} cannot be read ({error.strerror})") from error
+    if len(content) > LONGEST:
+        raise RunError(f"{path} is longer than {LONGEST:,} bytes: it is no file of a run")
+    return content
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """Yield the whole lines of a file, without their ends; a torn last one is left out, an absent file has none.
+
+    Raises:
+        RunError: when it is a link or no file, cannot be read, or a line is longer than :data:`LONGEST`.
+    """
+    try:
+        descriptor = open_regular(path)
+    except FileNotFoundError:
+        return
+    with open(descriptor, "rb") as file:
+        number = 0
+        while line := file.readline(LONGEST + 1):
+            number += 1
+            if len(line) > LONGEST:
+                raise RunError(f"{path}, line {number} is longer than {LONGEST:,} bytes: remove the line")
+            if line.endswith(b"\n"):
+                yield line[:-1]
+
+
+_BLOCK: Final = 1 << 16
 
 
 def json_line(record: Mapping[str, Any]) -> bytes:
@@ -20,9 +99,21 @@ def json_line(record: Mapping[str, Any]) -> bytes:
 
 def drop_torn_line(path: Path) -> None:
     """Cut off a last line without its end, which a kill within a write leaves; a file that is not there is fine."""
-    content = path.read_bytes() if path.exists() else b""
-    if content and not content.endswith(b"\n"):
-        os.truncate(path, content.rfind(b"\n") + 1)
+    try:
+        descriptor = open_regular(path, os.O_RDWR)
+    except FileNotFoundError:
+        return
+    with open(descriptor, "r+b") as file:
+        end = start = file.seek(0, os.SEEK_END)
+        while start:
+            start = max(0, start - _BLOCK)
+            file.seek(start)
+            newline = file.read(min(_BLOCK, end - start)).rfind(b"\n")
+            if newline >= 0:
+                if start + newline + 1 < end:
+                    file.truncate(start + newline + 1)
+                return
+        file.truncate(0)
 
 
 def write_whole(path: Path, parts: Iterable[bytes]) -> None:
@@ -50,7 +141,8 @@ def replacing(path: Path) -> Iterator[Path]:
 def remove_temporaries(path: Path) -> None:
     """Remove what a kill within :func:`write_whole` left beside ``path``."""
     for left in path.parent.glob(f".{path.name}.*"):
-        left.unlink()
+        with contextlib.suppress(OSError):  # a folder of that name is none of ours
+            left.unlink()
 
 
 class Appender:
@@ -71,8 +163,7 @@ class Appender:
             OSError: when it could not be written whole.
         """
         if self._descriptor is None:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
-            self._descriptor = os.open(self._path, flags, 0o644)
+            self._descriptor = open_regular(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         written = os.write(self._descriptor, content)
         if written != len(content):
             raise OSError(

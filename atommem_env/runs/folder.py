@@ -11,30 +11,38 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
 from atommem_env.runs.errors import RunError
-from atommem_env.runs.files import Appender, drop_torn_line, json_line, remove_temporaries, write_whole
-from atommem_env.runs.keys import Key, episode_key, in_order, planned_keys
+from atommem_env.runs.files import (
+    Appender,
+    drop_torn_line,
+    json_line,
+    lines_of,
+    remove_temporaries,
+    write_whole,
+)
+from atommem_env.runs.forms import MOST_EPISODES, EpisodeForm, RunForm, TimingForm, read_json, read_lines
+from atommem_env.runs.joining import join
+from atommem_env.runs.keys import Key, episode_key, in_order, num_planned, planned_keys
 from atommem_env.runs.lock import FolderLock
 from atommem_env.runs.trace_file import TRACES_FILE, TraceFile
 from atommem_env.text import clean
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """The version of the folder's format, in ``run.json`` under ``format``.
 
-In version 1 an environment had no ``name`` besides its id, and there were no traces; it can still be read.
+In version 1 an environment had no ``name`` besides its id, and there were no traces; in version 2 a record did not say
+what had made the run. Both can still be read, and are not gone on with.
 """
 
 RUN_FILE: Final = "run.json"
 EPISODES_FILE: Final = "episodes.jsonl"
 TIMING_FILE: Final = "timing.jsonl"
-
-_MOST_DIFFERENCES = 8
-_FIELDS = ("env", "policy", "engine", "task_id", "task_index", "source", "metrics")
+JUDGED: Final = ("judgements.jsonl", "judge.json")
 
 
 class Notebook:
@@ -46,6 +54,8 @@ class Notebook:
     Attributes:
         episodes: the records of the episodes that ended.
         timings: their times and costs.
+        settings: what ``run.json`` holds.
+        notes: what its user should know of what was there, a sentence each.
         keeps_traces: whether it wants the episodes' traces.
     """
 
@@ -54,13 +64,15 @@ class Notebook:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.episodes: list[dict[str, Any]] = []
         self.timings: list[dict[str, Any]] = []
-        self._settings = dict(settings)
+        self.settings = dict(settings)
+        self.notes: tuple[str, ...] = ()
+        self._asked = self.settings
 
     @property
     def missing(self) -> list[Key]:
-        """The keys of the episodes that are not there yet."""
+        """The keys of the episodes that were asked for and are not there yet."""
         there = {episode_key(episode) for episode in self.episodes}
-        return [key for key in planned_keys(self._settings) if key not in there]
+        return [key for key in planned_keys(self._asked) if key not in there]
 
     def append(self, episode: dict[str, Any], timing: dict[str, Any], trace: bytes | None = None) -> None:
         """Add an episode: its record, its times and costs, and its stored trace."""
@@ -69,7 +81,7 @@ class Notebook:
 
     def finish(self) -> None:
         """Put the episodes in their order."""
-        self.episodes = in_order(self._settings, self.episodes)
+        self.episodes = in_order(self.settings, self.episodes)
 
 
 class RunFolder(Notebook):
@@ -82,12 +94,18 @@ class RunFolder(Notebook):
         path: the folder; it need not exist.
         settings: what ``run.json`` holds.
         traces: whether to keep the episodes' traces.
+        fresh: whether a run that is there is done anew.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], settings: Mapping[str, Any], traces: bool = True
+        self,
+        path: str | os.PathLike[str],
+        settings: Mapping[str, Any],
+        traces: bool = True,
+        fresh: bool = False,
     ) -> None:
         super().__init__(settings)
+        self._fresh = fresh
         self.path = Path(path)
         self.keeps_traces = traces
         self._lock = FolderLock(self.path)
@@ -133,33 +151,56 @@ class RunFolder(Notebook):
         if self._traces is not None:
             self._traces.finish(map(episode_key, self.episodes))
         path = self.path / EPISODES_FILE
-        content = b"".join(json_line(episode) for episode in self.episodes)
-        if path.read_bytes() != content:
-            write_whole(path, [content])
+        lines = [json_line(episode) for episode in self.episodes]
+        if [line[:-1] for line in lines] != list(lines_of(path)):
+            write_whole(path, lines)
 
     def _open(self) -> None:
         for name in (RUN_FILE, EPISODES_FILE, TRACES_FILE):
             remove_temporaries(self.path / name)
         path = self.path / RUN_FILE
-        if path.exists():
-            differences = list(_differences(read_settings(self.path), self._settings))
-            if differences:
-                raise RunError(_refusal(self.path, differences))
+        redo: tuple[frozenset[str], frozenset[str]] = frozenset(), frozenset()
+        there = os.path.lexists(path)
+        if there and not self._fresh:
+            old = read_settings(self.path)
+            joined = join(self.path, old, self.settings)
+            self.settings, redo, self.notes = joined.settings, joined.redo, joined.notes
+            there = self.settings == old
         else:
-            others = sorted(item.name for item in self.path.iterdir() if item.name != ".lock")
-            if others:
-                raise RunError(
-                    f"{self.path} holds other files ({', '.join(others[:3])}) and no {RUN_FILE}: name a new "
-                    "or an empty folder with --out"
-                )
-            text = json.dumps(self._settings, ensure_ascii=False, allow_nan=False, indent=2)
+            self._begin(there)
+            there = False
+        if not there:
+            text = json.dumps(self.settings, ensure_ascii=False, allow_nan=False, indent=2)
             write_whole(path, [f"{clean(text)}\n".encode()])
         for name in (EPISODES_FILE, TIMING_FILE):
             drop_torn_line(self.path / name)
         self.episodes = read_episodes(self.path)
         self.timings = read_timings(self.path)
+        if any(redo):
+            self._drop(*redo)
         traces = TraceFile(self.path / TRACES_FILE, {episode_key(episode) for episode in self.episodes})
         self._traces = traces if self.keeps_traces else None
+
+    def _begin(self, there: bool) -> None:
+        """Make room for a new run: an older one goes, and other files are nobody's business here."""
+        if there:
+            for name in (TRACES_FILE, TIMING_FILE, *JUDGED, EPISODES_FILE):
+                (self.path / name).unlink(missing_ok=True)
+            return
+        others = sorted(item.name for item in self.path.iterdir() if item.name != ".lock")
+        if others:
+            raise RunError(
+                f"{self.path} holds other files ({', '.join(others[:3])}) and no {RUN_FILE}: name a new "
+                "or an empty folder with --out"
+            )
+
+    def _drop(self, envs: frozenset[str], policies: frozenset[str]) -> None:
+        """Forget the episodes that are done anew."""
+        for name, records in ((EPISODES_FILE, self.episodes), (TIMING_FILE, self.timings)):
+            kept = [each for each in records if each["env"] not in envs and each["policy"] not in policies]
+            if len(kept) < len(records):
+                records[:] = kept
+                write_whole(self.path / name, map(json_line, kept))
 
     def _close_files(self) -> None:
         for appender in self._lines.values():
@@ -179,21 +220,41 @@ def read_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
         RunError: when the folder is none of a run, or of another version of the format.
     """
     path = Path(folder) / RUN_FILE
+    mend = "expected the run.json of `atommem run`"
     try:
-        settings = json.loads(path.read_bytes())
+        version = read_json(path, dict[str, Any], mend).get("format")
+        if version not in range(1, FORMAT + 1):
+            raise RunError(
+                f"{path}: format {version!r}; this version of atommem_env reads formats 1 to {FORMAT}"
+            )
+        settings: dict[str, Any] = read_json(path, RunForm, mend)
     except FileNotFoundError:
         what = "holds no run.json" if path.parent.is_dir() else "is no folder"
         raise RunError(
             f"{os.fspath(folder)} {what}: expected the folder of a run, as `atommem run --out` makes it"
         ) from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read ({error}): expected the run.json of `atommem run`") from error
-    version = settings.get("format") if isinstance(settings, dict) else None
-    if version not in range(1, FORMAT + 1):
-        raise RunError(f"{path}: format {version!r}; this version of atommem_env reads formats 1 to {FORMAT}")
+    except NotADirectoryError:
+        raise RunError(f"{os.fspath(folder)} is a file: expected the folder of a run") from None
     for env in settings["envs"]:
         env.setdefault("name", env["id"])
-    return dict(settings)
+        env.setdefault("arguments", {})
+        env.setdefault("source", None)
+    for policy in settings["policies"]:
+        policy.setdefault("policy", policy["name"])
+        policy.setdefault("arguments", {})
+    _check_plan(path, settings)
+    return settings
+
+
+def _check_plan(path: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse a plan without environments or policies, with repeats, or too large to be one."""
+    for what in ("envs", "policies"):
+        names = [record["name"] for record in settings[what]]
+        if not names or len(set(names)) < len(names):
+            raise RunError(f"{path}: {what} are {names}: expected at least one, each with a name of its own")
+    numbers = [settings["episodes"], *(env.get("episodes", 0) for env in settings["envs"])]
+    if min(numbers) < 0 or num_planned(settings) > MOST_EPISODES:
+        raise RunError(f"{path}: episodes={max(numbers)}: expected at most {MOST_EPISODES:,} in all")
 
 
 def read_episodes(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -203,61 +264,16 @@ def read_episodes(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
         RunError: when another line is broken; names it.
     """
     path = Path(folder) / EPISODES_FILE
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
     episodes: dict[Key, dict[str, Any]] = {}
-    for number, line in enumerate(lines, 1):
-        try:
-            episode = json.loads(line)
-            complete = all(name in episode for name in _FIELDS)
-        except (ValueError, TypeError):
-            complete = False
-        if not complete:
-            raise RunError(
-                f"{path}, line {number} is no record of an episode: remove the line and resume the run"
-            )
+    for _, episode in read_lines(
+        path, EpisodeForm, "record of an episode", "remove the line and resume the run"
+    ):
         episodes.setdefault(episode_key(episode), episode)
     return list(episodes.values())
 
 
 def read_timings(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Return the times and costs of a folder's episodes, as far as they are there, in the order of the file."""
-    path = Path(folder) / TIMING_FILE
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    return [json.loads(line) for line in lines]
-
-
-def _differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
-    """Yield where two records differ, a line each."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in dict.fromkeys([*old, *new]):
-            yield from _differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and _are_records(old + new):
-        for number, (left, right) in enumerate(zip(old, new, strict=True)):
-            label = left.get("name", number)
-            yield from _differences(left, right, f"{name}[{label}]")
-    elif old != new:
-        yield f"{name}: {_short(old)} there, {_short(new)} now"
-
-
-def _are_records(items: Sequence[object]) -> bool:
-    return all(isinstance(item, Mapping) for item in items)
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list) and value and _are_records(value):
-        value = [item.get("name") for item in value]
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:59]}…"
-
-
-def _refusal(path: Path, differences: Sequence[str]) -> str:
-    shown = [f"  {line}" for line in differences[:_MOST_DIFFERENCES]]
-    if len(differences) > len(shown):
-        shown.append(f"  and {len(differences) - len(shown)} more")
-    return "\n".join(
-        [
-            f"{path} holds a run with other settings:",
-            *shown,
-            "Repeat its settings to go on with it, or choose another folder with --out.",
-        ]
-    )
+    return [
+        timing for _, timing in read_lines(Path(folder) / TIMING_FILE, TimingForm, "record of a time", None)
+    ]

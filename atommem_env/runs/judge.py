@@ -23,6 +23,7 @@ from atommem_env.llm.prompts import Prompts
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.files import Appender, drop_torn_line, json_line, remove_temporaries, write_whole
 from atommem_env.runs.folder import read_episodes, read_settings
+from atommem_env.runs.forms import VerdictForm, read_json, read_lines
 from atommem_env.runs.keys import Key, episode_key, in_order
 from atommem_env.runs.lock import FolderLock
 from atommem_env.runs.progress import progress_bar
@@ -246,7 +247,7 @@ def _held(folder: Path, settings: ChatSettings) -> Iterator[tuple[dict[_Place, d
     try:
         remove_temporaries(folder / JUDGEMENTS_FILE)
         drop_torn_line(folder / JUDGEMENTS_FILE)
-        known = _read(folder)
+        known = _read(folder, "remove the line and judge the run again")
         _check_judge(folder / JUDGE_FILE, settings.describe(), bool(known))
         yield known, file
     finally:
@@ -259,7 +260,7 @@ def _check_judge(path: Path, described: dict[str, Any], judged: bool) -> None:
     if not judged or not path.exists():
         write_whole(path, [f"{json.dumps(described, ensure_ascii=False, indent=2)}\n".encode()])
         return
-    there = json.loads(path.read_bytes())
+    there = read_json(path, dict[str, Any], f"remove it and {JUDGEMENTS_FILE} to judge anew")
     names = [name for name in described if there.get(name) != described[name]]
     if names:
         changes = "; ".join(f"{name}: {there.get(name)!r} there, {described[name]!r} now" for name in names)
@@ -269,19 +270,14 @@ def _check_judge(path: Path, described: dict[str, Any], judged: bool) -> None:
         )
 
 
-def _read(folder: Path) -> dict[_Place, dict[str, Any]]:
-    """Return the verdicts of a folder; of two on one question the later stands."""
-    path = folder / JUDGEMENTS_FILE
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    found: dict[_Place, dict[str, Any]] = {}
-    for number, line in enumerate(lines, 1):
-        try:
-            verdict = json.loads(line)
-            place = (verdict["env"], verdict["policy"], verdict["task_index"], verdict["question"])
-            complete = {"prediction", "em", "correct", "reason", "read"} <= verdict.keys()
-        except (ValueError, TypeError, KeyError):
-            complete = False
-        if not complete:
-            raise RunError(f"{path}, line {number} is no verdict: remove the line and judge the run again")
-        found[place] = verdict
-    return found
+def _read(folder: Path, mend: str | None = None) -> dict[_Place, dict[str, Any]]:
+    """Return the verdicts of a folder; of two on one question the later stands.
+
+    Args:
+        folder: the run's.
+        mend: what mends a bad line; ``None``: it is left out, with a warning.
+    """
+    return {
+        (verdict["env"], verdict["policy"], verdict["task_index"], verdict["question"]): verdict
+        for _, verdict in read_lines(folder / JUDGEMENTS_FILE, VerdictForm, "verdict", mend)
+    }

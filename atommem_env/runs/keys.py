@@ -14,6 +14,25 @@ def episode_key(episode: Mapping[str, Any]) -> Key:
     return episode["env"], episode["policy"], episode["task_index"]
 
 
+def num_planned(settings: Mapping[str, Any]) -> int:
+    """Return how many keys :func:`planned_keys` yields."""
+    total = 0
+    for env in settings["envs"]:
+        policies = [policy for policy in settings["policies"] if _is_for(env, policy)]
+        total += len(policies) * _episodes(env, settings)
+    return total
+
+
+def _is_for(env: Mapping[str, Any], policy: Mapping[str, Any]) -> bool:
+    chosen = env.get("policies")
+    return chosen is None or policy["name"] in chosen
+
+
+def _episodes(env: Mapping[str, Any], settings: Mapping[str, Any]) -> int:
+    own = env.get("episodes")
+    return int(settings["episodes"] if own is None else own)
+
+
 def planned_keys(settings: Mapping[str, Any]) -> Iterator[Key]:
     """Yield the keys of all episodes of a run, in the order in which a finished run lists them.
 
@@ -22,12 +41,20 @@ def planned_keys(settings: Mapping[str, Any]) -> Iterator[Key]:
     """
     for env in settings["envs"]:
         for policy in settings["policies"]:
-            if policy["name"] in env.get("policies", (policy["name"],)):
-                for index in range(env.get("episodes", settings["episodes"])):
+            if _is_for(env, policy):
+                for index in range(_episodes(env, settings)):
                     yield env["name"], policy["name"], index
 
 
 def in_order(settings: Mapping[str, Any], episodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the records of ``episodes`` in the order in which a finished run lists them."""
-    by_key = {episode_key(episode): episode for episode in episodes}
-    return [by_key[key] for key in planned_keys(settings) if key in by_key]
+    envs = {env["name"]: (number, env) for number, env in enumerate(settings["envs"])}
+    policies = {policy["name"]: (number, policy) for number, policy in enumerate(settings["policies"])}
+    placed: dict[tuple[int, int, int], dict[str, Any]] = {}
+    for episode in episodes:
+        name, policy_name, index = episode_key(episode)
+        if name in envs and policy_name in policies:
+            (first, env), (second, policy) = envs[name], policies[policy_name]
+            if _is_for(env, policy) and 0 <= index < _episodes(env, settings):
+                placed[first, second, index] = episode
+    return [placed[key] for key in sorted(placed)]

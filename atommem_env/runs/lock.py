@@ -26,8 +26,11 @@ class FolderLock:
         """Take the lock.
 
         Raises:
-            RunError: when somebody else holds it.
+            RunError: when somebody else holds it, or the lock file is a link, which is never followed.
         """
+        path = self._folder / ".lock"
+        if path.is_symlink():
+            raise RunError(f"{path} is a symbolic link, which is never followed here: remove it")
         try:
             self._lock.acquire(timeout=0)
         except Timeout:

@@ -11,11 +11,11 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Final
 
-from atommem_env.runs.errors import RunError
-from atommem_env.runs.execution import Outcome, Runner, Work
+from atommem_env.runs.errors import RunError, Stopped
+from atommem_env.runs.execution import Failure, Outcome, Runner, Work
 from atommem_env.runs.keys import Key
 
 if TYPE_CHECKING:
@@ -25,12 +25,11 @@ _GRACE: Final = 2.0
 """Seconds that a worker has to end its episode, or a thread its step, once the run has stopped."""
 
 
-def run_in_processes(work: Work, keys: Sequence[Key], jobs: int) -> Iterator[Outcome]:
+def run_in_processes(work: Work, keys: Collection[Key], jobs: int) -> Iterator[Outcome | Failure]:
     """Yield the outcomes of ``keys`` as they come, from ``jobs`` processes.
 
     Raises:
         RunError: when something of the run cannot be sent to a process, or a process dies.
-        EpisodeError: when a policy or an environment raises.
     """
     import multiprocessing
     from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -44,7 +43,7 @@ def run_in_processes(work: Work, keys: Sequence[Key], jobs: int) -> Iterator[Out
         workers, mp_context=context, initializer=_start_worker, initargs=(receiver, payload, workers)
     )
     waiting = iter(keys)
-    running: set[Future[Outcome]] = set()
+    running: set[Future[Outcome | Failure]] = set()
     try:
         while True:
             for key in itertools.islice(waiting, 2 * jobs - len(running)):
@@ -118,7 +117,7 @@ def _leave_with_run(stop: Connection) -> None:
     os._exit(1)
 
 
-def _run_in_worker(key: Key) -> Outcome:
+def _run_in_worker(key: Key) -> Outcome | Failure:
     if _runner is None:
         raise RuntimeError("the worker was not started")
     return _runner.run(key)
@@ -127,19 +126,15 @@ def _run_in_worker(key: Key) -> Outcome:
 # --- threads ----------------------------------------------------------------------------------------
 
 
-class _Stopped(BaseException):
-    """Ends an episode of a run that has stopped; no policy catches it."""
-
-
 class _Threads:
     """Threads that run episodes, each with environments and policies of its own.
 
     They are daemons, so that one that waits for a server does not hold up a program that ends.
     """
 
-    def __init__(self, work: Work, keys: Sequence[Key], jobs: int) -> None:
+    def __init__(self, work: Work, keys: Collection[Key], jobs: int) -> None:
         payload = pickled(work)
-        self.outcomes: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
+        self.outcomes: queue.SimpleQueue[Outcome | Failure | BaseException] = queue.SimpleQueue()
         self._waiting = iter(keys)
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -169,7 +164,7 @@ class _Threads:
         except BaseException as error:
             self.outcomes.put(error)
         else:
-            self.outcomes.put(_Stopped())
+            self.outcomes.put(Stopped())
 
     def _next(self) -> Key | None:
         with self._lock:
@@ -177,21 +172,20 @@ class _Threads:
 
     def _check(self) -> None:
         if self._stop.is_set():
-            raise _Stopped
+            raise Stopped
 
 
-def run_in_threads(work: Work, keys: Sequence[Key], jobs: int) -> Iterator[Outcome]:
+def run_in_threads(work: Work, keys: Collection[Key], jobs: int) -> Iterator[Outcome | Failure]:
     """Yield the outcomes of ``keys`` as they come, from ``jobs`` threads.
 
     Raises:
         RunError: when something of the run cannot be copied for a thread.
-        EpisodeError: when a policy or an environment raises.
     """
     threads = _Threads(work, keys, jobs)
     try:
         while threads.running:
             outcome = threads.outcomes.get()
-            if isinstance(outcome, _Stopped):
+            if isinstance(outcome, Stopped):
                 threads.running -= 1
             elif isinstance(outcome, BaseException):
                 threads.stop()
@@ -203,10 +197,10 @@ def run_in_threads(work: Work, keys: Sequence[Key], jobs: int) -> Iterator[Outco
         threads.stop()
 
 
-def _finished(threads: _Threads) -> Iterator[Outcome]:
+def _finished(threads: _Threads) -> Iterator[Outcome | Failure]:
     """Yield the outcomes that came before the threads stopped."""
     with contextlib.suppress(queue.Empty):
         while True:
             outcome = threads.outcomes.get_nowait()
-            if isinstance(outcome, Outcome):
+            if not isinstance(outcome, BaseException):
                 yield outcome

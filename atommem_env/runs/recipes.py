@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias, cast
 
@@ -15,6 +15,7 @@ from atommem_env.runs.arguments import check_arguments, env_arguments, find_spec
 from atommem_env.runs.engines import EngineLike, recorded_engine
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.jsonable import given_as_objects, plain
+from atommem_env.runs.made_of import CannotHashError, made_of
 from atommem_env.runs.trust import env_demands, policy_demands, require_trust
 
 EnvLike: TypeAlias = "str | EnvSpec | gym.Env[Any, Any] | EnvRecipe"
@@ -120,7 +121,20 @@ class EnvRecipe:
             "source": getattr(dataset, "source", None),
             "data_hash": data_hash(env),
             "num_tasks": getattr(env.unwrapped, "num_tasks", None),
+            **_made_of(self._parts(spec, arguments)),
         }
+
+    def _parts(self, spec: EnvSpec | None, arguments: Mapping[str, Any]) -> Iterator[Any]:
+        """Yield what the environment is made of; its data has a hash of its own."""
+        if spec is None:
+            raise CannotHashError("it was given as an object without a specification")
+        yield self.id
+        yield spec.entry_point
+        yield {name: value for name, value in arguments.items() if name != "source"}
+        for wrapper in spec.additional_wrappers:
+            if wrapper.kwargs is None:
+                raise CannotHashError(f"its wrapper {wrapper.name} does not say what it was made with")
+            yield wrapper.entry_point, wrapper.kwargs
 
 
 @dataclass(frozen=True)
@@ -168,7 +182,24 @@ class PolicyRecipe:
             "name": self.name,
             "policy": plain(self.policy),
             "arguments": {name: plain(value) for name, value in self.arguments.items()},
+            **_made_of(self._parts()),
         }
+
+    def _parts(self) -> Iterator[Any]:
+        """Yield what the policy is made of."""
+        yield self.policy
+        yield self.arguments
+        describe = getattr(self.engine, "describe", None)
+        yield self.engine if describe is None else describe()
+
+
+def _made_of(values: Iterable[Any]) -> dict[str, Any]:
+    """Return what a record says of what something is made of; nothing where that is plain data and this package."""
+    try:
+        parts = made_of(*values)
+    except CannotHashError as error:
+        return {"made_of": None, "unhashed": str(error)}
+    return {"made_of": parts} if parts else {}
 
 
 _NO_KEY: Final = "(no key: --base-url does not name the address)"

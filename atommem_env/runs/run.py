@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.folder import read_episodes, read_settings, read_timings
-from atommem_env.runs.keys import Key, in_order, planned_keys
+from atommem_env.runs.keys import Key, in_order, num_planned
 
 if TYPE_CHECKING:
     from atommem_env.report.frames import Frames
@@ -63,7 +63,7 @@ class Run:
     @property
     def total(self) -> int:
         """The number of episodes that the run has when it is finished."""
-        return sum(1 for _ in planned_keys(self.settings))
+        return num_planned(self.settings)
 
     def select(
         self,

@@ -14,8 +14,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from atommem_env.runs.errors import RunError
-from atommem_env.runs.files import Appender, write_whole
+from atommem_env.runs.files import Appender, open_regular, write_whole
 from atommem_env.runs.keys import Key
 from atommem_env.text import clean
 
@@ -25,6 +27,9 @@ _GZIP = 31
 """What zlib calls a gzip header; its time is 0, so that the same trace gives the same bytes."""
 
 _BLOCK = 1 << 18
+
+LONGEST_TRACE: Final = 256_000_000
+"""The size in bytes of the longest trace of an episode."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,17 @@ class StoredTrace:
 
     @classmethod
     def decode(cls, line: bytes) -> StoredTrace:
-        """Return the trace that a line of the file says."""
-        return cls(**json.loads(line))
+        """Return the trace that a line of the file says.
+
+        Raises:
+            ValueError: when it has another form; says where.
+        """
+        try:
+            return msgspec.json.decode(line, type=cls)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+        except msgspec.MsgspecError as error:
+            raise ValueError(str(error)) from error
 
 
 class Member(NamedTuple):
@@ -90,29 +104,52 @@ def members(path: Path) -> Iterator[Member]:
     """Yield the members of a file in their order; a torn last one is left out, an absent file has none.
 
     Raises:
-        RunError: when the file is damaged; names it and the place.
+        RunError: when the file is damaged, or a trace is longer than :data:`LONGEST_TRACE`; names it and the place.
     """
-    if not path.exists():
+    try:
+        descriptor = open_regular(path)
+    except FileNotFoundError:
         return
     start, rest = 0, b""
-    with open(path, "rb") as file:
+    with open(descriptor, "rb") as file:
         while True:
-            inflate, size, parts = zlib.decompressobj(_GZIP), 0, list[bytes]()
+            inflate, size, parts, length = zlib.decompressobj(_GZIP), 0, list[bytes](), 0
             while not inflate.eof:
                 block = rest or file.read(_BLOCK)
                 if not block:
                     return
                 try:
-                    parts.append(inflate.decompress(block))
+                    parts.append(inflate.decompress(block, LONGEST_TRACE + 1 - length))
                 except zlib.error as error:
-                    raise RunError(
-                        f"{path} is damaged at byte {start} ({error}): remove the file; the episodes' records stay, "
-                        "and the traces in it are lost"
-                    ) from error
+                    raise _damaged(path, start, str(error)) from error
+                length += len(parts[-1])
+                if length > LONGEST_TRACE:
+                    raise _damaged(path, start, f"a trace is longer than {LONGEST_TRACE:,} bytes")
                 rest = inflate.unused_data
                 size += len(block) - len(rest)
             yield Member(start, size, b"".join(parts))
             start += size
+
+
+def stored_traces(path: Path) -> Iterator[tuple[Member, StoredTrace]]:
+    """Yield the traces of a file, each with its member.
+
+    Raises:
+        RunError: when the file is damaged; names it and the place.
+    """
+    for member in members(path):
+        try:
+            stored = StoredTrace.decode(member.line)
+        except ValueError as error:
+            raise _damaged(path, member.start, f"this is no trace: {error}") from error
+        yield member, stored
+
+
+def _damaged(path: Path, place: int, why: str) -> RunError:
+    return RunError(
+        f"{path} is damaged at byte {place} ({why}): remove the file; the episodes' records stay, and the traces in it "
+        "are lost"
+    )
 
 
 class TraceFile:
@@ -133,8 +170,8 @@ class TraceFile:
         self._file = Appender(path)
         self._places: dict[Key, tuple[int, int]] = {}
         self._end = 0
-        for member in members(path):
-            key = StoredTrace.decode(member.line).key
+        for member, stored in stored_traces(path):
+            key = stored.key
             if key in recorded and key not in self._places:
                 self._places[key] = member.start, member.size
         if path.exists() and path.stat().st_size != sum(size for _, size in self._places.values()):
@@ -159,7 +196,7 @@ class TraceFile:
         self._file.close()
 
     def _rewrite(self, keys: list[Key]) -> None:
-        with open(self._path, "rb") as file:
+        with open(open_regular(self._path), "rb") as file:
 
             def slices() -> Iterator[bytes]:
                 for key in keys:

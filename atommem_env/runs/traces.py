@@ -18,7 +18,7 @@ from atommem_env.runs.errors import ReplayError, RunError
 from atommem_env.runs.folder import read_settings
 from atommem_env.runs.keys import Key, episode_key
 from atommem_env.runs.recipes import recorded_env
-from atommem_env.runs.trace_file import TRACES_FILE, StoredTrace, members
+from atommem_env.runs.trace_file import TRACES_FILE, StoredTrace, stored_traces
 from atommem_env.text import digest
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def read_traces(folder: str | os.PathLike[str]) -> Iterator[StoredTrace]:
     Raises:
         RunError: when the file is damaged.
     """
-    for member in members(Path(folder) / TRACES_FILE):
-        yield StoredTrace.decode(member.line)
+    for _, stored in stored_traces(Path(folder) / TRACES_FILE):
+        yield stored
 
 
 def find_trace(folder: str | os.PathLike[str], key: Key) -> StoredTrace | None:

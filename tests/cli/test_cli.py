@@ -208,9 +208,9 @@ def test_a_killed_run_goes_on(data: Path) -> None:
 def test_changed_settings_are_refused_with_the_difference(data: Path) -> None:
     words = ["run", *SMALL, "--policy", "write-nothing", "--out", "r"]
     atommem(*words, "--episodes", "1")
-    result = atommem(*words, "--episodes", "2")
+    result = atommem(*words, "--episodes", "1", "--seed", "2")
     assert result.exit_code == 2
-    assert "episodes: 1 there, 2 now" in result.stderr
+    assert "seed: 0 there, 2 now" in result.stderr
     assert "choose another folder with --out" in result.stderr
 
 

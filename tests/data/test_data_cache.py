@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -88,16 +90,63 @@ def test_a_failed_conversion_leaves_nothing(folder: Path, tmp_path: Path) -> Non
     assert entries(folder) == []
 
 
-def test_what_a_killed_conversion_left_is_cleaned_up_later(folder: Path) -> None:
-    abandoned, running = folder / ".tmp-old", folder / ".tmp-new"
-    for path in (abandoned, running):
-        path.mkdir(parents=True)
-        (path / "paragraphs.arrow").touch()
-    long_ago = time.time() - 3 * 24 * 3600
-    os.utime(abandoned, (long_ago, long_ago))
-    QADataset.from_records([RECORD])
+def test_what_a_killed_conversion_left_is_cleaned_up_whatever_the_clock_says(folder: Path) -> None:
+    abandoned = folder / ".tmp-killed"
+    abandoned.mkdir(parents=True)
+    (abandoned / "paragraphs.arrow").touch()
+
+    def write(running: Path) -> None:
+        long_ago = time.time() - 3 * 24 * 3600  # as a clock that is ahead sees it
+        os.utime(running, (long_ago, long_ago))
+        QADataset.from_records([RECORD])
+        assert running.exists(), "its writer is at work"
+        _write(running, "writer")
+
+    cache.publish("key", write, lambda path: path if path.exists() else None)
     assert not abandoned.exists()
-    assert running.exists()
+    assert not [name for name in entries(folder) if name.startswith(".tmp-")]
+
+
+@pytest.mark.parametrize("name", ["paragraphs.arrow", "questions.arrow", "title_hash.i8", "meta.json"])
+def test_flipped_bytes_are_noticed_when_the_folder_is_opened(folder: Path, name: str) -> None:
+    data = QADataset.from_records([RECORD])
+    (converted,) = folder.iterdir()
+    content = bytearray((converted / name).read_bytes())
+    for place in range(0, len(content), max(1, len(content) // 7)):
+        spoiled = bytearray(content)
+        spoiled[place] ^= 1
+        (converted / name).write_bytes(spoiled)
+        again = QADataset.from_records([RECORD])
+        assert (again.hash, again.document(0), again.num_questions) == (data.hash, ("A", "b"), 1)
+        assert (converted / name).read_bytes() == content
+
+
+def test_a_link_in_the_cache_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    QADataset.from_records([RECORD])
+    (converted,) = folder.iterdir()
+    target = tmp_path / "elsewhere"
+    (converted / "title_hash.i8").rename(target)
+    (converted / "title_hash.i8").symlink_to(target)
+    QADataset.from_records([RECORD])
+    assert not (converted / "title_hash.i8").is_symlink()
+    shutil.move(converted, tmp_path / "moved")
+    converted.symlink_to(tmp_path / "moved")
+    QADataset.from_records([RECORD])
+    assert not converted.is_symlink()
+
+
+def test_a_full_cache_ends_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(path: Path) -> None:
+        if path.is_relative_to(folder):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        _write(path, "elsewhere")
+
+    def read(path: Path) -> str | None:
+        return (path / "who").read_text() if (path / "who").exists() else None
+
+    with pytest.warns(RuntimeWarning, match="No space left on device"):
+        assert cache.publish("full", write, read)[1] == "elsewhere"
+    assert entries(folder) == []
 
 
 def test_the_loser_of_a_race_takes_the_winners_folder(folder: Path) -> None:

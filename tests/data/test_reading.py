@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,44 @@ def test_parquet_rows_come_in_column_form(tmp_path: Path) -> None:
     rows = [{"id": str(n), "context": {"title": ["A"], "sentences": [["x", "y"]]}} for n in range(3)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
     assert values(tmp_path / "rows.parquet") == rows
+
+
+def test_a_row_and_a_line_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_MAX_ROW", 1000)
+    monkeypatch.setattr(reading, "_BLOCK", 100)
+    for name, text in (
+        ("a.json", '[{"a": "' + "x" * 5000 + '"}]'),
+        ("a.jsonl", '{"a": 1}\n{"a": "' + "x" * 5000),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ValueError, match="longer than"):
+            list(read_rows(tmp_path / name))
+
+
+def test_what_inflates_beyond_data_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_MOST_INFLATED", 1 << 20)
+    monkeypatch.setattr(reading, "_MAX_ROW", 1 << 23)
+    bomb = tmp_path / "bomb.json.gz"
+    bomb.write_bytes(gzip.compress(b'[{"a": "' + b"x" * (1 << 22) + b'"}]'))
+    with pytest.raises(ValueError, match="over a hundred times"):
+        list(read_rows(bomb))
+
+
+def test_a_pipe_is_no_data_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rows.json")
+    with pytest.raises(ValueError, match="no regular file"):
+        list(read_rows(tmp_path / "rows.json"))
+
+
+@pytest.mark.parametrize("place", [4, 30, -8])
+def test_a_broken_parquet_file_is_named(tmp_path: Path, place: int) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"a": ["x" * 50] * 100}), path)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"rows\.parquet"):
+        list(read_rows(path))

@@ -97,8 +97,8 @@ def test_settings_name_everything_that_the_run_depends_on() -> None:
 
 
 def test_the_bytes_are_the_same_for_one_process_and_two(tmp_path: Path) -> None:
-    policies = {"rag": "rag", "random": "random", "class": Shout, "object": Shout("abc")}
     for jobs in (1, 2):
+        policies = {"rag": "rag", "random": "random", "class": Shout, "object": Shout("abc")}
         run(policies, jobs=jobs, out=tmp_path / str(jobs))
     for name in ("run.json", "episodes.jsonl", "traces.jsonl.gz"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()

@@ -22,18 +22,27 @@ from atommem_env.runs.trace_file import TRACES_FILE, StoredTrace
 from atommem_env.runs.traces import find_trace, read_traces
 
 SETTINGS: dict[str, Any] = {
-    "format": 2,
+    "format": 3,
     "atommem_env": "0",
     "envs": [
-        {"name": "B-v0", "id": "B-v0", "arguments": {"num_docs": 20}},
-        {"name": "A-v0", "id": "A-v0", "arguments": {}},
+        {"name": "B-v0", "id": "B-v0", "arguments": {"num_docs": 20}, "source": "s"},
+        {"name": "A-v0", "id": "A-v0", "arguments": {}, "source": "s"},
     ],
-    "policies": [{"name": "rag"}, {"name": "oracle"}],
+    "policies": [{"name": name, "policy": name, "arguments": {}} for name in ("rag", "oracle")],
     "engine": "rules",
     "episodes": 2,
     "seed": 0,
 }
 
+
+METRICS: dict[str, Any] = {
+    **dict.fromkeys(("em", "f1", "cover_em"), 0.5),
+    **dict.fromkeys(("memory_size", "memory_peak", "entries_shown", "steps", "looks"), 1),
+    **dict.fromkeys(("tokens_shown", "tokens_written"), 1),
+    "questions": [],
+    "operations": {},
+    "refused": {},
+}
 
 FILES = ("run.json", "episodes.jsonl", TRACES_FILE)
 
@@ -47,7 +56,7 @@ def record(key: Key) -> dict[str, Any]:
         "task_id": f"t{index}",
         "task_index": index,
         "source": "ä",
-        "metrics": {"em": 0.5},
+        "metrics": METRICS,
     }
 
 
@@ -231,20 +240,59 @@ def test_other_settings_are_refused_with_the_difference(tmp_path: Path) -> None:
     fill(tmp_path / "run")
     before = (tmp_path / "run" / "run.json").read_bytes()
     other = json.loads(json.dumps(SETTINGS))
-    other["episodes"] = 40
+    other["seed"] = 40
     other["envs"][0]["arguments"]["num_docs"] = 30
     with pytest.raises(RunError) as caught:
         fill(tmp_path / "run", other)
     assert "envs[B-v0].arguments.num_docs: 20 there, 30 now" in str(caught.value)
-    assert "episodes: 2 there, 40 now" in str(caught.value)
+    assert "seed: 0 there, 40 now" in str(caught.value)
+    assert "--fresh" in str(caught.value)
     assert (tmp_path / "run" / "run.json").read_bytes() == before
+    with RunFolder(tmp_path / "run", other, fresh=True) as folder:
+        assert len(folder.missing) == 8
 
 
-def test_other_policies_are_named(tmp_path: Path) -> None:
+def test_a_run_gains_policies_episodes_and_environments(tmp_path: Path) -> None:
+    policies, envs = SETTINGS["policies"], SETTINGS["envs"]
+    first = {**SETTINGS, "policies": policies[:1], "envs": envs[:1], "episodes": 1}
+    fill(tmp_path / "run", first)
+    fill(tmp_path / "run", {**first, "policies": policies[1:]})
+    assert [e["policy"] for e in read_episodes(tmp_path / "run")] == ["rag", "oracle"]
+    fill(tmp_path / "run", {**first, "policies": policies[1:], "envs": envs[1:]})
+    assert read_settings(tmp_path / "run")["envs"][1]["policies"] == ["oracle"]
+    assert len(read_episodes(tmp_path / "run")) == 3
     fill(tmp_path / "run")
-    other = {**SETTINGS, "policies": [{"name": "rag"}]}
-    with pytest.raises(RunError, match=r'policies: \["rag", "oracle"\] there, \["rag"\] now'):
-        fill(tmp_path / "run", other)
+    assert len(read_episodes(tmp_path / "run")) == 8
+    fill(tmp_path / "at once")
+    for name in FILES:
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "at once" / name).read_bytes()
+
+
+def test_fewer_policies_or_episodes_leave_the_others(tmp_path: Path) -> None:
+    fill(tmp_path / "run")
+    before = [(tmp_path / "run" / name).read_bytes() for name in FILES]
+    fill(tmp_path / "run", {**SETTINGS, "policies": SETTINGS["policies"][:1], "episodes": 1})
+    assert [(tmp_path / "run" / name).read_bytes() for name in FILES] == before
+
+
+@pytest.mark.parametrize("what", ["envs", "policies"])
+@pytest.mark.parametrize("change", [{"helper.py": "2"}, {}, None])
+def test_what_is_made_of_something_else_is_done_anew(tmp_path: Path, what: str, change: Any) -> None:
+    def settings(made_of: Any) -> dict[str, Any]:
+        first, second = SETTINGS[what]
+        return {**SETTINGS, what: [{**first, "made_of": made_of}, second]}
+
+    fill(tmp_path / "run", settings({"helper.py": "1"}))
+    with RunFolder(tmp_path / "run", settings({"helper.py": "1"})) as folder:
+        assert folder.missing == []
+        assert folder.notes == ()
+    with RunFolder(tmp_path / "run", settings(change)) as folder:
+        assert len(folder.missing) == 4
+        name = SETTINGS[what][0]["name"]
+        assert all(name in key[:2] for key in folder.missing)
+        assert "done anew" in folder.notes[0]
+        assert name in folder.notes[0]
+        assert (change is None) != ("helper.py changed" in folder.notes[0])
 
 
 def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
@@ -283,17 +331,17 @@ def test_what_is_no_run_is_said(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"holds no run\.json"):
         read_settings(tmp_path)
     (tmp_path / "run.json").write_text('{"format": 7}')
-    with pytest.raises(RunError, match="format 7; this version of atommem_env reads formats 1 to 2"):
+    with pytest.raises(RunError, match="format 7; this version of atommem_env reads formats 1 to 3"):
         read_settings(tmp_path)
     (tmp_path / "run.json").write_text("{")
-    with pytest.raises(RunError, match="cannot be read"):
+    with pytest.raises(RunError, match=r"run\.json: .*expected the run\.json of"):
         read_settings(tmp_path)
 
 
 def test_a_record_with_nan_is_refused(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "run", SETTINGS) as folder:
         bad = record(folder.missing[0])
-        bad["metrics"]["em"] = float("nan")
+        bad["metrics"] = {**METRICS, "em": float("nan")}
         with pytest.raises(ValueError, match="JSON compliant"):
             folder.append(bad, {}, None)
         assert folder.episodes == []

@@ -18,14 +18,14 @@ import socket
 import sys
 import warnings
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from types import ModuleType
 from typing import Any, Final
 
 from atommem_env._version import __version__
 from atommem_env.integrations.text_episode import load_library
 from atommem_env.runs.errors import EpisodeError, RunError
-from atommem_env.runs.execution import Outcome, Runner, Work
+from atommem_env.runs.execution import Failure, Outcome, Runner, Work
 from atommem_env.runs.keys import Key
 from atommem_env.runs.pools import pickled
 
@@ -45,7 +45,7 @@ def load_ray() -> ModuleType:
     return load_library("ray", "ray", "a run on Ray")
 
 
-def run_on_ray(work: Work, keys: Sequence[Key], jobs: int) -> Iterator[Outcome]:
+def run_on_ray(work: Work, keys: Collection[Key], jobs: int) -> Iterator[Outcome | Failure]:
     """Yield the outcomes of ``keys`` as they come, from ``jobs`` actors; 0: as many as the cluster has CPUs.
 
     The cluster is the one this process is connected to, else that of ``$RAY_ADDRESS``, else one that is started
@@ -55,7 +55,6 @@ def run_on_ray(work: Work, keys: Sequence[Key], jobs: int) -> Iterator[Outcome]:
         ImportError: when Ray is missing.
         RunError: when something of the run cannot be sent to an actor, an actor cannot open it, or an episode
             has cost three actors; the episodes that ended were yielded before.
-        EpisodeError: when a policy or an environment raises.
     """
     if not keys:
         return
@@ -107,7 +106,7 @@ class _Team:
         self._opening = (__version__, os.getcwd(), list(sys.path), ray.put(payload))
         self._calls: dict[Any, tuple[Any, Key | None]] = {}  # actor and key by reference; no key: it opens
 
-    def run(self, keys: Sequence[Key], size: int) -> Iterator[Outcome]:
+    def run(self, keys: Collection[Key], size: int) -> Iterator[Outcome | Failure]:
         """Yield the outcomes of ``keys`` as they come, from at most ``size`` actors."""
         waiting = deque(keys)
         deaths: Counter[Key | None] = Counter()
@@ -149,7 +148,7 @@ class _Team:
         worker = self._make.remote()
         self._calls[worker.open.remote(*self._opening)] = worker, None
 
-    def _ended(self) -> Iterator[Outcome]:
+    def _ended(self) -> Iterator[Outcome | Failure]:
         """Yield the outcomes that are there already, so that an error costs no episode that ended."""
         ready, _ = self._ray.wait(list(self._calls), num_returns=max(1, len(self._calls)), timeout=0)
         for reference in ready:
@@ -199,11 +198,10 @@ class _Worker:
         with _placed():
             self._runner = Runner(pickle.loads(payload))
 
-    def run(self, key: Key) -> Outcome:
+    def run(self, key: Key) -> Outcome | Failure:
         """Run one episode.
 
         Raises:
-            EpisodeError: when the policy or the environment raises.
             RunError: when this node cannot make the environment.
         """
         with _placed():

@@ -1,0 +1,194 @@
+"""The form of each file of a run's folder, and the readers of them.
+
+What a file holds is checked against its form before anything else sees it, so that a damaged or foreign file ends in
+a message with the file, the line and the mend. What can be done without (times, verdicts that a table shows) is left
+out with a warning in place of that.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from atommem_env.runs.errors import RunError, RunWarning
+from atommem_env.runs.files import lines_of, read_file
+
+MOST_EPISODES: Final = 10_000_000
+"""The largest number of episodes of a run."""
+
+T = TypeVar("T")
+
+Count = int
+
+
+class WrapperForm(msgspec.Struct):
+    """A wrapper of an environment."""
+
+    name: str
+    entry_point: str
+    arguments: dict[str, Any]
+
+
+class EnvForm(msgspec.Struct):
+    """An environment of a run."""
+
+    id: str
+    name: str | None = None
+    arguments: dict[str, Any] = {}
+    wrappers: list[WrapperForm] = []
+    policies: list[str] | None = None
+    episodes: int | None = None
+    source: str | None = None
+    data_hash: str | None = None
+    num_tasks: int | None = None
+
+
+class PolicyForm(msgspec.Struct):
+    """A policy of a run."""
+
+    name: str
+    policy: str | dict[str, Any] = ""
+    arguments: dict[str, Any] = {}
+
+
+class RunForm(msgspec.Struct):
+    """``run.json``."""
+
+    format: int
+    atommem_env: str
+    envs: list[EnvForm]
+    policies: list[PolicyForm]
+    engine: str | dict[str, Any]
+    episodes: int
+    seed: int
+    recipe: str | None = None
+
+
+class QuestionForm(msgspec.Struct):
+    """What an episode's metrics say of a question."""
+
+    question: str
+    answers: list[str]
+    prediction: str | None
+    em: float
+    f1: float
+    cover_em: float
+    num_evidence: int
+    evidence: dict[str, float | None]
+
+
+class MetricsForm(msgspec.Struct):
+    """An episode's metrics."""
+
+    em: float
+    f1: float
+    cover_em: float
+    questions: list[QuestionForm]
+    operations: dict[str, int]
+    refused: dict[str, int]
+    memory_size: int
+    memory_peak: int
+    entries_shown: int
+    steps: int
+    looks: int
+    tokens_shown: int
+    tokens_written: int
+
+
+class EpisodeForm(msgspec.Struct):
+    """A line of ``episodes.jsonl``."""
+
+    env: str
+    policy: str
+    engine: str | None
+    task_id: str
+    task_index: int
+    source: str | None
+    metrics: MetricsForm
+
+
+class TimingForm(msgspec.Struct):
+    """A line of ``timing.jsonl``."""
+
+    env: str
+    policy: str
+    task_index: int
+    seconds: float
+    reads: int = 0
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached: int = 0
+
+
+class VerdictForm(msgspec.Struct):
+    """A line of ``judgements.jsonl``."""
+
+    env: str
+    policy: str
+    task_index: int
+    question: int
+    prediction: str | None
+    em: float
+    correct: bool
+    reason: str
+    read: bool | None
+
+
+def decode(content: bytes, form: type[Any]) -> Any:
+    """Return what JSON text holds, as plain dicts and lists, checked against a form.
+
+    Raises:
+        ValueError: when it is no JSON, or has another form; says where.
+    """
+    try:
+        value = msgspec.json.decode(content)
+        msgspec.convert(value, form)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
+    return value
+
+
+def read_json(path: Path, form: type[Any], mend: str) -> Any:
+    """Return what a JSON file holds.
+
+    Raises:
+        FileNotFoundError: when there is none.
+        RunError: when it cannot be read or has another form.
+    """
+    try:
+        return decode(read_file(path), form)
+    except ValueError as error:
+        raise error if isinstance(error, RunError) else RunError(f"{path}: {error}: {mend}") from error
+
+
+def read_lines(path: Path, form: type[Any], what: str, mend: str | None) -> list[tuple[int, dict[str, Any]]]:
+    """Return the whole lines of a JSON Lines file with their numbers, from 1; an absent file has none.
+
+    Args:
+        path: the file.
+        form: of a line.
+        what: what a line is, for messages.
+        mend: what mends a line of another form; ``None``: such a line is left out, with a warning.
+
+    Raises:
+        RunError: when a line has another form and ``mend`` is given, or the file cannot be read.
+    """
+    found: list[tuple[int, dict[str, Any]]] = []
+    wrong: list[str] = []
+    for number, line in enumerate(lines_of(path), 1):
+        try:
+            found.append((number, decode(line, form)))
+        except ValueError as error:  # noqa: PERF203  (each line has its own)
+            if mend is not None:
+                raise RunError(f"{path}, line {number} is no {what} ({error}): {mend}") from error
+            wrong.append(f"line {number} is no {what} ({error})")
+    if wrong:
+        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        warnings.warn(f"{path}: {wrong[0]}{more}: left out", RunWarning, stacklevel=3)
+    return found
