@@ -19,6 +19,13 @@ settings.load_profile("untimed")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--faults N``: how many faults the fuzzers of files plant in each kind."""
+    parser.addoption(
+        "--faults", type=int, default=3, help="faults of each kind in tests/fuzz (for example 450)"
+    )
+
+
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """The folder of real benchmark samples beside the project's root; skips when it is absent."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ import numpy.typing as npt
 from atommem_env.discrete.decisions import SLOT_FEATURES, STATE_FEATURES, TEXT_FEATURES
 from atommem_env.discrete.notes import Array
 
+_LARGEST: Final = 256_000_000  # bytes of arrays
 FORMAT: Final = 1
 INPUTS: Final = len(TEXT_FEATURES) + len(SLOT_FEATURES) + len(STATE_FEATURES)
 """What the worth of a text for a question is computed from."""
@@ -59,6 +61,11 @@ class Network:
                 f"a checkpoint without {', '.join(missing)}: it is none of this package, or damaged"
             )
         self.weights = {name: np.asarray(weights[name], np.float32) for name in names}
+        for name, value in self.weights.items():
+            if value.ndim != (1 if name.endswith("bias") and name != "bias.weight" else 2):
+                raise ValueError(
+                    f"its weights {name} have the shape {value.shape}: the checkpoint is damaged"
+                )
         inputs, states = self.weights["text.0.weight"].shape[1], self.weights["bias.weight"].shape[1]
         if (inputs, states) != (INPUTS, len(STATE_FEATURES)):
             raise ValueError(
@@ -125,10 +132,8 @@ class Network:
             ValueError: when there is none at ``path``, or it does not fit this version.
         """
         try:
-            with np.load(Path(path), allow_pickle=False) as file:
-                weights = {name: file[name] for name in file.files}
-            about = json.loads(bytes(weights.pop("about")))
-        except (OSError, ValueError, KeyError) as error:
+            weights, about = _read(Path(path))
+        except Exception as error:  # a damaged archive fails in many ways
             raise ValueError(
                 f"checkpoint {os.fspath(path)!r}: expected an npz file of this package ({error})"
             ) from error
@@ -137,6 +142,20 @@ class Network:
                 f"checkpoint {os.fspath(path)!r} was trained on other features than this version's: train it again"
             )
         return cls(weights, about)
+
+
+def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """Return the arrays of a checkpoint, which are never pickles, and what it says of itself."""
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > _LARGEST:
+        raise ValueError(f"its arrays hold {size:,} bytes; expected at most {_LARGEST:,}")
+    with np.load(path, allow_pickle=False) as file:
+        weights = {name: file[name] for name in file.files}
+    about = json.loads(bytes(weights.pop("about")))
+    if not isinstance(about, dict):
+        raise ValueError("it says nothing of itself")
+    return weights, about
 
 
 def _feature_names() -> Sequence[str]:
