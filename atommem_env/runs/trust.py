@@ -15,7 +15,7 @@ from atommem_env.core.resolve import is_reference, resolve
 from atommem_env.registration import ENVS
 from atommem_env.runs.errors import RunError
 
-ENGINES: Final = ("rules", "world")
+ENGINES: Final = ("auto", "rules", "world")
 """The engines that compute their answers here, from nothing but their input."""
 
 WRAPPERS: Final = ("atommem_env.wrappers.text_protocol:TextProtocol",)
