@@ -13,8 +13,10 @@ holds a unit is decided by :func:`holds`; how often that errs is measured by ``e
 
 from __future__ import annotations
 
+import functools
 import math
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
@@ -296,6 +298,9 @@ def _pattern(
     )
 
 
+_BUILDING = threading.Lock()  # the episodes of a task share a matcher, and may run in several threads
+
+
 class Matcher:
     """:func:`holds` for several units at once, in time proportional to the text.
 
@@ -314,6 +319,10 @@ class Matcher:
 
     def _build(self) -> set[str]:
         """Make the patterns, when the first text is to be matched: most resets are followed by none."""
+        with _BUILDING:
+            return self._vocabulary or self._build_once()
+
+    def _build_once(self) -> set[str]:
         units = self._units
         said = [
             [_ITEM.sub("", part, count=1) or part for part in unit.parts or (unit.text,)] for unit in units
@@ -356,8 +365,8 @@ class Matcher:
         words = tokens(text)
         index = self._index
         had: dict[int, float] = {}
-        for word in vocabulary.intersection(words):
-            for number, weight in index.get(word, ()):
+        for word in index.keys() & words:
+            for number, weight in index[word]:
                 had[number] = had.get(number, 0.0) + weight
         patterns = self._patterns
         likely = [number for number, weight in had.items() if weight >= patterns[number].least.weight]
@@ -644,3 +653,18 @@ class EvidenceTracker:
         copy._asked = set(self._asked)
         copy._reached = {stage: set(units) for stage, units in self._reached.items()}
         return copy
+
+
+def evidence_of(task: Task, word_shares: WordShares | None = None) -> EvidenceTracker:
+    """Return the funnel at the start of an episode of ``task``; what it looks for is made once for a task.
+
+    Args:
+        task: the task.
+        word_shares: the share of the dataset's documents that have each word; ``None``: every word is rare.
+    """
+    return _untouched(task, word_shares).copy()
+
+
+@functools.lru_cache(maxsize=8)
+def _untouched(task: Task, word_shares: WordShares | None) -> EvidenceTracker:
+    return EvidenceTracker(evidence_units(task, word_shares), word_shares)

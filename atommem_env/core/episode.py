@@ -32,11 +32,11 @@ from atommem_env.core.operations import (
 from atommem_env.core.rules import Rules
 from atommem_env.core.types import Info, Metrics, Observation, QuestionMetrics
 from atommem_env.data.records import SUPERSEDED
-from atommem_env.evidence import EvidenceTracker, WordShares, evidence_units
+from atommem_env.evidence import WordShares, evidence_of
 from atommem_env.retrieval.base import Retriever
 from atommem_env.scoring import SCORES, Score, abstained
 from atommem_env.tasks.task import ANSWERING, READING, Task
-from atommem_env.text import Tokenizer, clean
+from atommem_env.text import PieceTokenizer, Tokenizer, clean
 
 if TYPE_CHECKING:
     from atommem_env.core.config import EnvConfig
@@ -143,7 +143,7 @@ class Episode:
         self.task: Final = task
         self.process: Final = process
         self.store = MemoryStore(partial(process.make_retriever, task.id), config.capacity, config.overflow)
-        self.evidence = EvidenceTracker(evidence_units(task, process.word_shares), process.word_shares)
+        self.evidence = evidence_of(task, process.word_shares)
         self.outcomes = [Outcome() for _ in task.questions]
         self.terminated = self.truncated = False
         self.results: tuple[OperationResult, ...] = ()
@@ -333,13 +333,20 @@ class Episode:
         query = clean(operation.query)
         if not query.strip():
             return "empty"
-        if rules.query_tokens is not None and self.process.tokenizer.count(query) > rules.query_tokens:
+        if self._too_long(query, rules.query_tokens):
             return "too_long"
         if not step.read:
             self._queries = []
             step.read = True
         self._queries.append((query, operation.k or rules.top_k))
         return None
+
+    def _too_long(self, text: str, limit: int | None) -> bool:
+        """Tell whether ``text`` has more than ``limit`` tokens; a token of the built-in counter has a character."""
+        tokenizer = self.process.tokenizer
+        if limit is None or (len(text) <= limit and type(tokenizer) is PieceTokenizer):
+            return False
+        return tokenizer.count(text) > limit
 
     def _edit(self, step: _Step, operation: Update | Delete) -> Reason | None:
         store, rules, id = self.store, self.process.rules, operation.id
@@ -468,6 +475,8 @@ class Episode:
             return [questions[self.cursor].question]
         if self.process.config.questions_shown == "when_asked":
             return []
+        if not self.task.stream:  # none is answered before all is read
+            return [question.question for question in questions]
         return [
             question.question
             for question, outcome in zip(questions, self.outcomes, strict=True)
