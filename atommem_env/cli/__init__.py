@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = (
     "atommem_env.cli.envs",
+    "atommem_env.cli.policies",
     "atommem_env.cli.run",
     "atommem_env.cli.table",
     "atommem_env.cli.compare",

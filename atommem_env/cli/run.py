@@ -50,9 +50,19 @@ def run_command(
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"A policy: {', '.join(POLICIES)}, or your own as module:Class. Repeatable.",
+            help=f"A policy: {', '.join(POLICIES)}, or your own as module:Class; NAME[KEY=VALUE,...] with arguments "
+            "of its own, for example 'rag\\[second_look=bridge]'. `atommem policies` lists them. Repeatable.",
             metavar="NAME",
             show_default=", ".join(DEFAULT_POLICIES),
+        ),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name",
+            help="What a policy is called in the run and its tables; given as often as --policy, in its order.",
+            metavar="LABEL",
+            show_default="the policy as it was given",
         ),
     ] = None,
     recipe: Annotated[
@@ -237,19 +247,22 @@ def run_command(
         names = list(policy or DEFAULT_POLICIES)
         envs: list[str | EnvRecipe] = list(env or [DEFAULT_ENV])
     else:
-        if env or policy:
-            raise RunError("--recipe says which environments and policies: leave out --env and --policy")
+        if env or policy or name:
+            raise RunError(
+                "--recipe says which environments and policies: leave out --env, --policy and --name"
+            )
         made = make_recipe(recipe, engine, env_arguments, episodes)
         names, envs, env_arguments = list(made.policies), list(made.envs), made.arguments
         for note in made.notes:
             say(f"Note: {note}", quiet)
+    labels = _labels(names, name)
     plan = make_plan(
         envs,
-        names,
+        dict(zip(labels, names, strict=True)),
         20 if episodes is None else episodes,
         seed=seed,
         engine=chosen,
-        policy_arguments=read_policy_arguments(policy_arg or (), names),
+        policy_arguments=read_policy_arguments(policy_arg or (), labels),
         env_arguments=env_arguments,
         recipe=recipe,
     )
@@ -265,6 +278,23 @@ def run_command(
     console = output()
     print_lines(terminal_lines([run], width=console.width), console)
     say(f"\nThe run is in {folder}", quiet)
+
+
+def _labels(policies: list[str], given: list[str] | None) -> list[str]:
+    """Return what each policy is called in the run.
+
+    Raises:
+        RunError: when not every policy has a name of its own.
+    """
+    labels = given or policies
+    if len(labels) != len(policies):
+        raise RunError(
+            f"--name: {len(labels)} names for {len(policies)} policies; give one for each --policy, in its order"
+        )
+    for label in labels:
+        if labels.count(label) > 1:
+            raise RunError(f"the policy {label!r} was given twice; tell them apart with --name")
+    return labels
 
 
 def _engine(name: str, seed: int, options: dict[str, Any]) -> EngineLike:

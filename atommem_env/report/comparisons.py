@@ -15,9 +15,9 @@ from atommem_env.evidence import STAGES
 from atommem_env.report.summary import (
     FEWEST_HISTORIES,
     Interval,
+    about_histories,
     bootstrap,
     history_of,
-    is_history,
     share,
 )
 from atommem_env.runs.errors import RunError
@@ -105,7 +105,8 @@ def compare(first: Side, second: Side, measures: Sequence[str] = ()) -> list[Dif
             f"{first.label} and {second.label} have no task of {first.env} in common: run both with the same arguments"
         )
     made = [
-        (measure, _difference(pairs, measure, is_history(first.record))) for measure in measures or MEASURES
+        (measure, _difference(pairs, measure, about_histories(first.episodes)))
+        for measure in measures or MEASURES
     ]
     for measure, found in made:
         if measures and found is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from atommem_env.registration import ENVS
 from atommem_env.report.summary import Row
 from atommem_env.runs.arguments import env_arguments, find_spec
+from atommem_env.runs.engines import MOST_UNREADABLE
 from atommem_env.runs.jsonable import plain
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ ENGINES: Final = {
 }
 """What engines are that are no language model."""
 
-MOST_UNREAD: Final = 0.01
-"""The share of a policy's calls that may fail to be read without a word."""
-
 
 def data_notes(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
     """Return what there is to say of arguments, generated data, engines, buffers, evidence and unfinished runs."""
@@ -39,11 +37,7 @@ def data_notes(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
     engines = list(dict.fromkeys(row.engine for row in rows if row.engine))
     notes += [f"engine {engine}: {ENGINES[engine]}" for engine in engines if engine in ENGINES]
     notes += _models(runs)
-    notes += [
-        f"{row.name} on {row.label}: {100 * row.unread:.1f} % of its calls gave a reply that could not be read."
-        for row in rows
-        if row.unread is not None and row.unread > MOST_UNREAD
-    ]
+    notes += [_unread(row) for row in rows if row.unread is not None and row.unread > MOST_UNREADABLE]
     if any(row.uses_buffer for row in rows):
         notes.append(f"{BUFFER_MARK} keeps text outside memory, so that its evidence says nothing.")
     lacking = max((row.without_evidence for row in rows), default=0)
@@ -52,6 +46,14 @@ def data_notes(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
             f"Up to {lacking} questions of a row have no evidence in the data; its evidence leaves them out."
         )
     return [*notes, *(_unfinished(run) for run in runs if len(run.episodes) < run.total)]
+
+
+def _unread(row: Row) -> str:
+    """Return what share of a policy's replies could not be read, and which."""
+    parts = ", ".join(
+        f"{ability} {unread} of {replies}" for ability, (unread, replies) in row.unread_by.items()
+    )
+    return f"{row.name} on {row.label}: {100 * (row.unread or 0):.1f} % of its replies could not be read ({parts})."
 
 
 def _unfinished(run: Run) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from atommem_env.evidence import STAGES, STALE_STAGES
 from atommem_env.registration import WORLD_ENVS
+from atommem_env.runs.engines import unreadable_share
 from atommem_env.runs.keys import episode_key
 from atommem_env.scoring import SCORES
 
@@ -89,7 +90,8 @@ class Row:
         memory_peak, entries_shown, steps, refused: means over the episodes.
         calls: calls to the engine, the mean over the episodes of which they are known; ``None``: of none.
         reads, prompt_tokens, completion_tokens: accepted Reads, and the engine's tokens, likewise.
-        unread: the share of all calls whose reply could not be read; ``None`` where that is not known.
+        unread: the share of a language model's replies that could not be read; ``None`` where none was asked.
+        unread_by: by ability, how many could not be read and of how many, of those that had any.
         run: the place of its run among those that were summarised.
     """
 
@@ -119,6 +121,7 @@ class Row:
     prompt_tokens: float | None = None
     completion_tokens: float | None = None
     unread: float | None = None
+    unread_by: Mapping[str, Sequence[int]] = field(default_factory=dict)
     run: int = 0
 
     @property
@@ -172,10 +175,9 @@ def share(metrics: Mapping[str, Any], stage: str) -> float | None:
     return _mean(known) if known else None
 
 
-def is_history(env: Mapping[str, Any]) -> bool:
-    """Return whether an environment of a run's record is about histories, from which nothing is sampled."""
-    arguments = env["arguments"]
-    return "chunk_by" in arguments and arguments.get("num_docs") is None
+def about_histories(episodes: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether episodes are about histories, from which nothing is sampled."""
+    return any("history" in episode for episode in episodes)
 
 
 def history_of(episode: Mapping[str, Any]) -> str:
@@ -239,8 +241,9 @@ def _row(
     with_evidence = [question for question in questions if question["num_evidence"] > 0]
     uses_buffer = any(question["evidence"].get("seen") is None for question in with_evidence)
     source = str(episodes[0]["source"])
+    replies, unread = unreadable_share(episodes)
     units = [history_of(episode) for episode in episodes]
-    histories = len(set(units)) if is_history(env) else None
+    histories = len(set(units)) if about_histories(episodes) else None
     scores = {name: _score(values, units, histories) for name, values in _values(run, episodes).items()}
     return Row(
         env=env["name"],
@@ -268,7 +271,8 @@ def _row(
         reads=_known_mean(costs, "reads"),
         prompt_tokens=_known_mean(costs, "prompt_tokens"),
         completion_tokens=_known_mean(costs, "completion_tokens"),
-        unread=_unread(costs),
+        unread=unread if replies else None,
+        unread_by={ability: counts for ability, counts in replies.items() if counts[0]},
     )
 
 
@@ -296,17 +300,6 @@ def _abstention(questions: Sequence[Mapping[str, Any]]) -> Abstention | None:
         counts[answerable, bool(question.get("abstained"))] += 1
         right[answerable].append(question["em"])
     return Abstention(counts, *(_mean(right[side]) if right[side] else None for side in (True, False)))
-
-
-def _unread(costs: Sequence[Mapping[str, Any]]) -> float | None:
-    """Return the share of calls that could not be read: ``unparsed`` counts them, in all or by ability."""
-    counted = [
-        (cost["unparsed"], cost["calls"]) for cost in costs if "unparsed" in cost and cost.get("calls")
-    ]
-    if not counted:
-        return None
-    unread = sum(sum(count.values()) if isinstance(count, Mapping) else count for count, _ in counted)
-    return float(unread / sum(calls for _, calls in counted))
 
 
 def _known_mean(costs: Sequence[Mapping[str, Any]], name: str) -> float | None:

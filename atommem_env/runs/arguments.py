@@ -24,14 +24,27 @@ def parse_env(text: str) -> tuple[str, dict[str, Any]]:
     Raises:
         RunError: when the brackets hold something else.
     """
+    return _parse_variant("environment", text, "num_docs=800")
+
+
+def parse_policy(text: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the arguments of ``"NAME"`` or ``"NAME[key=value, key=value]"``, likewise.
+
+    Raises:
+        RunError: when the brackets hold something else.
+    """
+    return _parse_variant("policy", text, "second_look=bridge")
+
+
+def _parse_variant(what: str, text: str, example: str) -> tuple[str, dict[str, Any]]:
     match = _OWN.fullmatch(text.strip())
     if match is None:
         return text, {}
     arguments: dict[str, Any] = {}
     for item in _items(match["arguments"]):
-        key, value = parse_argument(f"environment {text!r}", item, "num_docs=800")
+        key, value = parse_argument(f"{what} {text!r}", item, example)
         arguments[key] = value
-    return match["id"], arguments
+    return match["id"].strip(), arguments
 
 
 def parse_argument(what: str, text: str, example: str) -> tuple[str, Any]:

@@ -103,6 +103,9 @@ class Runner:
             "source": trace.source,
             "metrics": trace.metrics,
         }
+        history = getattr(getattr(self._get(env).unwrapped, "task", None), "history", "")
+        if history:
+            record["history"] = history
         unreadable = unreadable_of(policy)
         if unreadable:
             record["unreadable"] = unreadable

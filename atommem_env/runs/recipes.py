@@ -11,7 +11,7 @@ from gymnasium.envs.registration import EnvSpec, WrapperSpec
 
 from atommem_env.core.resolve import resolve
 from atommem_env.policies import Policy
-from atommem_env.runs.arguments import check_arguments, env_arguments, find_spec, parse_env
+from atommem_env.runs.arguments import check_arguments, env_arguments, find_spec, parse_env, parse_policy
 from atommem_env.runs.engines import EngineLike, recorded_engine
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.jsonable import given_as_objects, plain
@@ -262,6 +262,8 @@ def policy_recipes(
 ) -> tuple[PolicyRecipe, ...]:
     """Return the recipes of one or several policies, ``arguments`` being by name.
 
+    A policy's name may have arguments of its own, as in ``"rag[second_look=bridge]"``, which go over those.
+
     Raises:
         RunError: when there is none, one comes twice, or arguments are for a policy that is not there.
     """
@@ -276,9 +278,11 @@ def policy_recipes(
     stray = [name for name in arguments if name not in names]
     if stray:
         raise RunError(f"arguments are given for policy {stray[0]!r}, which is not among {names}")
-    return tuple(
-        PolicyRecipe(name, policy, dict(arguments.get(name, {})), engine, seed) for name, policy in named
-    )
+    recipes = []
+    for name, policy in named:
+        made, own = parse_policy(policy) if isinstance(policy, str) else (policy, {})
+        recipes.append(PolicyRecipe(name, made, {**arguments.get(name, {}), **own}, engine, seed))
+    return tuple(recipes)
 
 
 def recorded_env(settings: Mapping[str, Any], name: str | None = None, trust: bool = False) -> EnvRecipe:

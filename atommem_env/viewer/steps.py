@@ -58,8 +58,9 @@ def episode_data(
     """Return what the page needs of an episode: ``steps``, and ``events`` and ``holds`` of its evidence.
 
     A step has the cursor's place (``phase``, ``cursor``, ``looks``: looks left), the ``action`` with what came of
-    each operation, its ``reward``, and, where they are not those of the step before, ``queries`` and ``retrieved``
-    (``[id, score, query]``). ``events`` and ``holds`` are those of :class:`EvidenceHistory`.
+    each operation, its ``reward``, what a language model ``said`` where one was asked, and, where they are not those
+    of the step before, ``queries`` and ``retrieved`` (``[id, score, query]``). ``events`` and ``holds`` are those of
+    :class:`EvidenceHistory`; ``isolated`` is there where every question begins with the memory as it was before it.
 
     Args:
         trace: an episode that has ended, whose observations are the environment's own.
@@ -84,6 +85,8 @@ def episode_data(
             ],
             "reward": trace.rewards[number],
         }
+        if number < len(trace.said) and trace.said[number]:
+            step["said"] = trace.said[number]
         asked = list(observation["queries"])
         found = [[row["id"], round(row["score"], 4), row["query"]] for row in observation["retrieved"]]
         if (asked, found) != (queries, retrieved):

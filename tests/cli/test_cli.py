@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 import atommem_env
 from atommem_env.cli import application
+from atommem_env.registration import POLICIES as POLICY_NAMES
 from small_data import hotpot_rows, records
 
 POLICIES = '''
@@ -154,7 +155,7 @@ def test_arguments_are_json_or_text(data: Path) -> None:
     result = atommem("run", *SMALL, *words, "--policy", "rag", "--episodes", "1", "--out", "r")
     assert result.exit_code == 0, result.stderr
     arguments = json.loads((data / "r" / "run.json").read_text())["envs"][0]["arguments"]
-    assert (arguments["operations"], arguments["reward"]) == (["read", "create", "answer"], "f1")
+    assert (sorted(arguments["operations"]), arguments["reward"]) == (["answer", "create", "read"], "f1")
     assert arguments["capacity"] is None
     assert arguments["source"] == "hotpot_dev_distractor_small.json"
 
@@ -446,7 +447,7 @@ def test_a_recipe_runs_on_a_folder_and_stands_beside_the_paper(
     ("words", "message"),
     [
         (["--recipe", "paper-table9"], "expected one of paper-table1"),
-        (["--recipe", "paper-table1", "--policy", "rag"], "leave out --env and --policy"),
+        (["--recipe", "paper-table1", "--policy", "rag"], "leave out --env, --policy and --name"),
         (["--recipe", "paper-table1", "--arg", "num_docs=5"], "only source, split, encoder, tokenizer"),
         (["--temperature", "0.1"], "--temperature is for --engine llm; the engine is 'auto'"),
         (["--engine", "llm"], "ATOMMEM_MODEL"),
@@ -511,3 +512,32 @@ def test_a_parameter_of_a_model_is_a_number_or_left_out(data: Path, monkeypatch:
         *words, *SMALL, "--top-p", "none", "--policy", "rag", "--episodes", "1", "--out", "left-out"
     )
     assert json.loads((data / "left-out" / "run.json").read_text())["engine"]["top_p"] is None
+
+
+def test_variants_of_a_policy_run_together_under_their_arguments_or_names(data: Path) -> None:
+    variants = ("--policy", "rag", "--policy", "rag[second_look=bridge]")
+    short = ("--episodes", "1", "--quiet")
+    shown = atommem("run", *SMALL, *variants, *short, "--out", "a")
+    assert shown.exit_code == 0, shown.output
+    assert re.search(r"^rag\[second_look=bridge\] ", shown.output, re.MULTILINE)
+    named = atommem("run", *SMALL, *variants, "--name", "plain", "--name", "twice", *short, "--out", "b")
+    assert named.exit_code == 0, named.output
+    assert re.search(r"^twice ", named.output, re.MULTILINE)
+    assert 'twice: second_look="bridge"' in named.output
+    record = json.loads((data / "b" / "run.json").read_text())["policies"][1]
+    assert (record["name"], record["policy"], record["arguments"]) == (
+        "twice",
+        "rag",
+        {"second_look": "bridge"},
+    )
+    assert atommem("run", *SMALL, *variants, "--name", "one", *short).exit_code == 2
+
+
+def test_policies_are_listed_with_their_arguments() -> None:
+    listed = atommem("policies")
+    assert listed.exit_code == 0, listed.output
+    for name in POLICY_NAMES:
+        assert re.search(rf"^ *{name} ", listed.output, re.MULTILINE), name
+    one = atommem("policies", "keep-best")
+    assert "second_look" in one.output
+    assert "did you mean 'rag'" in atommem("policies", "rga").output

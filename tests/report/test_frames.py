@@ -70,8 +70,8 @@ def test_two_policies_of_a_run_are_compared_on_their_common_tasks(run: Run) -> N
 
 def test_few_histories_have_differences_of_their_own_and_an_interval_over_questions(run: Run) -> None:
     (env,) = run.settings["envs"]
-    arguments = {**env["arguments"], "num_docs": None, "chunk_by": "document"}
-    histories = Run({**run.settings, "envs": [{**env, "arguments": arguments}]}, run.episodes)
+    episodes = [{**episode, "history": episode["task_id"]} for episode in run.episodes]
+    histories = Run(run.settings, episodes)
     (em,) = compare(*(Side(histories, env["name"], name) for name in ("rag", "closed-book")), ["em"])
     assert em.over == "questions within these histories"
     assert em.by_history is not None

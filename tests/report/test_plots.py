@@ -196,7 +196,7 @@ def test_a_picture_names_source_engine_episodes_arguments_and_policies(
     said = words(draw(rows, [run]))
     assert "generated:world(" in said
     assert run.episodes[0]["source"][-9:] in said  # the end of its hash, however short the space is
-    assert "engine rules: fixed rules without a model, a stand-in for an LLM" in said
+    assert "engine world: reads the generated world's sentences exactly" in said
     assert "2 episodes, 4 questions per policy" in said
     assert "capacity=9" in said
     for policy in POLICIES:
@@ -236,7 +236,7 @@ def test_a_part_of_a_run_is_drawn_as_if_it_were_all(run: Run) -> None:
 
 def test_two_engines_of_one_policy_are_told_apart(drawing: None, run: Run, rows: list[Row]) -> None:
     both = [rows[0], replace(rows[0], engine="llm")]
-    assert {"rag, rules", "rag, llm"} <= set(texts(scores.draw(both, [run])))
+    assert {"rag, world", "rag, llm"} <= set(texts(scores.draw(both, [run])))
 
 
 def test_a_policy_looks_the_same_in_every_run_and_none_is_like_another() -> None:

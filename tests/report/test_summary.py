@@ -169,13 +169,17 @@ def test_a_benchmarks_own_score_and_a_judges_join_by_name() -> None:
     assert list(row.scores) == ["em", "f1", "cover_em"]
 
 
-HISTORY = {"num_docs": None, "chunk_by": "document", "questions_shown": "when_asked"}
+def of_histories(count: int) -> Run:
+    made = run(*[metrics(float(n % 2)) for n in range(count)], arguments={"questions_shown": "when_asked"})
+    for episode in made.episodes:
+        episode["history"] = episode["task_id"]
+    return made
 
 
 def test_few_histories_have_no_interval_and_many_are_drawn_as_wholes() -> None:
-    (row,) = summarise([run(*[metrics(float(n % 2)) for n in range(4)], arguments=HISTORY)])
+    (row,) = summarise([of_histories(4)])
     assert (row.histories, row.em.mean, row.em.bounds) == (4, 0.5, None)
-    made = run(*[metrics(float(n % 2)) for n in range(40)], arguments=HISTORY)
+    made = of_histories(40)
     (row,) = summarise([made])
     assert row.em.bounds is not None
     for episode in made.episodes:
@@ -221,15 +225,14 @@ def test_stale_evidence_is_reported_where_there_is_any() -> None:
     assert row.stale == {"stale_kept": None, "stale_read": None}
 
 
-@pytest.mark.parametrize(("unparsed", "share"), [(2, 0.02), ({"facts": 1, "answer": 0}, 0.01), (0, 0.0)])
-def test_calls_that_could_not_be_read_are_a_share_of_all(unparsed: Any, share: float) -> None:
+def test_replies_that_could_not_be_read_are_a_share_of_all() -> None:
     made = run(metrics(1.0), metrics(1.0))
-    timings = [
-        {"env": "AtomMem-HotpotQA-v0", "policy": "rag", "task_index": 0, "calls": 50, "unparsed": unparsed},
-        {"env": "AtomMem-HotpotQA-v0", "policy": "rag", "task_index": 1, "calls": 50, "unparsed": 0},
-    ]
-    (row,) = summarise([Run(made.settings, made.episodes, timings=timings)])
-    assert row.unread == share
+    made.episodes[0]["unreadable"] = {"facts": [2, 40], "answer": [0, 10]}
+    made.episodes[1]["unreadable"] = {"facts": [1, 50]}
+    (row,) = summarise([made])
+    assert (row.unread, row.unread_by) == (0.03, {"facts": [3, 90]})
+    (row,) = summarise([run(metrics(1.0))])
+    assert row.unread is None
 
 
 def test_a_policy_without_an_episode_yet_has_no_row() -> None:

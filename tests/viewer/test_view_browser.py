@@ -200,7 +200,7 @@ def test_a_step_shows_operations_refusals_and_the_memory_after_it(page: Any) -> 
 
 
 def test_the_funnel_says_where_evidence_was_lost_and_leads_there(page: Any) -> None:
-    visit(page, f"#/episode/{ENV}/script/0/4", ".outcome")
+    visit(page, f"#/episode/{ENV}/script/2/4", ".outcome")
     lost = page.query_selector(".chip.lost")
     assert lost.inner_text() == "lost at step 2: Delete #1"
     lost.click()
@@ -226,7 +226,8 @@ def test_gold_is_marked_on_request(page: Any) -> None:
     assert not page.query_selector("mark")
     page.keyboard.press("g")
     marked = set()
-    for _ in range(steps):
+    for number in range(1, steps + 1):
+        wait_for_step(page, number)
         page.wait_for_selector("button.on")
         marked |= {mark.get_attribute("data-unit") for mark in page.query_selector_all("mark")}
         page.keyboard.press("j")
@@ -346,6 +347,38 @@ def test_many_questions_are_shown_a_few_at_once_the_asked_one_first(browser: Any
     assert opened.inner_text(".ending .number") == "10"
     opened.click(".outcome .rest")
     assert len(opened.query_selector_all(".ending")) == 10
+    opened.close()
+
+
+class Talker(Script):
+    """Says something at its first step that cannot be read."""
+
+    name = "talker"
+
+    def take_said(self) -> list[dict[str, Any]]:
+        if self.step > 1:
+            return []
+        unread = {"ability": "facts", "reply": f"I think {NASTY}", "prompt_tokens": 1200, "read": False}
+        return [unread, {"ability": "answer", "reply": "Paris", "reasoning": "the Seine"}]
+
+
+def test_what_a_model_said_is_shown_as_it_came(browser: Any, tmp_path: Path) -> None:
+    small = {"num_docs": 12, "num_questions": 1, "chunk_tokens": 300, "chunk_overlap": 0}
+    run = evaluate("AtomMem-World-v0", Talker, 1, out=tmp_path / "a", progress=False, **small)
+    file = tmp_path / "page.html"
+    file.write_text(view_page(run), encoding="utf-8")
+    opened = browser.new_page()
+    opened.goto(f"{file.as_uri()}#/episode/AtomMem-World-v0/talker/0/1")
+    opened.wait_for_selector(".said")
+    first, second = (box.inner_text() for box in opened.query_selector_all(".said"))
+    assert NASTY in first
+    assert "could not be read" in first
+    assert "1,200" in first
+    assert "Paris" in second
+    assert "could not be read" not in second
+    opened.keyboard.press("j")
+    wait_for_step(opened, 2)
+    assert not opened.query_selector(".said")
     opened.close()
 
 

@@ -163,8 +163,8 @@ def test_generated_data_and_engines_are_named(tmp_path: Path) -> None:
     (env,) = data["envs"]
     assert env["label"] == "AtomMem-HotpotQA-v0 (generated)"
     assert env["source"].startswith("generated:")
-    assert data["episodes"][0]["engine"] == "rules"
-    assert any("stand-in for an LLM" in note for note in data["notes"])
+    assert data["episodes"][0]["engine"] == "world"
+    assert any("reads the generated world" in note for note in data["notes"])
 
 
 class Restless:

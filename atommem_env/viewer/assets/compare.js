@@ -137,6 +137,7 @@ function sideStep(trace, here) {
         ending,
         retrieved(trace, step),
         acted(trace, step),
+        said(trace, step),
         memory,
       ]
     : [

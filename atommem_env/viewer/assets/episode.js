@@ -78,6 +78,7 @@ function showEpisode(row, trace, wanted) {
       stepHead(trace, step),
       observed(trace, step),
       acted(trace, step),
+      said(trace, step),
       remembered(trace, step),
     ),
     outcome(row, trace, step, (number) => go(episodeHash(row, number))),
@@ -337,6 +338,41 @@ function acted(trace, number) {
     why && h("p", {class: "none"}, `no values of ${CREDITS[score]}: ${why}`),
     listed("cards", makes, FIRST_CARDS),
   );
+}
+
+/** What a language model said at this step, each reply as it came; what was read from it stands in the action. */
+function said(trace, number) {
+  const replies = trace.steps[number - 1].said || [];
+  if (!replies.length) return null;
+  const counts = (reply) =>
+    ["prompt_tokens", "completion_tokens"]
+      .filter((name) => typeof reply[name] === "number")
+      .map((name) => `${name.replace("_", " ")} ${reply[name].toLocaleString("en")}`)
+      .join("  ·  ");
+  const makes = replies.map((reply) => () =>
+    h(
+      "article",
+      {class: `said ${reply.read === false ? "unread" : ""}`},
+      h(
+        "header",
+        null,
+        h("span", {class: "op-name"}, reply.ability || "reply"),
+        reply.read === false && h("span", {class: "tag bad"}, "could not be read"),
+        h("span", {class: "sub"}, counts(reply)),
+      ),
+      reply.prompt && folded("prompt", said.prompt(reply.prompt)),
+      reply.reasoning && folded("reasoning", String(reply.reasoning)),
+      h("pre", null, String(reply.reply ?? "")),
+    ),
+  );
+  return section("Said", `${count(replies.length, "reply", "replies")}, as they came`, listed("cards", makes, 10, false));
+}
+
+said.prompt = (messages) =>
+  [].concat(messages).map((message) => `${message.role || ""}: ${message.content ?? message}`).join("\n\n");
+
+function folded(title, text) {
+  return h("details", null, h("summary", null, title), h("pre", null, text));
 }
 
 /** A box of what the first `first` functions of `makes` make, and a button for the rest. */
