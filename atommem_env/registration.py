@@ -16,6 +16,7 @@ ENVS: Final[dict[str, str]] = {
     "AtomMem-2WikiMultihopQA-v0": "atommem_env.envs.wiki2:TwoWikiMultihopQAEnv",
     "AtomMem-MuSiQue-v0": "atommem_env.envs.musique:MuSiQueEnv",
     "AtomMem-World-v0": "atommem_env.envs.world:WorldEnv",
+    "AtomMem-Chat-v0": "atommem_env.envs.chat:ChatEnv",
     "AtomMem-LoCoMo-v0": "atommem_env.envs.locomo:LoCoMoEnv",
     "AtomMem-LongMemEval-v0": "atommem_env.envs.longmemeval:LongMemEvalEnv",
     "AtomMem-Custom-v0": "atommem_env.envs.custom:CustomEnv",
@@ -25,7 +26,7 @@ ENVS: Final[dict[str, str]] = {
 PAPER_ENVS: Final = ("AtomMem-HotpotQA-v0", "AtomMem-2WikiMultihopQA-v0", "AtomMem-MuSiQue-v0")
 """The environments of the paper's tables."""
 
-WORLD_ENVS: Final = ("AtomMem-World-v0",)
+WORLD_ENVS: Final = ("AtomMem-World-v0", "AtomMem-Chat-v0")
 """The environments of the generated world itself, where generated data stands in for nothing else."""
 
 POLICIES: Final[dict[str, str]] = {

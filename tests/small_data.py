@@ -69,7 +69,7 @@ def dataset(count: int = 30, distractors: int = 3) -> QADataset:
     return QADataset.from_records(records(count, distractors), name="towns")
 
 
-HISTORY_IDS = [id for id in ENVS if id in ("AtomMem-LoCoMo-v0", "AtomMem-LongMemEval-v0")]
+HISTORY_IDS = [id for id in ENVS if id in ("AtomMem-Chat-v0", "AtomMem-LoCoMo-v0", "AtomMem-LongMemEval-v0")]
 
 
 def small_histories() -> dict[str, Any]:

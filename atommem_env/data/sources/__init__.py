@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from atommem_env.core.resolve import is_reference, resolve
 from atommem_env.data.benchmark import Benchmark, resolve_split
@@ -44,7 +44,7 @@ def open_dataset(
     benchmark: Benchmark,
     source: str | os.PathLike[str] | QADataset = "auto",
     split: str = "validation",
-    world: WorldConfig | None = None,
+    world: WorldConfig | ChatConfig | None = None,
     progress: bool = True,
     variant: str | None = None,
 ) -> QADataset:
@@ -59,7 +59,7 @@ def open_dataset(
             which is returned as it is, or ``"module:name"`` of one.
         split: ``train``, ``validation`` (or ``dev``) or ``test``. A file's path ignores it, unless the
             file's name says another split.
-        world: the generated world's settings.
+        world: the settings of the generated world, or of its chats where rows are histories.
         progress: whether to show a bar while a big file is converted.
         variant: which of the benchmark's files, where it has several; ``None`` for the usual one. A file's path
             ignores it, unless the file's name says another.
@@ -134,7 +134,7 @@ def _existing(source: object) -> Path:
 # --- where the rows are -------------------------------------------------------------------------------
 
 
-def _open_auto(place: _Place, world: WorldConfig | None) -> QADataset:
+def _open_auto(place: _Place, world: WorldConfig | ChatConfig | None) -> QADataset:
     benchmark = place.benchmark
     if not benchmark.file_patterns and benchmark.hub_id is None:
         if benchmark.generated:
@@ -328,20 +328,21 @@ class _Progress:
             self._bar.close()
 
 
-def _open_generated(benchmark: Benchmark, split: str, world: WorldConfig | None) -> QADataset:
+def _open_generated(benchmark: Benchmark, split: str, world: WorldConfig | ChatConfig | None) -> QADataset:
     if not benchmark.generated:
         raise ValueError(
             f"source='generated': the generated world cannot write {benchmark.title}; "
             "pass a QADataset or the path of a file"
         )
-    if benchmark.histories:
-        return _open_chats(benchmark, split)
     from atommem_env.data.world import BENCHMARKS, GENERATOR, WorldConfig
+    from atommem_env.data.world.chat import ChatConfig
 
-    config = WorldConfig() if world is None else world
+    if benchmark.histories:
+        return _open_chats(benchmark, split, world if isinstance(world, ChatConfig) else ChatConfig())
+    config = world if isinstance(world, WorldConfig) else WorldConfig()
     imposed = BENCHMARKS.get(benchmark.name, {})
     code = (benchmark.parse.__module__, *GENERATOR)
-    label = _settings(config, imposed)
+    label = f"world({_settings(config, imposed)})"
     key = cache_key(benchmark.name, code, "generated", label, split)
     folder, meta = convert(benchmark.name, key, lambda: _generated_records(benchmark, config, split))
     remake = functools.partial(open_dataset, benchmark, "generated", split, config, False)
@@ -360,18 +361,16 @@ def _generated_records(benchmark: Benchmark, config: WorldConfig, split: str) ->
             yield world_record(generate(config, split, index))
 
 
-def _open_chats(benchmark: Benchmark, split: str) -> QADataset:
+def _open_chats(benchmark: Benchmark, split: str, config: ChatConfig) -> QADataset:
     """Open the world in conversation, in the benchmark's schema; as of its files, the splits are parts of one."""
     from atommem_env.data.world import GENERATOR
-    from atommem_env.data.world.chat import ChatConfig
 
-    config = ChatConfig()
-    label = f"chat(seed={config.seed},size={config.size})"
+    label = f"chat({_settings(config)})"
     written = [f"atommem_env.data.world.{part}" for part in ("chat", "chat_rows", "chat_templates")]
     code = (benchmark.parse.__module__, *GENERATOR, *written)
     key = cache_key(benchmark.name, code, "generated", label, benchmark.label)
     folder, meta = convert(benchmark.name, key, lambda: _chat_records(benchmark, config), histories=True)
-    remake = functools.partial(open_dataset, benchmark, "generated", split, None, False)
+    remake = functools.partial(open_dataset, benchmark, "generated", split, config, False)
     return QADataset(folder, meta, split=split, origin=f"generated:{label}", remake=remake, generated=True)
 
 
@@ -381,18 +380,22 @@ def _chat_records(benchmark: Benchmark, config: ChatConfig) -> Iterator[Record |
 
     for index in range(config.size):
         chat = generate_chat(config, "test", index)
-        rows = longmemeval_rows(chat) if benchmark.name == "longmemeval" else [locomo_row(chat)]
+        rows: Sequence[Mapping[str, Any]] = [cast("Mapping[str, Any]", chat)]
+        if benchmark.name == "longmemeval":
+            rows = longmemeval_rows(chat)
+        elif benchmark.name == "locomo":
+            rows = [locomo_row(chat)]
         for row in rows:
             yield _parse(benchmark, row, f"generated history {index}")
 
 
-def _settings(config: WorldConfig, imposed: Mapping[str, Any]) -> str:
-    """Return ``world(seed=0,size=500)``: seed, size, and what else was chosen and not ``imposed``."""
+def _settings(config: WorldConfig | ChatConfig, imposed: Mapping[str, Any] | None = None) -> str:
+    """Return ``seed=0,size=500``: seed, size, and what else was chosen and not ``imposed``."""
     default = type(config)()
     shown = [
         f"{field.name}={getattr(config, field.name)!r}".replace(" ", "")
         for field in fields(config)
         if field.name in ("seed", "size")
-        or (field.name not in imposed and getattr(config, field.name) != getattr(default, field.name))
+        or (field.name not in (imposed or ()) and getattr(config, field.name) != getattr(default, field.name))
     ]
-    return f"world({','.join(shown)})"
+    return ",".join(shown)
