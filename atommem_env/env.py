@@ -204,7 +204,7 @@ class MemoryEnv(gym.Env[Observation, Sequence[Operation]]):
             ResetNeeded: before the first reset, and after the end of an episode.
         """
         episode = check_step(self.episode, action)
-        episode.apply(action)
+        episode.carry_out(episode.plan(action))
         shown = episode.finish()
         if self.render_mode == "human":
             self.render()

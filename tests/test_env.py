@@ -948,6 +948,58 @@ class Keyless(dict[str, Any]):
         raise RuntimeError("no")
 
 
+class Note(Create, frozen=True, tag="note"):
+    """An operation under another tag."""
+
+
+class Lying(Create, frozen=True, tag="lie"):
+    """An operation that says of itself that it is none."""
+
+    @property
+    def op(self) -> str:
+        raise RuntimeError("no")
+
+
+class Longer(Update, frozen=True, tag="longer"):
+    """An operation with a field too many."""
+
+    why: str = ""
+
+
+class Silent(Delete, frozen=True, tag="silent"):
+    """An operation whose id cannot be read."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "id":
+            raise RuntimeError("no")
+        return super().__getattribute__(name)
+
+
+class Nothing:
+    """An object that raises whatever it is asked."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("no")
+
+    @property
+    def __class__(self) -> Any:
+        raise RuntimeError("no")
+
+
+class Number:
+    """An object whose number cannot be had."""
+
+    def __index__(self) -> int:
+        raise OverflowError("no")
+
+
+class Falling(list[Any]):
+    """A list that cannot be walked."""
+
+    def __iter__(self) -> Any:
+        raise RuntimeError("no")
+
+
 class Colour(str, enum.Enum):
     RED = "red stone"
 
@@ -965,28 +1017,52 @@ def test_texts_and_ints_are_exact_ones_at_the_border() -> None:
     assert {type(content) for content in contents} == {str}
 
 
-@pytest.mark.parametrize(
-    "item",
-    [
+ODD: list[Any] = [
         Delete(10**5000), Update(-(10**5000), "x"), {"op": "delete", "id": 10**5000}, Hostile(op="create", content="x"),
         Keyless(op="create", content="x"), {"op": ["create"]}, {"op": "update", "id": 0, "content": 3},
-    ],
-    ids=range(7),
-)  # fmt: skip
-def test_what_is_odd_is_malformed_and_never_raises(item: Any) -> None:
+        Longer(1, "x"), Silent(1), Nothing(), Number(), Delete(Number()), Update(Number(), "x"), Read("x", Number()),
+        Create(Nothing()), {"op": Nothing()}, {"op": "create", "content": Nothing()}, {Nothing(): "create"},
+        {"op": "delete", "id": 2**63}, {"op": "read", "query": "x", "k": 10**5000}, Create(b"x"), Create(["x"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_what_is_odd_is_malformed_and_never_raises(number: int) -> None:
     env = make()
     start(env)
-    assert reasons(env.step([item, Create("y")])[0]) == ["malformed", None]
+    assert reasons(env.step([ODD[number], Create("y")])[0]) == ["malformed", None]
     assert env.metrics()["memory_size"] == 1
+
+
+def test_an_operation_of_a_subclass_is_what_it_comes_from() -> None:
+    env = make()
+    start(env)
+    observation, *_ = env.step(Falling([Note("red stone"), Lying("blue water")]))
+    assert reasons(observation) == [None, None]
+    assert [result["op"] for result in observation["results"]] == ["create", "create"]
+    assert env.metrics()["operations"]["create"] == 2
 
 
 def test_json_has_no_lone_surrogate() -> None:
     assert from_json(to_json([Create("a\ud800b"), Delete(3)])) == [Create("a\ufffdb"), Delete(3)]
 
 
-@pytest.mark.parametrize("result", [None, "1", 2.0, float("nan"), [0.5]], ids=repr)
-def test_a_reward_that_is_no_score_is_an_error_and_leaves_the_episode_as_it_was(result: Any) -> None:
-    env = make(reward=lambda prediction, answers: result)
+class Unprintable:
+    """An object that cannot be printed."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+WRONG_REWARDS = [
+    None, "1", b"1", 2.0, -0.5, float("nan"), float("inf"), [0.5], (), {}, 1j, 10**5000, Unprintable(), Number(),
+    "x" * 10**6,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(WRONG_REWARDS)))
+def test_a_reward_that_is_no_score_is_an_error_and_leaves_the_episode_as_it_was(number: int) -> None:
+    env = make(reward=lambda prediction, answers: WRONG_REWARDS[number])
     start(env)
     to_questions(env)
     before = env.metrics()

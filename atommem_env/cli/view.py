@@ -31,6 +31,8 @@ from atommem_env.viewer.view import PageKey, view_page
 
 HOST: Final = "127.0.0.1"
 _MOST: Final = 3
+_IDLE: Final = 30.0
+"""Seconds that a connection may say nothing."""
 
 
 @command("view")
@@ -155,11 +157,16 @@ def page_server(page: bytes, port: int) -> ThreadingHTTPServer:
 
 
 class _Handler(BaseHTTPRequestHandler):
+    timeout = _IDLE
+
     def __init__(self, page: bytes, *args: Any) -> None:
         self._page = page
         super().__init__(*args)
 
     def do_GET(self) -> None:
+        if not self._meant():
+            self.send_error(403, "This page is for this machine alone")
+            return
         if self.path.partition("?")[0] != "/":
             self.send_error(404, "The page is at /")
             return
@@ -168,6 +175,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(self._page)))
         self.end_headers()
         self.wfile.write(self._page)
+
+    def _meant(self) -> bool:
+        """Return whether the request names this machine: a page from elsewhere, under a name of its own, does not."""
+        port = self.server.server_address[1]
+        names = {f"{name}{end}" for name in (HOST, "localhost") for end in (f":{port}", *[""] * (port == 80))}
+        hosts = self.headers.get_all("Host", [])
+        return len(hosts) == 1 and hosts[0].strip().lower() in names
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing of each request."""

@@ -1,8 +1,9 @@
 """One episode of the decision process: every rule of it, without Gymnasium.
 
 An episode walks a cursor over the positions of its task, chunks to read and questions to answer. A step is
-:meth:`Episode.apply` (run the operations, move the cursor), then :meth:`Episode.show` (run the standing queries, count
-what is shown); :meth:`Episode.observe` returns what the agent sees.
+:meth:`Episode.plan` (read the action, score its Answer: what may raise), :meth:`Episode.carry_out` (run the operations,
+move the cursor), then :meth:`Episode.show` (run the standing queries, count what is shown); :meth:`Episode.observe`
+returns what the agent sees.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from atommem_env.core.memory import MemoryStore
 from atommem_env.core.operations import (
@@ -115,6 +116,10 @@ class _Step:
     changed: dict[int, None] = field(default_factory=dict)
 
 
+Planned: TypeAlias = tuple[list[tuple[str | None, Operation | None]], tuple[dict[str, float], float] | None]
+"""The kinds and operations of an action, and the scores and the reward of its Answer."""
+
+
 class Episode:
     """An episode in progress.
 
@@ -187,13 +192,16 @@ class Episode:
 
     # --- a step ---------------------------------------------------------------------------------------
 
-    def apply(self, action: Sequence[Any]) -> None:
-        """Run the operations of ``action`` in order and move the cursor; nothing is shown yet.
+    def plan(self, action: Sequence[Any]) -> Planned:
+        """Return ``action`` read, and its Answer scored; nothing changes, whatever raises."""
+        elements = list.__iter__(action) if isinstance(action, list) else iter(action)
+        items = [(kind_of(item), parse(item)) for item in elements]
+        return items, self._scores(items)
 
-        When the reward function raises, nothing has been carried out.
-        """
-        items = [(kind_of(item), parse(item)) for item in action]
-        step = _Step(scores=self._scores(items))
+    def carry_out(self, planned: Planned) -> None:
+        """Run the operations of an action in order and move the cursor; nothing is shown yet."""
+        items, scores = planned
+        step = _Step(scores=scores)
         self.results = tuple([self._run(step, kind, operation) for kind, operation in items])
         self._results_shown = True
         self._steps += 1

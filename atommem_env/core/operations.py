@@ -128,17 +128,21 @@ _KINDS_OF: Final[dict[type, str]] = {cls: kind for kind, cls in TYPES.items()}
 
 
 def kind_of(item: object) -> str | None:
-    """Return the kind that ``item``, an element of an action, was submitted as, or ``None``."""
-    kind = _KINDS_OF.get(type(item))
-    if kind is not None:
-        return kind
+    """Return the kind that ``item``, an element of an action, was submitted as, or ``None``.
+
+    A struct of a subclass is what the operation is that it comes from, whatever the subclass says of itself.
+    """
+    try:
+        return _KINDS_OF.get(type(item)) or _kind_of(item)
+    except Exception:  # an object's own methods may raise anything; its kind is then not told
+        return None
+
+
+def _kind_of(item: object) -> str | None:
     if isinstance(item, _Tagged):
-        return item.op
+        return next((_KINDS_OF[cls] for cls in type(item).__mro__ if cls in _KINDS_OF), None)
     if isinstance(item, Mapping):
-        try:
-            op = _exact(item.get("op"))
-        except Exception:  # a mapping's own methods may raise anything; its kind is then not told
-            return None
+        op = _exact(item.get("op"))
         return op if op in TYPES else None
     return None
 
@@ -154,15 +158,15 @@ def as_index(value: object) -> int | None:
     """Return ``value`` as an int when it has ``__index__`` and is no bool, else ``None``."""
     if type(value) is int:
         return value
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, SupportsIndex)
-        or type(value).__name__ in ("bool", "bool_")
-    ):
-        return None
     try:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, SupportsIndex)
+            or type(value).__name__ in ("bool", "bool_")
+        ):
+            return None
         return int(operator.index(value))
-    except Exception:  # an object's own __index__ may raise anything; what it holds is then no id
+    except Exception:  # an object's own methods may raise anything; what it holds is then no id
         return None
 
 
@@ -201,6 +205,8 @@ def _parse(item: object, kind: str) -> Operation | None:
             return None
         get = item.get
     else:
+        if not _FIELDS[kind][0].issuperset(type(item).__struct_fields__):  # type: ignore[attr-defined]
+            return None
 
         def get(name: str, default: Any = None) -> Any:
             return getattr(item, name, default)

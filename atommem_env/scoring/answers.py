@@ -112,12 +112,24 @@ class _Checked:
     def __call__(self, prediction: str, answers: Sequence[str]) -> float:
         found = self._function(prediction, answers)
         try:
-            score = math.nan if isinstance(found, str) else float(found)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
+            score = math.nan if isinstance(found, (str, bytes)) else float(found)  # type: ignore[arg-type]
+        except Exception:  # what an object's own methods raise makes it no number
             score = math.nan
         if not (math.isfinite(score) and 0.0 <= score <= 1.0):
             raise ValueError(
-                f"reward={self._spec!r} returned {found!r}; a score is a number that lies in [0, 1], so that a "
-                "return does too"
+                f"reward={_shown(self._spec)} returned {_shown(found)}; a score is a number that lies in [0, 1], so "
+                "that a return does too"
             )
         return score
+
+
+def _shown(value: object) -> str:
+    """Return ``value`` for a message, cut where it is long; its type alone where it cannot be printed."""
+    try:
+        text = repr(value)
+    except Exception:
+        return f"an object of {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+_SHOWN: Final = 200

@@ -10,7 +10,7 @@ import gymnasium as gym
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.vector import AutoresetMode
 
-from atommem_env.core.episode import Episode
+from atommem_env.core.episode import Episode, Planned
 from atommem_env.env import MemoryEnv, check_step
 from atommem_env.protocols import Parsed, Protocol
 from atommem_env.wrappers import TextProtocol
@@ -153,15 +153,16 @@ class Episodes:
                 f"ended, and autoreset_mode is {self._mode.name.lower()!r}: call "
                 "reset(options={'reset_mask': terminated | truncated}) first"
             )
-        begun: list[tuple[Episode, Any]] = []
+        begun: list[tuple[Episode, Planned]] = []
         for number, (place, action) in enumerate(zip(self._places, actions, strict=True)):
             if not place.ended:
                 try:
-                    begun.append((place.episode, place.check(action)))
+                    operations = place.check(action)
                 except InvalidAction as error:
                     raise InvalidAction(f"environment {number}: {error}") from error
-        for episode, operations in begun:  # none before all have been checked
-            episode.apply(operations)
+                begun.append((place.episode, place.episode.plan(operations)))
+        for episode, planned in begun:  # none before all have been checked, and their answers scored
+            episode.carry_out(planned)
         with _encoded([episode for episode, _ in begun]):
             return [self._finish(place) for place in self._places]
 

@@ -130,6 +130,7 @@ class MemoryVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
 
         Raises:
             InvalidAction: when there is not one action for each environment, or one is of the wrong type.
+            Exception: what a reward function raises; no environment has then carried out anything.
             ResetNeeded: before the first reset, and, without autoreset, after the end of an episode.
         """
         given = self._actions(actions)

@@ -379,6 +379,35 @@ def test_a_wrong_action_names_its_environment_and_changes_nothing(wrong: Any) ->
     assert same(envs.step(fine), twin.step(fine))
 
 
+def _raises(error: BaseException) -> Any:
+    def raise_it(prediction: str) -> float:
+        raise error
+
+    return raise_it
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda prediction: None, lambda prediction: prediction, lambda prediction: float("nan"), lambda prediction: 2,
+        _raises(KeyError("x")), _raises(SystemExit(0)), _raises(GeneratorExit()), _raises(KeyboardInterrupt()),
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_a_reward_that_fails_in_one_environment_leaves_all_as_they_were(bad: Any) -> None:
+    def reward(prediction: str, answers: Any) -> Any:
+        return bad(prediction) if prediction == "bad" else 1.0
+
+    envs, twin = (vector(reward=reward, early_answer=True, num_questions=2) for _ in range(2))
+    for each in (envs, twin):
+        each.reset(seed=0)
+    with pytest.raises(BaseException) as caught:  # noqa: PT011
+        envs.step(([Create("x"), Answer("good")], [Create("y"), Answer("bad")], [Create("z")]))
+    assert not isinstance(caught.value, ValueError) or "reward=" in str(caught.value)
+    fine = ([Create("y"), Read("y")], [Answer("good")], [])
+    assert same(envs.step(fine), twin.step(fine))
+
+
 @pytest.mark.parametrize("wrong", [([], []), [[]] * 4, "abc", {"op": "read"}])
 def test_there_is_one_action_for_each_environment(wrong: Any) -> None:
     envs = vector()

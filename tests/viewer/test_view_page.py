@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import http.client
 import json
 import re
 import threading
@@ -304,6 +305,42 @@ def test_the_page_is_served_on_this_machine_alone() -> None:
             server.shutdown()
             thread.join()
     assert HOST == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        ["evil.example"], ["evil.example:{port}"], ["127.0.0.1"], ["127.0.0.1:1"], ["localhost.evil.example:{port}"],
+        ["127.0.0.1:{port}.evil.example"], ["0.0.0.0:{port}"], ["[::1]:{port}"], [""], [], ["a@127.0.0.1:{port}"],
+        ["127.0.0.1:{port}", "evil.example"],
+    ],
+)  # fmt: skip
+def test_a_request_under_another_name_gets_no_page(hosts: list[str]) -> None:
+    assert _status(hosts) == 403
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:{port}", "localhost:{port}", "LocalHost:{port}"])
+def test_a_request_to_this_machine_gets_the_page(host: str) -> None:
+    assert _status([host]) == 200
+
+
+def _status(hosts: list[str]) -> int:
+    with page_server(b"<p>secret</p>", 0) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            connection = http.client.HTTPConnection(HOST, server.server_port, timeout=10)
+            connection.putrequest("GET", "/", skip_host=True)
+            for host in hosts:
+                connection.putheader("Host", host.replace("{port}", str(server.server_port)))
+            connection.endheaders()
+            answer = connection.getresponse()
+            assert (b"secret" in answer.read()) == (answer.status == 200)
+            connection.close()
+            return answer.status
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_taken_port_is_refused(folder: Path) -> None:
