@@ -178,7 +178,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _meant(self) -> bool:
         """Return whether the request names this machine: a page from elsewhere, under a name of its own, does not."""
-        port = self.server.server_address[1]
+        assert isinstance(self.server, ThreadingHTTPServer)
+        port = self.server.server_port
         names = {f"{name}{end}" for name in (HOST, "localhost") for end in (f":{port}", *[""] * (port == 80))}
         hosts = self.headers.get_all("Host", [])
         return len(hosts) == 1 and hosts[0].strip().lower() in names

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from atommem_env.integrations import openenv
+from atommem_env.integrations.openenv.guard import DEFAULT_IDLE
 from atommem_env.runs.arguments import parse_argument, parse_env
 
 
@@ -28,6 +29,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--prompt-mode", default="reset", choices=("reset", "append"), help="default: %(default)s"
     )
     parser.add_argument("--sessions", type=int, default=64, metavar="N", help="at once; default: %(default)s")
+    parser.add_argument(
+        "--idle",
+        type=float,
+        default=DEFAULT_IDLE,
+        metavar="SECONDS",
+        help="close a session that says nothing for so long; default: %(default)g",
+    )
+    parser.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="a page that may ask besides those of this machine, such as https://host; * for all; repeatable",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=8000, help="default: %(default)s")
     options = parser.parse_args(argv)
@@ -39,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             protocol=options.protocol,
             prompt_mode=options.prompt_mode,
             sessions=options.sessions,
+            idle=options.idle,
+            origins=options.origin,
             **arguments,
         )
     except (ImportError, OSError, ValueError) as error:

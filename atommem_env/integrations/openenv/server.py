@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Sequence
 from typing import Any, Final
 
 import gymnasium as gym
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from openenv.core.env_server import create_app
+from openenv.core.env_server.types import ConcurrencyConfig
 
 from atommem_env.core.checks import at_least
 from atommem_env.integrations.openenv.environment import AtomMemEnvironment
+from atommem_env.integrations.openenv.guard import DEFAULT_IDLE, Guard, check_idle
 from atommem_env.integrations.openenv.models import AtomMemAction, AtomMemObservation, AtomMemState
 from atommem_env.runs.arguments import check_arguments, env_arguments, find_spec, parse_env
 
@@ -26,6 +29,8 @@ def make_app(
     protocol: str = "atommem",
     prompt_mode: str = "reset",
     sessions: int = DEFAULT_SESSIONS,
+    idle: float = DEFAULT_IDLE,
+    origins: Sequence[str] = (),
     **arguments: Any,
 ) -> FastAPI:
     """Return the application that serves ``env``; ``uvicorn`` runs it.
@@ -35,12 +40,16 @@ def make_app(
         protocol: how a text says operations.
         prompt_mode: ``"reset"`` or ``"append"``.
         sessions: how many sessions there can be at once; each has a thread.
+        idle: seconds after which a session that says nothing is closed; it should be longer than a model thinks.
+        origins: the pages that may ask besides those of this machine, see
+            :class:`~atommem_env.integrations.openenv.guard.Guard`.
         **arguments: the arguments of ``gym.make``.
 
     Raises:
         ValueError: when an argument is unknown or out of range.
     """
     at_least("sessions", sessions, 1)
+    limits = ConcurrencyConfig(max_concurrent_envs=sessions, session_timeout=check_idle(idle))
     arguments = check_arguments(env, arguments, env_arguments(find_spec(env)))
     factory = functools.partial(
         AtomMemEnvironment, env, protocol=protocol, prompt_mode=prompt_mode, **arguments
@@ -51,11 +60,12 @@ def make_app(
         AtomMemAction,
         AtomMemObservation,
         env_name=env,
-        max_concurrent_envs=sessions,
+        concurrency_config=limits,
         state_cls=AtomMemState,
     )
     app.add_exception_handler(ValueError, _refuse)
     app.add_exception_handler(gym.error.Error, _refuse)
+    app.add_middleware(Guard, idle=idle, origins=tuple(origins))
     return app
 
 
@@ -68,7 +78,8 @@ def app_from_environment() -> FastAPI:
     """Return the application that environment variables describe, as containers are configured.
 
     ``ATOMMEM_ENV`` is an id, or ``ID[key=value,...]`` with arguments (``AtomMem-HotpotQA-v0[num_docs=50]``);
-    ``ATOMMEM_PROTOCOL``, ``ATOMMEM_PROMPT_MODE`` and ``ATOMMEM_SESSIONS`` are the other arguments of :func:`make_app`.
+    ``ATOMMEM_PROTOCOL``, ``ATOMMEM_PROMPT_MODE``, ``ATOMMEM_SESSIONS``, ``ATOMMEM_IDLE`` and ``ATOMMEM_ORIGINS``
+    (separated by spaces) are the other arguments of :func:`make_app`.
 
     Raises:
         ValueError: when one of them is wrong.
@@ -80,5 +91,14 @@ def app_from_environment() -> FastAPI:
         protocol=os.environ.get("ATOMMEM_PROTOCOL", "atommem"),
         prompt_mode=os.environ.get("ATOMMEM_PROMPT_MODE", "reset"),
         sessions=int(sessions) if sessions.isdecimal() else at_least("ATOMMEM_SESSIONS", sessions, 1),
+        idle=_seconds(os.environ.get("ATOMMEM_IDLE", str(DEFAULT_IDLE))),
+        origins=os.environ.get("ATOMMEM_ORIGINS", "").split(),
         **arguments,
     )
+
+
+def _seconds(text: str) -> float:
+    try:
+        return check_idle(float(text))
+    except ValueError:
+        raise ValueError(f"ATOMMEM_IDLE={text!r}: expected a number of seconds above 0") from None
