@@ -12,7 +12,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from atommem_env.llm.cache import Reply, ReplyCache
-from atommem_env.llm.endpoint import LONGEST_WAIT, Endpoint, EndpointError, find_key, refusal_within
+from atommem_env.llm.endpoint import (
+    LONGEST_WAIT,
+    Endpoint,
+    EndpointError,
+    find_key,
+    refusal_within,
+    says_too_long,
+)
 from atommem_env.llm.secrets import mask, masked_address
 from atommem_env.llm.settings import ChatSettings
 from atommem_env.protocols.thinking import split_thinking
@@ -59,6 +66,7 @@ class Chat:
 
     Raises:
         ValueError: when there is no key for OpenAI's own endpoint.
+        ImportError: when httpx is not installed; names the pip command.
     """
 
     def __init__(self, settings: ChatSettings) -> None:
@@ -178,7 +186,7 @@ class Chat:
         settings = self.settings
         name = f"model {settings.model!r} at {masked_address(self._address) or 'OpenAI'}"
         said = str(error).rstrip(". ")
-        if error.too_long or (error.status is None and not error.passing and "redirects" not in said):
+        if error.too_long or (error.status is None and not error.passing and says_too_long(400, error.whole)):
             status = "" if error.status is None else f" with status {error.status}"
             return ChatError(f"{name} refused the request{status}: {said}. {self._shorter()}")
         if error.status is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import importlib.util
 import itertools
 import json
 import os
@@ -114,8 +115,8 @@ class Endpoint:
     the statuses 408, 409, 425, 429 and from 500 up, also where they stand in the body of a 200. The pause before
     that doubles each time, up to a minute, less a random part of at most a quarter; a pause that the server names
     (``Retry-After``) goes first, up to :data:`LONGEST_WAIT`. A 429 that says ``insufficient_quota``, a request that
-    is too long, and every other status, fail at once. (The policy of OpenAI's client ends after some seconds and
-    does not know the rest, which is why it is not used.)
+    is too long, and every other status, fail at once. (httpx itself repeats nothing; the policies of vendors'
+    clients end after some seconds, and know neither errors inside a 200 nor requests that are too long.)
 
     Args:
         address: the base URL; ``None`` means OpenAI's own.
@@ -123,6 +124,9 @@ class Endpoint:
         timeout: the most seconds that one call takes, from the connection to the last byte of the answer.
         retries: how often a call is sent again.
         pause: seconds before the first retry.
+
+    Raises:
+        ImportError: when httpx is not installed; names the pip command.
     """
 
     def __init__(
@@ -135,6 +139,8 @@ class Endpoint:
         self.key = key
         remember(key if key != "none" else None)
         remember_address(address)
+        if importlib.util.find_spec("httpx") is None:
+            raise ImportError("calls to a server need httpx: pip install 'atommem_env[llm]'")
         parts = urlsplit(address or OPENAI)
         self._base = parts._replace(path=parts.path.rstrip("/"), fragment="")
         self._headers = {
@@ -145,6 +151,9 @@ class Endpoint:
         }
         if key != "none" or not parts.username:
             self._headers["Authorization"] = f"Bearer {key}"
+            self._base = self._base._replace(
+                netloc=parts.netloc.rpartition("@")[2]
+            )  # a login would replace it
 
     def call(self, send: Callable[[], _Result]) -> _Result:
         """Return ``send()``, tried again while what fails may pass.
@@ -177,20 +186,14 @@ class Endpoint:
             EndpointError: when it does not answer, answers with a status other than 2xx, or with an error.
             ValueError: when the answer is no JSON.
         """
-        from atommem_env.llm.http import (  # sockets and TLS, with the first call
-            AnswerError,
-            RequestError,
-            request,
-        )
+        from atommem_env.llm.http import RequestError, request  # httpx, with the first call
 
         url = urlunsplit(self._base._replace(path=self._base.path + path))
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         try:
             answer = request("GET" if data is None else "POST", url, data, self._headers, self.timeout)
         except RequestError as error:
-            raise EndpointError(str(error)) from error
-        except AnswerError as error:
-            raise EndpointError(str(error), unreadable=True, passing=not error.final) from error
+            raise EndpointError(str(error), unreadable=error.unreadable, passing=not error.final) from error
         try:
             said = json.loads(answer.body)
         except (ValueError, RecursionError) as error:

@@ -1,41 +1,35 @@
-"""HTTP requests whose whole time is bounded, over connections that the threads of a process share.
+"""HTTP requests over httpx, over connections that all threads share, with a deadline for the whole of a call.
 
-On the standard library: a vendor's client takes a second to import and milliseconds a call, so that with many calls
-at once this process, and not the server, would set the pace.
+httpx bounds each wait for bytes, and not all of them together: a server that sends a byte now and then would hold a
+call without end. A task can be ended at any point, so the requests of a process run as tasks of one event loop, in a
+thread of its own. A client has one call at a time, and so one connection: one with many looks at all of them before
+and after each call, which takes longer than the call. Proxies, certificates and logins are httpx's affair.
 """
 
 from __future__ import annotations
 
+import asyncio
 import atexit
-import base64
-import functools
-import http.client
-import importlib
-import io
-import math
+import logging
 import os
-import socket
-import ssl
 import threading
-import time
-import urllib.request
-import zlib
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, cast
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+from typing import Final, NamedTuple
 
-from atommem_env.llm.secrets import masked_address
+import httpx
+
+from atommem_env.llm.secrets import mask, masked_address
 
 MOST_BYTES: Final = 64 << 20
 """The longest answer that is read, inflated."""
 
 _MOST_HOPS: Final = 3
-_REDIRECTS: Final = (301, 302, 303, 307, 308)
-_BLOCK: Final = 1 << 16
+_ENCODINGS: Final = ("", "identity", "gzip", "deflate")
+"""How an answer may be packed; of others a few bytes may be gigabytes."""
 
 
 class Answer(NamedTuple):
-    """A server's answer: its status, its headers, and its body, inflated."""
+    """A server's answer: its status, its headers (by names in any case), and its body, inflated."""
 
     status: int
     headers: Mapping[str, str]
@@ -43,270 +37,155 @@ class Answer(NamedTuple):
 
 
 class RequestError(Exception):
-    """No whole answer came: no connection, one that broke off, or none in time."""
-
-
-class AnswerError(ValueError):
-    """An answer came that is not to be read: too long, no HTTP, or one that leads elsewhere.
+    """There is no answer that can be read.
 
     Attributes:
-        final: whether the same request would get the same answer.
+        unreadable: whether one came.
+        final: whether the same request would end the same way.
     """
 
-    def __init__(self, message: str, final: bool = False) -> None:
+    def __init__(self, message: str, *, unreadable: bool = False, final: bool = False) -> None:
         super().__init__(message)
+        self.unreadable = unreadable
         self.final = final
 
 
 def request(method: str, url: str, body: bytes | None, headers: Mapping[str, str], timeout: float) -> Answer:
-    """Return the answer to one request.
+    """Return the answer to one request. Threads may call it at once.
 
     Args:
         method: ``"GET"`` or ``"POST"``.
-        url: the whole address; a login in it is sent as basic authentication, where ``headers`` have none.
+        url: the whole address; a login in it is sent as basic authentication.
         body: what is sent.
         headers: what is sent with it.
         timeout: the most seconds that all of it takes, from the connection to the last byte.
 
     Raises:
-        RequestError: when no whole answer comes in time.
-        AnswerError: when one comes that is not to be read; a redirect to another server is one.
+        RequestError: when no whole answer comes in time, or one that is not to be read: too long, packed in a way
+            that was not asked for, or a redirect to another server.
     """
-    deadline = time.monotonic() + timeout
-    for _ in range(_MOST_HOPS):
-        parts = urlsplit(url)
-        answer = _exchange(method, parts, body, headers, deadline, timeout)
-        location = answer.headers.get("location")
-        if answer.status not in _REDIRECTS or not location:
-            return answer
-        target = urljoin(url, location)
-        if urlsplit(target)[:2] != parts[:2]:
-            raise AnswerError(
-                f"{masked_address(_origin(parts))} redirects to {masked_address(target)}, another server, which gets "
-                "neither text nor key: give that address where it is the right one",
-                final=True,
-            )
-        url = target
-    raise AnswerError(f"{masked_address(url)} redirects without end", final=True)
+    requests = _of_this_process()
+    waiting = asyncio.run_coroutine_threadsafe(
+        asyncio.wait_for(requests.answer(method, url, body, headers), timeout), requests.loop
+    )
+    try:
+        return waiting.result()
+    except (asyncio.TimeoutError, TimeoutError) as error:
+        raise RequestError(f"there was no whole answer within {timeout:g} seconds") from error
+    except httpx.RemoteProtocolError as error:
+        raise RequestError(f"the connection broke off, or what came is no HTTP ({_words(error)})") from error
+    except httpx.DecodingError as error:
+        raise RequestError(f"the answer cannot be unpacked ({error})", unreadable=True) from error
+    except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, ImportError) as error:
+        raise RequestError(f"it cannot be asked: {error}", final=True) from error
+    except httpx.RequestError as error:
+        raise RequestError(_words(error)) from error
+    except BaseException:
+        waiting.cancel()
+        raise
 
 
-def _exchange(
-    method: str,
-    parts: SplitResult,
-    body: bytes | None,
-    headers: Mapping[str, str],
-    deadline: float,
-    timeout: float,
-) -> Answer:
-    """Send one request over a connection that is idle, or over a new one."""
-    place = (os.getpid(), parts.scheme, parts.netloc)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    while True:
-        with _lock:
-            kept = _idle.get(place)
-            connection = kept.pop() if kept else None
-        used = connection is not None
+class _Requests:
+    """An event loop in a thread, and its clients."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._idle: dict[httpx.URL, list[httpx.AsyncClient]] = {}
+        self._context = httpx.create_ssl_context()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="atommem-http", daemon=True)
+        self._thread.start()
+
+    async def answer(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
+        """Return the answer to one request; redirects are followed within the server."""
+        at = httpx.URL(url)
+        server = _server(at)
+        idle = self._idle.setdefault(server, [])
+        client = idle.pop() if idle else httpx.AsyncClient(timeout=None, verify=self._context)
         try:
-            if connection is None:
-                connection = _Connection(parts, deadline)
-            answer, reusable = connection.exchange(method, target, body, headers, deadline)
-        except (ConnectionError, http.client.BadStatusLine) as error:
-            if connection is not None:
-                connection.close()
-            if used and not isinstance(error, _BrokeOffError):
-                continue  # the server had closed the idle connection
-            raise RequestError(f"the connection broke off ({_words(error)})") from error
-        except TimeoutError as error:
-            if connection is not None:
-                connection.close()
-            raise RequestError(f"there was no whole answer within {timeout:g} seconds") from error
-        except OSError as error:
-            if connection is not None:
-                connection.close()
-            raise RequestError(_words(error)) from error
-        except (http.client.HTTPException, zlib.error, ValueError) as error:
-            if connection is not None:
-                connection.close()
-            if isinstance(error, AnswerError):
-                raise
-            raise AnswerError(f"the answer is no HTTP that can be read ({_words(error)})") from error
-        except BaseException:
-            if connection is not None:
-                connection.close()
-            raise
-        if reusable:
-            with _lock:
-                _idle.setdefault(place, []).append(connection)
-        else:
-            connection.close()
-        return answer
+            for _ in range(_MOST_HOPS):
+                async with client.stream(method, at, content=body, headers=headers) as response:
+                    if not response.has_redirect_location:
+                        return Answer(response.status_code, response.headers, await _body(response))
+                    at = at.join(response.headers["Location"])
+                if _server(at) != server:
+                    raise RequestError(
+                        f"{masked_address(str(server))} redirects to {masked_address(str(at))}, another server, which "
+                        "gets neither text nor key: give that address where it is the right one",
+                        unreadable=True,
+                        final=True,
+                    )
+        finally:
+            idle.append(client)
+        raise RequestError(f"{masked_address(str(at))} redirects without end", unreadable=True, final=True)
+
+    def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._close_clients(), self.loop).result(1.0)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+    async def _close_clients(self) -> None:
+        for idle in self._idle.values():
+            for client in idle:
+                await client.aclose()
 
 
-_idle: dict[tuple[object, ...], list[_Connection]] = {}
+_by_process: dict[int, _Requests] = {}  # a thread does not survive a fork
 _lock = threading.Lock()
 
 
-@atexit.register
-def _close_all() -> None:
+def _of_this_process() -> _Requests:
     with _lock:
-        for kept in _idle.values():
-            for connection in kept:
-                connection.close()
-        _idle.clear()
+        found = _by_process.get(os.getpid())
+        if found is None:
+            found = _by_process[os.getpid()] = _Requests()
+        return found
 
 
-class _BrokeOffError(ConnectionError):
-    """The connection ended within an answer."""
+@atexit.register
+def _close() -> None:
+    found = _by_process.pop(os.getpid(), None)
+    if found is not None:
+        found.close()
 
 
-class _Connection:
-    """A connection to a server, or to the proxy that the environment names for it."""
-
-    def __init__(self, parts: SplitResult, deadline: float) -> None:
-        secure = parts.scheme == "https"
-        host, port = parts.hostname or "", parts.port or (443 if secure else 80)
-        self._prefix = ""
-        self._headers: dict[str, str] = {}
-        if parts.username:
-            self._headers["Authorization"] = _basic(parts)
-        proxy = _proxy(parts.scheme, host)
-        near = (host, port) if proxy is None else (proxy.hostname or "", proxy.port or 80)
-        left = max(0.001, deadline - time.monotonic())
-        made: http.client.HTTPConnection
-        if secure:
-            made = http.client.HTTPSConnection(near[0], near[1], timeout=left, context=_context())
-        else:
-            made = http.client.HTTPConnection(near[0], near[1], timeout=left)
-        if proxy is not None:
-            authorization = {"Proxy-Authorization": _basic(proxy)} if proxy.username else {}
-            if secure:
-                made.set_tunnel(host, port, authorization)
-            else:
-                self._prefix = f"http://{parts.netloc.rpartition('@')[2]}"
-                self._headers |= authorization
-        self._made = made
-        made.connect()
-        self._socket = _Socket(cast(socket.socket, made.sock))
-        made.sock = cast(Any, self._socket)
-
-    def exchange(
-        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str], deadline: float
-    ) -> tuple[Answer, bool]:
-        """Return the answer, and whether the connection may be used again."""
-        self._socket.deadline = deadline
-        self._made.request(method, self._prefix + target, body, {**self._headers, **headers})
-        response = self._made.getresponse()
-        try:
-            raw = _whole(response)
-        finally:
-            reusable = not response.will_close
-            response.close()
-        return Answer(response.status, _Headers(response.headers), _inflated(raw, response)), reusable
-
-    def close(self) -> None:
-        self._made.close()
-        self._socket.inner.close()
+def _server(url: httpx.URL) -> httpx.URL:
+    """Return the scheme, the host and the port of ``url``."""
+    return httpx.URL(scheme=url.scheme, host=url.host, port=url.port)
 
 
-class _Headers(dict[str, str]):
-    """Headers by their names in lower case."""
-
-    def __init__(self, headers: Any) -> None:
-        super().__init__((name.lower(), value) for name, value in headers.items())
-
-
-class _Socket:
-    """A socket each of whose waits ends at one deadline."""
-
-    def __init__(self, inner: socket.socket) -> None:
-        self.inner = inner
-        self.deadline = math.inf
-
-    def wait(self) -> socket.socket:
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self.inner.settimeout(left)
-        return self.inner
-
-    def sendall(self, data: Any) -> None:
-        self.wait().sendall(data)
-
-    def makefile(self, *arguments: Any) -> io.BufferedReader:
-        return io.BufferedReader(_Source(self), _BLOCK)
-
-    def close(self) -> None:
-        """Nothing: http.client closes before the answer is read where it is the last one."""
-
-
-class _Source(io.RawIOBase):
-    """What comes over a socket."""
-
-    def __init__(self, from_: _Socket) -> None:
-        self._from = from_
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        return self._from.wait().recv_into(buffer)
-
-
-def _whole(response: http.client.HTTPResponse) -> bytes:
+async def _body(response: httpx.Response) -> bytes:
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in _ENCODINGS:
+        raise RequestError(
+            f"the answer is packed as {encoding[:40]!r}, which was not asked for", unreadable=True
+        )
     blocks, size = [], 0
-    while block := response.read(_BLOCK):
+    async for block in response.aiter_bytes():
         size += len(block)
         if size > MOST_BYTES:
-            raise AnswerError(f"the answer is longer than {MOST_BYTES >> 20} MiB", final=True)
+            raise RequestError(
+                f"the answer is longer than {MOST_BYTES >> 20} MiB", unreadable=True, final=True
+            )
         blocks.append(block)
-    if response.length:
-        raise _BrokeOffError(f"{response.length} bytes are missing")
     return b"".join(blocks)
 
 
-def _inflated(raw: bytes, response: http.client.HTTPResponse) -> bytes:
-    if (response.headers.get("Content-Encoding") or "identity").strip().lower() not in (
-        "gzip",
-        "x-gzip",
-        "deflate",
-    ):
-        return raw
-    inflate = zlib.decompressobj(47)  # gzip or zlib, as it says itself
-    data = inflate.decompress(raw, MOST_BYTES)
-    if inflate.unconsumed_tail:
-        raise AnswerError(f"the answer is longer than {MOST_BYTES >> 20} MiB", final=True)
-    return data
-
-
-def _proxy(scheme: str, host: str) -> SplitResult | None:
-    proxies = urllib.request.getproxies()
-    address = proxies.get(scheme) or proxies.get("all")
-    if not address or urllib.request.proxy_bypass(host):
-        return None
-    return urlsplit(address if "://" in address else f"http://{address}")
-
-
-def _basic(parts: SplitResult) -> str:
-    login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-    return f"Basic {base64.b64encode(login.encode()).decode()}"
-
-
-@functools.cache
-def _context() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if not os.environ.get("SSL_CERT_FILE") and not context.get_ca_certs():
-        try:
-            # It comes with most installations; some systems have no certificates of their own.
-            certifi = importlib.import_module("certifi")
-        except ImportError:
-            return context
-        context.load_verify_locations(certifi.where())
-    return context
-
-
-def _origin(parts: SplitResult) -> str:
-    return f"{parts.scheme}://{parts.netloc}"
-
-
 def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    """Return what an error says, or what led to it, where that says more (``Connection refused``)."""
+    said = str(error) or type(error).__name__
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConnectionError) and cause.errno:
+            return os.strerror(cause.errno)
+        tries = getattr(cause, "exceptions", ())  # one for each address of the server's name
+        cause = tries[0] if tries else cause.__cause__ or cause.__context__
+    return said
+
+
+def _without_secrets(record: logging.LogRecord) -> bool:
+    record.msg, record.args = mask(record.getMessage()), ()
+    return True
+
+
+logging.getLogger("httpx").addFilter(_without_secrets)  # it logs addresses

@@ -16,7 +16,7 @@ import pytest
 
 from atommem_env.retrieval import DenseRetriever, EndpointEncoder, encoders, make_encoder
 
-pytest.importorskip("openai")
+pytest.importorskip("httpx")
 
 AT_ONCE = {"retry-after-ms": "1"}  # the pause before a retry that the server asks for
 
