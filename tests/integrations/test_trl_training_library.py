@@ -170,7 +170,7 @@ def test_a_rollout_is_evaluated_too(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("expert") / "run"
-    return evaluate(ENV, "oracle", 4, out=folder, progress=False, **SMALL)
+    return evaluate(ENV, "keep-best", 4, out=folder, progress=False, **SMALL)
 
 
 def trained_texts(trainer: Any) -> list[str]:

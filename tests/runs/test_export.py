@@ -129,8 +129,10 @@ def test_a_conversation_alternates_and_says_the_instructions_once(run: Run, tmp_
         assert sizes[0] > sizes[-1]
 
 
-def test_calls_of_tools_do_what_was_done(run: Run, tmp_path: Path) -> None:
-    done = export(run, tmp_path / "x.jsonl", "tools", envs=[WORLD], policies=["notes"])
+@pytest.mark.parametrize("policy", [Notes, "keep-best"])
+def test_calls_of_tools_do_what_was_done(tmp_path: Path, policy: Any) -> None:
+    run = evaluate(WORLD, {"p": policy}, 3, out=tmp_path / "r", **TINY)
+    done = export(run, tmp_path / "x.jsonl", "tools")
     assert (done.episodes, done.rows, done.left_out) == (3, 3, [])
     for row in lines(tmp_path / "x.jsonl"):
         tools = MemoryTools(WORLD, **TINY)
@@ -174,6 +176,18 @@ def test_what_calls_of_tools_cannot_say_is_left_out(tmp_path: Path) -> None:
     assert "spoilt/0: {'op': 'create'} is no well-formed operation" in done.left_out[1]
     text = evaluate(TextProtocol(gym.make(WORLD, **TINY)), Tagged(), 1, out=tmp_path / "t")
     assert "is no call of tools" in export(text, tmp_path / "x.jsonl", "tools").left_out[0]
+
+
+def test_an_episode_with_two_reads_in_one_action_is_no_row_of_tools(run: Run, tmp_path: Path) -> None:
+    export(run, tmp_path / "x.jsonl", "episodes", policies=["oracle"])
+    several = {
+        row["trajectory_id"]
+        for row in lines(tmp_path / "x.jsonl")
+        if any(sum(done["op"] == "read" for done in step["action"]) > 1 for step in row["steps"])
+    }
+    done = export(run, tmp_path / "x.jsonl", "tools", policies=["oracle"])
+    assert {line.partition(": ")[0] for line in done.left_out} == several != set()
+    assert done.episodes == 6 - len(several)
 
 
 @pytest.mark.parametrize("rows", ROWS)
