@@ -47,6 +47,10 @@ POLICIES: Final[dict[str, str]] = {
     "memgpt": "atommem_env.baselines.memgpt:MemGPT",
     "atommem": "atommem_env.baselines.atommem:AtomMem",
     "learned": "atommem_env.baselines.learned:Learned",
+    "recency": "atommem_env.baselines.recency:Recency",
+    "reservoir": "atommem_env.baselines.reservoir:Reservoir",
+    "abstain": "atommem_env.baselines.abstain:Abstain",
+    "vague": "atommem_env.baselines.vague:Vague",
 }
 """The policies by name, with the place of each one's class."""
 

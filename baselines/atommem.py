@@ -31,6 +31,7 @@ class AtomMem(Workflow):
 
     name = "atommem"
     needs = ("chat",)
+    lasting = ("_num_malformed", "_num_unread", "_num_replies", "_protocol")
 
     def __init__(
         self,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import datetime
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from atommem_env.baselines.engines.engine import UNKNOWN, EngineSpec, counted, get_engine
+from atommem_env.baselines.entries import SessionHeaders, session_texts, turn_texts
+from atommem_env.core.checks import one_of
 from atommem_env.core.operations import SCRATCHPAD, Answer, Operation, Read
 from atommem_env.core.rules import DEFAULT_RULES, Rules
 from atommem_env.core.types import Info as Info
@@ -30,6 +34,8 @@ class Workflow(ABC):
     Attributes:
         needs: the abilities it asks of an engine besides ``answer`` and ``compress`` (see
             :class:`~atommem_env.baselines.engines.engine.Abilities`).
+        lasting: the attributes that run on from question to question where questions are isolated; all others are,
+            at each question, as they were when reading ended.
 
     Raises:
         ValueError: when the engine lacks one of them.
@@ -38,10 +44,13 @@ class Workflow(ABC):
     name: str = ""
     uses_buffer: bool = False
     needs: tuple[str, ...] = ()
+    lasting: tuple[str, ...] = ()
 
     def __init__(self, engine: EngineSpec = "auto") -> None:
         self.engine, self._counter = counted(get_engine(engine), self.needs, self.name)
         self._rules = DEFAULT_RULES
+        self._headers = SessionHeaders()
+        self._isolation: _Isolation | None = None
 
     @property
     def engine_name(self) -> str:
@@ -64,12 +73,23 @@ class Workflow(ABC):
         """Get ready for a new episode, under the rules that ``info`` tells."""
         self._counter.begin(info.get("source", ""))
         self._rules = info.get("rules", DEFAULT_RULES)
+        self._headers = SessionHeaders()
+        self._isolation = None
 
     def act(self, observation: Observation, info: Info) -> Operations:
         """Return the action for ``observation``."""
         if observation["phase"] == READING:
             return self.read_chunk(observation)
+        if self._rules.isolate_questions:
+            self._isolate(observation["cursor"])
         return self.answer_question(observation)
+
+    def _isolate(self, question: int) -> None:
+        """Discard at each new question what was noted since the first one."""
+        if self._isolation is None:
+            self._isolation = _Isolation(self, question)
+        elif self._isolation.question != question:
+            self._isolation.restore(self, question)
 
     def read_chunk(self, observation: Observation) -> Operations:
         """Return the action for a chunk: nothing, unless a workflow writes."""
@@ -81,8 +101,67 @@ class Workflow(ABC):
 
     def answer(self, observation: Observation, passages: Sequence[str]) -> Operations:
         """Return an action that answers the current question from ``passages``; abstaining in the task's words."""
-        answer = self.engine.answer(observation["questions"][0], passages)
-        return [Answer(self._rules.abstain or answer if answer == UNKNOWN else answer)]
+        return [self.say(self.engine.answer(observation["questions"][0], passages))]
+
+    def say(self, answer: str) -> Answer:
+        """Return the Answer with ``answer``, an engine's ``unknown`` in the task's words."""
+        return Answer(self._rules.abstain or answer if answer == UNKNOWN else answer)
+
+    def chunk(self, observation: Observation) -> str:
+        """Return the chunk shown; one that begins inside a session has that session's header, which tells its date."""
+        return self._headers.read(observation["chunk"], observation["cursor"], observation.get("now", ""))
+
+
+class _Isolation:
+    """What a policy has noted when its first question comes, for it to start each question from.
+
+    Args:
+        policy: the policy.
+        question: the number of the question.
+    """
+
+    def __init__(self, policy: Workflow, question: int) -> None:
+        skipped = {"engine", "_counter", "_rules", "_isolation", *policy.lasting}
+        self._noted = copy.deepcopy(
+            {name: value for name, value in vars(policy).items() if name not in skipped}
+        )
+        self.question = question
+
+    def restore(self, policy: Workflow, question: int) -> None:
+        """Give it back to ``policy``, for another question."""
+        vars(policy).update(copy.deepcopy(self._noted))
+        self.question = question
+
+
+class Clock:
+    """Tells an episode's time: that of its dates, or, where it has none, the number of its actions.
+
+    It never goes back, not even where a question is asked at an earlier date than the last session's.
+    """
+
+    def __init__(self) -> None:
+        self._steps = -1
+        self._now: datetime.datetime | None = None
+
+    def follow(self, observation: Observation) -> None:
+        """Take in the time of an observation."""
+        self._steps += 1
+        now = observation.get("now", "")
+        if now:
+            moment = datetime.datetime.fromisoformat(now)
+            self._now = moment if self._now is None else max(self._now, moment)
+
+    @property
+    def days(self) -> int:
+        """The day, or the number of actions."""
+        return self._steps if self._now is None else self._now.toordinal()
+
+    @property
+    def hours(self) -> float:
+        """The hour and its parts, or the number of actions."""
+        if self._now is None:
+            return self._steps
+        return (self._now - datetime.datetime(1, 1, 1)).total_seconds() / 3600
 
 
 class LookThenAnswer(Workflow):
@@ -168,26 +247,49 @@ def is_last_chunk(observation: Observation) -> bool:
     return bool(observation["cursor"] == observation["num_chunks"] - 1)
 
 
+UNITS: Final = ("turn", "session")
+"""What is stored of a conversation: each of its turns, or each session."""
+
+
 class DocumentReader:
     """Turns the chunks of an episode into whole documents, each handed out once, when it is complete.
 
+    A session is handed out turn by turn, or whole; what is handed out says who said it and when
+    (:mod:`atommem_env.baselines.entries`).
+
     Args:
         limit: the most tokens of an entry, or ``None``: a document over it is handed out in parts of whole
-            sentences, each under its title.
+            sentences, each under its title; a session in parts of whole turns.
+        unit: ``"turn"`` or ``"session"``.
+
+    Raises:
+        ValueError: when ``unit`` is neither.
     """
 
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(self, limit: int | None = None, unit: str = "turn") -> None:
         self._stitcher = DocumentStitcher()
         self._limit = limit
+        self._unit = one_of("unit", unit, UNITS)
 
     def read(self, observation: Observation) -> list[StitchedDocument]:
-        """Return the documents that the chunk shown completes."""
+        """Return the documents that the chunk shown completes; of sessions what is stored, without a title."""
         documents = self._stitcher.feed(observation["chunk"], is_last_chunk(observation))
+        return [part for document in documents for part in self._parts(document)]
+
+    def _parts(self, document: StitchedDocument) -> list[StitchedDocument]:
+        if not document.turns:
+            parts = entry_texts(document.title, document.text, self._limit)
+            return [document._replace(text=part) for part in parts]
+        if self._unit == "session":
+            return [document._replace(title="", text=text) for text in session_texts(document, self._fits)]
         return [
-            document._replace(text=part)
-            for document in documents
-            for part in entry_texts(document.title, document.text, self._limit)
+            document._replace(title="", text=text, turns=(turn,))
+            for turn in document.turns
+            for text in turn_texts(turn, document.date, self._fits)
         ]
+
+    def _fits(self, text: str) -> bool:
+        return self._limit is None or PieceTokenizer().count(text) <= self._limit
 
 
 def entry_texts(title: str, text: str, limit: int | None) -> list[str]:
@@ -203,5 +305,5 @@ def entry_texts(title: str, text: str, limit: int | None) -> list[str]:
 
 
 def document_text(title: str, text: str) -> str:
-    """Return a document as an entry holds it: its title on a line, then its text."""
-    return f"{title}\n{text}"
+    """Return a document as an entry holds it: its title on a line, then its text; without a title its text."""
+    return f"{title}\n{text}" if title else text

@@ -110,8 +110,9 @@ class LookThenWrite(LookThenAnswer):
     """A workflow that asks its memory about each text of a chunk with one look, then writes.
 
     There is no look while the memory is empty, or where none is left; then nothing is found. What it writes after a
-    look ends with a Read of the first question, of one entry: queries stand until others replace them, and those
-    of the look would be run and shown once more at every step, the first question's among them.
+    look ends with a Read of the first question (while none is known, of the first text), of one entry: queries stand
+    until others replace them, and those of the look would be run and shown once more at every step, the first
+    question's among them.
 
     Args:
         engine: what does the language work: a name, an engine, or the settings of a chat endpoint.
@@ -151,7 +152,7 @@ class LookThenWrite(LookThenAnswer):
         self.write(self._texts, draft)
         self._ledger.expect([True] * draft.num_created)
         if looked and draft.operations:
-            return [*draft.operations, Read(observation["questions"][0], 1)]
+            return [*draft.operations, Read((*observation["questions"], *self._texts)[0], 1)]
         return draft.operations
 
     @property

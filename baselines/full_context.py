@@ -11,6 +11,7 @@ from typing import Final
 
 from atommem_env.baselines.common import Info, Observation, Operations, Workflow, document_text
 from atommem_env.baselines.engines.engine import EngineSpec
+from atommem_env.baselines.entries import session_name
 from atommem_env.core.checks import at_least, one_of
 from atommem_env.tasks.documents import overlap, split_documents
 from atommem_env.text import PieceTokenizer, Tokenizer
@@ -60,7 +61,7 @@ class FullContext(Workflow):
         if self._passages is None:
             kept = cut(self._text, self.budget_tokens, self.keep, PieceTokenizer())
             self._passages = [
-                document_text(piece.title, piece.text) if piece.title else piece.text
+                document_text(session_name(piece.title, piece.date), piece.text)
                 for part in kept
                 for piece in split_documents(part)
             ]

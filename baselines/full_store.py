@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from atommem_env.baselines.around import Around
 from atommem_env.baselines.common import Info, Observation
-from atommem_env.baselines.keep_best import Profile, Relevance
+from atommem_env.baselines.keep_best import Profile, Relevance, require_questions
 from atommem_env.core.ledger import Ledger
 from atommem_env.core.operations import (
     SCRATCHPAD,
@@ -59,6 +59,7 @@ class KeepBestRule(Around):
 
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""
+        require_questions(info.get("rules", DEFAULT_RULES), "full_store='keep-best'")
         self._begin(observation["questions"])
         self._too_long = (info.get("rules", DEFAULT_RULES).entry_tokens or math.inf) + 1
         self.policy.reset(observation, info)
@@ -115,6 +116,8 @@ class KeepBestRule(Around):
                 self._too_long = min(self._too_long, profile.size)
         results: list[ResultDict] = []
         freed: int | None = None
+        if not observation["results"]:  # the first observation of an isolated question tells of none
+            return ()
         for sent, result in zip(self._sent, observation["results"], strict=True):
             if sent.ours:
                 freed = result["id"] if result["ok"] else None

@@ -10,7 +10,7 @@ al., "Generative Agents" (UIST 2023, arXiv 2304.03442), section 4, and the syste
 An entry's retrieval score is the weighted sum of recency, relevance and importance, each scaled to [0, 1] over
 the candidates (0.5 where they are all the same). Paper and code differ:
 
-- ``paper``: recency is 0.995 to the power of the steps since the entry was last retrieved or created; all
+- ``paper``: recency is 0.995 to the power of the hours since the entry was last retrieved or created; all
   weights are 1.
 - ``code``: recency is 0.99 to the power of the entry's rank, counted from 1 at the *least* recently accessed
   one, so that what was not touched for long counts as recent; weights are 0.5 for recency, 3 for relevance and
@@ -21,7 +21,8 @@ How it fits the environment:
 - The environment ranks by relevance alone. So a search asks for ``candidates`` entries (a Read's most, 32), and
   the policy re-ranks those with the recency and the importance that it has noted by id, and keeps ``top``;
   these count as accessed. Their relevance is the score shown. All candidates count as shown in the metrics.
-- The clock is the environment's step: one for each action.
+- The clock counts hours, as the paper's does, where the text is dated, and else the environment's steps, one for each
+  action.
 - Reflection costs no look: the Reads for the focal questions ride with the Creates of a chunk, and the insights
   are created with the next action. So focal questions are about the documents of the latest chunk, whose text
   is at hand, and entries are retrieved from the whole memory; one that several focal questions find is shown,
@@ -40,6 +41,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from atommem_env.baselines.common import (
+    Clock,
     DocumentReader,
     Info,
     Observation,
@@ -70,12 +72,12 @@ VARIANTS: Final = {"paper": Weights(1.0, 1.0, 1.0), "code": Weights(0.5, 3.0, 2.
 """The variants and their weights."""
 
 
-def recency_by_age(last: Sequence[int], now: int) -> list[float]:
-    """Return 0.995 to the power of the steps since each entry's last access (the paper's recency)."""
+def recency_by_age(last: Sequence[float], now: float) -> list[float]:
+    """Return 0.995 to the power of the hours, or steps, since each entry's last access (the paper's recency)."""
     return [0.995 ** (now - step) for step in last]
 
 
-def recency_by_rank(last: Sequence[int]) -> list[float]:
+def recency_by_rank(last: Sequence[float]) -> list[float]:
     """Return 0.99 to the power of each entry's rank, 1 for the least recently accessed (the code's recency).
 
     Entries last accessed at the same step rank in the order given.
@@ -105,10 +107,10 @@ def combined(
 
 @dataclass(slots=True)
 class Remembered:
-    """What is noted about an entry: its importance (1 to 10), and the step of its last access."""
+    """What is noted about an entry: its importance (1 to 10), and the hour or step of its last access."""
 
     importance: int
-    last: int
+    last: float
 
 
 class GenerativeAgents(Workflow):
@@ -153,14 +155,14 @@ class GenerativeAgents(Workflow):
     def _begin(self) -> None:
         self._reader = DocumentReader(self._rules.entry_tokens)
         self._memory: Ledger[Remembered] = Ledger()
-        self._step = -1
+        self._clock = Clock()
         self._left = self.reflect_after
         self._focal: list[str] = []
         self._looked = -1
 
     def act(self, observation: Observation, info: Info) -> Operations:
         """Return the action for ``observation``."""
-        self._step += 1
+        self._clock.follow(observation)
         self._memory.follow(observation)
         return super().act(observation, info)
 
@@ -203,7 +205,7 @@ class GenerativeAgents(Workflow):
 
     def _create(self, rated: Sequence[tuple[str, int]]) -> list[Operation]:
         """Return the Creates of texts with their importance, and expect them."""
-        self._memory.expect(Remembered(importance, self._step) for _, importance in rated)
+        self._memory.expect(Remembered(importance, self._clock.hours) for _, importance in rated)
         return [Create(text) for text, _ in rated]
 
     # --- answering ----------------------------------------------------------------------------------
@@ -221,10 +223,12 @@ class GenerativeAgents(Workflow):
 
     def _retrieve(self, hits: Sequence[RetrievedEntry]) -> list[RetrievedEntry]:
         """Return the best of ``hits`` by retrieval score, best first, and touch them."""
-        unknown = Remembered(1, self._step)  # an entry that another hand wrote
+        unknown = Remembered(1, self._clock.hours)  # an entry that another hand wrote
         notes = [self._memory.records.get(hit["id"], unknown) for hit in hits]
         last = [note.last for note in notes]
-        recency = recency_by_age(last, self._step) if self.variant == "paper" else recency_by_rank(last)
+        recency = (
+            recency_by_age(last, self._clock.hours) if self.variant == "paper" else recency_by_rank(last)
+        )
         scores = combined(
             VARIANTS[self.variant],
             recency,
@@ -233,7 +237,7 @@ class GenerativeAgents(Workflow):
         )
         order = sorted(range(len(hits)), key=lambda place: (-scores[place], place))[: self.top]
         for place in order:
-            notes[place].last = self._step
+            notes[place].last = self._clock.hours
         return [hits[place] for place in order]
 
 

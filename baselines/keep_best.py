@@ -32,14 +32,29 @@ from atommem_env.baselines.common import (
     document_text,
 )
 from atommem_env.baselines.engines.engine import EngineSpec
+from atommem_env.baselines.entries import stamped_sentences
 from atommem_env.core.checks import bound, one_of
 from atommem_env.core.ledger import Ledger
 from atommem_env.core.operations import Create, Delete
+from atommem_env.core.rules import Rules
 from atommem_env.core.words import STOP_WORDS
 from atommem_env.retrieval.bm25 import DELTA, K1, B
 from atommem_env.text import PieceTokenizer, sentences, tokens
 
 UNITS: Final = ("document", "sentence")
+
+
+def require_questions(rules: Rules, policy: str) -> None:
+    """Refuse an environment that does not show its questions while they are needed.
+
+    Raises:
+        ValueError: names the switch.
+    """
+    if rules.questions_shown == "when_asked":
+        raise ValueError(
+            f"{policy} chooses by the questions while it reads, and questions_shown='when_asked' shows none then: make "
+            "the environment with questions_shown='always', or take a policy that needs none, such as rag or recency"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +143,7 @@ class KeepBest(LookThenAnswer):
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""
         super().reset(observation, info)
+        require_questions(self._rules, "keep-best")
         self._begin(observation["questions"])
         self._too_long = (self._rules.entry_tokens or math.inf) + 1
 
@@ -167,5 +183,5 @@ class KeepBest(LookThenAnswer):
         return [
             document_text(document.title, sentence)
             for document in documents
-            for sentence in sentences(document.text)
+            for sentence in (stamped_sentences if document.turns else sentences)(document.text)
         ]

@@ -45,6 +45,7 @@ class Learned(Workflow):
     """
 
     name = "learned"
+    lasting = ("network", "_decisions", "_taken")  # DiscreteOperations' notes see to that themselves
 
     def __init__(
         self,

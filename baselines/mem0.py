@@ -26,6 +26,7 @@ from typing import Final
 from atommem_env.baselines.common import Observation
 from atommem_env.baselines.draft import Draft, LookThenWrite
 from atommem_env.baselines.engines.engine import Edit, EngineSpec
+from atommem_env.baselines.entries import split_stamp
 from atommem_env.core.checks import one_of
 
 VARIANTS: Final = {"paper": 10, "code": 5, "additive": 0}
@@ -54,8 +55,12 @@ class Mem0(LookThenWrite):
         super().__init__(engine, VARIANTS[variant] if k is None else k)
 
     def texts(self, observation: Observation) -> list[str]:
-        """Return the facts of the chunk."""
-        return self.engine.extract_facts(observation["questions"], observation["chunk"])
+        """Return the facts of the chunk, of a dated one each with its date."""
+        facts = self.engine.extract_facts(observation["questions"], self.chunk(observation))
+        date = observation.get("now", "") and (self._headers.date or observation["now"])
+        return [
+            fact if not date or split_stamp(fact)[0] or date in fact else f"[{date}] {fact}" for fact in facts
+        ]
 
     def write(self, texts: Sequence[str], draft: Draft) -> None:
         """Decide on the facts, and carry the decisions out."""

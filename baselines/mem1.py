@@ -29,7 +29,7 @@ from atommem_env.baselines.common import (
 )
 from atommem_env.baselines.engines.engine import EngineSpec
 from atommem_env.core.checks import at_least
-from atommem_env.core.operations import MAX_K, SCRATCHPAD, Answer, Create, Operation, Read, Update
+from atommem_env.core.operations import MAX_K, SCRATCHPAD, Create, Operation, Read, Update
 
 
 class MEM1(Workflow):
@@ -75,7 +75,7 @@ class MEM1(Workflow):
     def read_chunk(self, observation: Observation) -> Operations:
         """Store the documents that the chunk completes, and write the state anew."""
         self._budget.follow(observation)
-        chunk = [observation["chunk"]]
+        chunk = [self.chunk(observation)]
         turn = self.engine.next_state(
             None, observation["questions"], observation["scratchpad"], "", chunk, False
         )
@@ -99,7 +99,7 @@ class MEM1(Workflow):
         )
         written = self._write(turn.state)
         if turn.answer and turn.answer.strip():
-            return [*written, Answer(turn.answer)]
+            return [*written, self.say(turn.answer)]
         if may_search:
             self._query = (turn.query or "").strip() or question
             return [*written, Read(self._query, self.k)]

@@ -5,7 +5,7 @@ Answering: from the scratchpad alone, without a look. Source: MemAgent, arXiv 25
 reads chunks of 5000 tokens without overlap, here every workflow gets the environment's chunks.
 
 With the ``rules`` engine, compression is a stand-in that is not the published system: it keeps the sentences
-with the highest question overlap that fit.
+with the highest question overlap that fit; while nothing is asked, those with the most names and numbers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class MemAgent(Workflow):
         """Write the memory anew, from itself and the chunk; leave it when it would be empty."""
         self._budget.follow(observation)
         memory = self.engine.compress(
-            observation["questions"], observation["scratchpad"], observation["chunk"], self._budget.tokens
+            observation["questions"], observation["scratchpad"], self.chunk(observation), self._budget.tokens
         )
         return [Update(SCRATCHPAD, memory)] if memory.strip() else []
 

@@ -9,8 +9,9 @@ never the last 3 documents, give way to a summary of at most 100 words, which st
 search page by page, 5 entries a page, until the engine answers or 3 pages are spent; core memory, and as much of
 the queue as fits, are in view. Source: arXiv 2310.08560, and the numbers of the system's public code.
 
-How it differs from the system: a message is a document; there is no recall storage, so a flush first runs a
-memory-pressure turn on documents that have seen none; the query is the question; the engine has no other tools.
+How it differs from the system: a message is a document, or a turn of a conversation; there is no recall storage, so a
+flush first runs a memory-pressure turn on documents that have seen none; the query is the question; the engine has no
+other tools.
 
 With the ``rules`` engine, a memory-pressure turn (archive every document verbatim, keep in core memory what
 overlaps with the questions), a summary (the sentences with the most frequent words) and turning the page (while
@@ -35,7 +36,7 @@ from atommem_env.baselines.common import (
 )
 from atommem_env.baselines.engines.engine import EngineSpec
 from atommem_env.core.checks import at_least
-from atommem_env.core.operations import SCRATCHPAD, Answer, Create, Read, Update
+from atommem_env.core.operations import SCRATCHPAD, Create, Read, Update
 from atommem_env.text import PieceTokenizer
 
 PRESSURE: Final = 0.75
@@ -106,6 +107,8 @@ class MemGPT(Workflow):
         core = observation["scratchpad"]
         for document in self._reader.read(observation):
             text = document_text(document.title, document.text)
+            if document.turns:  # blank lines part messages
+                text = "\n".join(line for line in text.split("\n") if line.strip())
             self._queue.append(_Message(text, self._tokenizer.count(text)))
             used = self._count(core, self._summary) + sum(message.tokens for message in self._queue)
             if used > self.window_tokens:
@@ -159,7 +162,7 @@ class MemGPT(Workflow):
         if self._may_turn(observation):
             answer = self.engine.answer_or_search(question, passages, core) if self._page else None
             if answer is not None and answer.strip():
-                return [Answer(answer)]
+                return [self.say(answer)]
             self._page += 1
             return [Read(question, PAGE * self._page)]
         return self.answer(observation, [*passages, *blocks(core)])

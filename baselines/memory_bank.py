@@ -11,10 +11,12 @@ Source: MemoryBank, arXiv 2305.10250, section 3, and the system's public code, w
 
 How it fits the environment:
 
-- The clock is the environment's step, one for each action; the published system counts days.
-- There, every turn of the user is a search and hence a recall. Here the users' questions are before the agent
-  all the time, so the action at each chunk ends with one Read for each question, and what is shown at the next
-  chunk has been recalled. Documents of the latest chunk are found by it too.
+- The clock counts days, as the published system's does, where the text is dated, and else the environment's steps, one
+  for each action.
+- There, every turn of the user is a search and hence a recall. Where the questions are before the agent all the time,
+  the action at each chunk ends with one Read for each question; while none is known, with one for each turn of the
+  user in the chunk (of everyone, where nobody is called ``user``). What is shown at the next chunk has been recalled.
+  Documents of the latest chunk are found by it too.
 - Whether an entry survives is drawn from the policy's own generator, seeded by (seed, task). Entries draw in
   the order of their ids.
 - There is no portrait of the user, since there is no user to portray.
@@ -31,6 +33,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from atommem_env.baselines.common import (
+    Clock,
     DocumentReader,
     Info,
     Observation,
@@ -42,9 +45,11 @@ from atommem_env.baselines.common import (
     shown_entries,
 )
 from atommem_env.baselines.engines.engine import EngineSpec
+from atommem_env.baselines.entries import speakers_questions
 from atommem_env.core.checks import at_least, one_of
 from atommem_env.core.ledger import Ledger
 from atommem_env.core.operations import MAX_K, SCRATCHPAD, Create, Delete, Operation, Read, Update
+from atommem_env.tasks.documents import split_documents
 from atommem_env.text import digest
 
 VARIANTS: Final = ("paper", "code")
@@ -55,7 +60,7 @@ def survival(variant: str, age: int, strength: int) -> float:
 
     Args:
         variant: ``"paper"`` or ``"code"``.
-        age: the steps since it was last recalled, from 0.
+        age: the days, or steps, since it was last recalled, from 0.
         strength: 1, and 1 more for each recall.
     """
     return math.exp(-age / strength if variant == "paper" else -(age / 5) * strength)
@@ -63,7 +68,7 @@ def survival(variant: str, age: int, strength: int) -> float:
 
 @dataclass(slots=True)
 class Strength:
-    """What is noted about an entry: its strength, and the step of its last recall."""
+    """What is noted about an entry: its strength, and the day or step of its last recall."""
 
     strength: int
     last: int
@@ -122,13 +127,13 @@ class MemoryBank(Workflow):
         self._generator = random.Random(int.from_bytes(state, "little"))
         self._reader = DocumentReader(self._rules.entry_tokens)
         self._memory: Ledger[Strength] = Ledger()
-        self._step = -1
+        self._clock = Clock()
         self._searched = False
         self._looked = -1
 
     def act(self, observation: Observation, info: Info) -> Operations:
         """Return the action for ``observation``."""
-        self._step += 1
+        self._clock.follow(observation)
         self._budget.follow(observation)
         self._memory.follow(observation)
         if self._searched:
@@ -140,14 +145,19 @@ class MemoryBank(Workflow):
         """Forget, store the documents that the chunk completes, fold the chunk into the summary, and recall."""
         forgotten = self._forget()
         documents = self._reader.read(observation)
-        self._memory.expect(Strength(1, self._step) for _ in documents)
+        self._memory.expect(Strength(1, self._clock.days) for _ in documents)
         self._searched = True
         return [
             *forgotten,
             *(Create(document_text(document.title, document.text)) for document in documents),
             *self._summarize(observation),
-            *(Read(question, self.k) for question in observation["questions"]),
+            *(Read(query, self.k) for query in observation["questions"] or self._said(observation)),
         ]
+
+    def _said(self, observation: Observation) -> list[str]:
+        """Return what the user says in the chunk."""
+        pieces = split_documents(self.chunk(observation))
+        return speakers_questions([turn for piece in pieces for turn in piece.turns])
 
     def answer_question(self, observation: Observation) -> Operations:
         """Look with the question, then answer from the entries shown and the global summary."""
@@ -163,19 +173,20 @@ class MemoryBank(Workflow):
             record = self._memory.records.get(entry["id"])
             if record is not None:  # else another hand wrote it
                 record.strength += 1
-                record.last = self._step
+                record.last = self._clock.days
 
     def _forget(self) -> list[Operation]:
         """Return the Deletes of the entries that do not survive the chunk border."""
         return [
             Delete(id)
             for id, record in self._memory.records.items()
-            if self._generator.random() >= survival(self.variant, self._step - record.last, record.strength)
+            if self._generator.random()
+            >= survival(self.variant, self._clock.days - record.last, record.strength)
         ]
 
     def _summarize(self, observation: Observation) -> list[Operation]:
         """Return the Update of the global summary, nothing when it is empty: what was there stays."""
-        summary = self.engine.summarize(observation["chunk"], self.summary_words)
+        summary = self.engine.summarize(self.chunk(observation), self.summary_words)
         before = observation["scratchpad"]
         if before:
             summary = self.engine.summarize(f"{before}\n\n{summary}", self.global_words)

@@ -1,9 +1,11 @@
 """Oracle: the control that stores the gold paragraphs and nothing else.
 
 Reading: ``Create(title and text)`` of each gold paragraph, at the last chunk that shows some of its evidence (in
-parts, where the environment limits entries to less). Answering: ``Read(question)``, then further looks, as far as
+parts, where the environment limits entries to less); of a conversation the turns that support an answer, with speaker
+and date, as soon as their session ends. Answering: ``Read(question)``, then further looks, as far as
 ``max_looks`` allows, for those of its own titles that stand in the question or in what is shown, until they lead
-nowhere new; then the engine's answer from the entries shown. Which paragraphs are gold comes from ``info["gold"]`` at
+nowhere new, and in a conversation one for each turn that the question rests on; then the engine's answer from the
+entries shown. Which paragraphs are gold comes from ``info["gold"]`` at
 reset, of which it reads the evidence and never the answers. Its score is the ceiling of retriever and engine
 together; what is missing to 1.0 is theirs.
 """
@@ -14,6 +16,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from atommem_env.baselines.common import (
+    DocumentReader,
     Info,
     Observation,
     Operations,
@@ -24,8 +27,12 @@ from atommem_env.baselines.common import (
 )
 from atommem_env.baselines.engines.engine import EngineSpec
 from atommem_env.core.operations import MAX_K, Create, Read
+from atommem_env.core.types import Gold
+from atommem_env.data.records import SUPPORTING
+from atommem_env.tasks.documents import session_title
 
 _BESIDE: Final = 2
+_QUERY_WORDS: Final = 100
 
 
 class Oracle(Workflow):
@@ -40,6 +47,8 @@ class Oracle(Workflow):
     def __init__(self, engine: EngineSpec = "auto") -> None:
         super().__init__(engine)
         self._plan: dict[int, list[str]] = {}
+        self._turns: list[dict[tuple[str, str], None]] = []
+        self._reader = DocumentReader()
         self._parts: dict[str, int] = {}
         self._question = -1
         self._sought: list[str] = []
@@ -48,12 +57,22 @@ class Oracle(Workflow):
         """Get ready for a new episode: note which paragraphs to store at which chunk."""
         super().reset(observation, info)
         self._plan = _plan(info, self._rules.entry_tokens)
+        self._turns = [_turns(question) for question in info["gold"]]
+        self._reader = DocumentReader(self._rules.entry_tokens)
         self._parts = _parts(self._plan)
         self._question = -1
 
     def read_chunk(self, observation: Observation) -> Operations:
         """Store the gold paragraphs whose evidence ends in the chunk."""
-        return [Create(content) for content in self._plan.get(observation["cursor"], [])]
+        planned = self._plan.get(observation["cursor"], [])
+        wanted = {key for question in self._turns for key in question}
+        said = [
+            document.text
+            for document in (self._reader.read(observation) if wanted else ())
+            for turn in document.turns
+            if (session_title(document.number), turn.text) in wanted
+        ]
+        return [Create(content) for content in (*planned, *dict.fromkeys(said))]
 
     def answer_question(self, observation: Observation) -> Operations:
         """Look with the question, then for the titles that it leads to, then answer from the entries shown."""
@@ -74,8 +93,13 @@ class Oracle(Workflow):
             self._sought = [*self._sought, *onward]
         if observation["looks_left"] > 0 and (first or onward):
             titles = [Read(title, min(self._parts[title] + _BESIDE, MAX_K)) for title in self._sought]
-            return [Read(question), *titles]
+            return [Read(question), *titles, *self._reads(observation["cursor"])]
         return self.answer(observation, shown)
+
+    def _reads(self, question: int) -> list[Read]:
+        """Return a search for each turn that a question rests on."""
+        turns = self._turns[question] if question < len(self._turns) else ()
+        return [Read(" ".join(text.split()[:_QUERY_WORDS]), _BESIDE) for _, text in turns if text.strip()]
 
     def _mentioned(self, text: str) -> list[str]:
         """Return those titles of its entries that stand in ``text``; a bracket at a title's end need not."""
@@ -87,6 +111,8 @@ def _plan(info: Info, limit: int | None) -> dict[int, list[str]]:
     chunk_of: dict[str, int] = {}
     for question in info["gold"]:
         for unit in question["evidence"] or ():
+            if "id" in unit:
+                continue
             for part in entry_texts(unit["title"], unit["text"], limit):
                 content = document_text(unit["title"], part)
                 chunk_of[content] = max(chunk_of.get(content, 0), *unit["chunks"], 0)
@@ -94,6 +120,12 @@ def _plan(info: Info, limit: int | None) -> dict[int, list[str]]:
     for content, chunk in chunk_of.items():
         plan.setdefault(chunk, []).append(content)
     return plan
+
+
+def _turns(question: Gold) -> dict[tuple[str, str], None]:
+    """Return the turns that support the answer to a question: the titles of their sessions, and their texts."""
+    units = question["evidence"] or ()
+    return {(unit["title"], unit["text"]): None for unit in units if unit.get("role") == SUPPORTING}
 
 
 def _parts(plan: Mapping[int, list[str]]) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """Write everything: the control that keeps each chunk verbatim, one entry per chunk.
 
-Reading: ``Create(chunk)``. Answering: ``Read(question)``, then the engine's answer from the chunks shown.
+Reading: ``Create(chunk)``; one that begins inside a session is stored under that session's header, so that every
+entry says when it was said. Answering: ``Read(question)``, then the engine's answer from the chunks shown.
 Nothing is lost but what a capacity or an entry's size refuses; finding it again is left to the retriever, and
 reading whole chunks to the engine.
 """
@@ -22,4 +23,4 @@ class WriteEverything(LookThenAnswer):
 
     def read_chunk(self, observation: Observation) -> Operations:
         """Store the chunk."""
-        return [Create(observation["chunk"])]
+        return [Create(self.chunk(observation))]

@@ -17,7 +17,8 @@ class Ledger(Generic[Record]):
 
     With each action, :meth:`expect` takes the records of its Creates; at the next observation, :meth:`follow`
     files them under the ids that the environment gave, and drops those of entries that are gone. A refused
-    Create leaves no record, so ``records`` holds the ids that are alive and no other.
+    Create leaves no record, so ``records`` holds the ids that are alive and no other. Where the results of an action
+    are never told, before the first of isolated questions, all its Creates count as accepted.
 
     Attributes:
         records: the records by id, in the order of creation.
@@ -35,6 +36,8 @@ class Ledger(Generic[Record]):
 
     def follow(self, observation: Observation) -> list[tuple[Record, ResultDict]]:
         """Take in what came of the last action; return the expected records, each with its Create's result."""
+        if self._expected and not observation["results"]:
+            return self._assume()
         expected = iter(self._expected)
         self._expected = []
         created = []
@@ -50,3 +53,11 @@ class Ledger(Generic[Record]):
                     if id is not None:
                         self.records[id] = record
         return created
+
+    def _assume(self) -> list[tuple[Record, ResultDict]]:
+        """File the expected records as if nothing had been refused: an isolated question begins without results."""
+        for id, record in enumerate(self._expected, self.next_id):
+            self.records[id] = record
+        self.next_id += len(self._expected)
+        self._expected = []
+        return []

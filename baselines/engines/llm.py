@@ -404,8 +404,13 @@ def _numbered(texts: Sequence[str]) -> str:
     return "\n\n".join(f"[{number}] {text}" for number, text in enumerate(texts)) or "(none)"
 
 
+_NOT_YET: Final = (
+    "(not known yet: they come after the reading, and may be about anything that is said, by whom and when)"
+)
+
+
 def _bullets(texts: Sequence[str]) -> str:
-    return "\n".join(f"- {text}" for text in texts) or "(none)"
+    return "\n".join(f"- {text}" for text in texts) or _NOT_YET
 
 
 def _text(found: Mapping[str, Any], key: str) -> str:

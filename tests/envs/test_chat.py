@@ -54,3 +54,28 @@ def test_the_chats_stand_in_for_benchmarks_in_their_schemas(id: str) -> None:
     assert info["source"].startswith("generated:chat(seed=0,size=100)")
     assert observation["num_chunks"] == 20
     assert observation["chunk"].startswith("Session 1 (")
+
+
+def test_a_perfect_memory_scores_100() -> None:
+    env = gym.make("AtomMem-Chat-v0", **SMALL, unanswerable=0.25)
+    for index in range(3):
+        metrics = rollout(env, make_policy("oracle"), options={"task_index": index}).metrics
+        assert metrics["em"] == 1.0
+        assert all(
+            question["evidence"]["kept"] == 1.0
+            for question in metrics["questions"]
+            if question["num_evidence"]
+        )
+
+
+def test_keeping_what_matters_beats_every_rule_that_does_not_look() -> None:
+    env = gym.make("AtomMem-Chat-v0", histories=3, capacity=26)
+    score = {
+        name: sum(
+            rollout(env, make_policy(name), options={"task_index": index}).metrics["em"] for index in range(3)
+        )
+        for name in ("oracle", "abstain", "vague", "closed-book", "recency", "reservoir", "rag")
+    }
+    best = score.pop("oracle")
+    assert best == 3.0
+    assert all(other < best - 1 for other in score.values())

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from atommem_env.baselines.entries import is_session_name, split_stamp, stamped_sentences, titled_text
 from atommem_env.core.words import STOP_WORDS
 from atommem_env.tasks.documents import split_documents
-from atommem_env.text import Tokenizer, sentences, tokens
+from atommem_env.text import Tokenizer, tokens
 
 _BLANK = "\n\n"
 
@@ -26,7 +27,8 @@ def compress(
     """Return the sentences of ``memory`` and ``chunk`` with the highest question overlap that fit.
 
     Sentences are ranked by their best BM25 score against any one question, a document's title counting as
-    part of each of its sentences; those without a word of a question are left out. The memory is written as
+    part of each of its sentences; those without a word of a question are left out. While nothing is asked, those with
+    the most names and numbers are kept, of equals the later. The memory is written as
     it is read: per document its title on a line, its kept sentences on the next, a blank line between
     documents.
 
@@ -38,8 +40,8 @@ def compress(
         tokenizer: what counts them.
     """
     lines = _lines(memory, chunk)
-    scores = line_scores(questions, lines)
-    order = sorted(range(len(lines)), key=lambda place: (-scores[place], place))
+    scores = line_scores(questions, lines) if questions else [_importance(line) for line in lines]
+    order = sorted(range(len(lines)), key=lambda place: (-scores[place], place if questions else -place))
     kept: set[int] = set()
     titled: set[int] = set()
     left = budget_tokens
@@ -59,7 +61,7 @@ def compress(
 
 def _lines(memory: str, chunk: str) -> list[Line]:
     """Return the sentences of both texts, each once, with the document they stand in."""
-    return lines_of([*read_blocks(memory), *((piece.title, piece.text) for piece in split_documents(chunk))])
+    return lines_of([*read_blocks(memory), *map(titled_text, split_documents(chunk))])
 
 
 def read_blocks(memory: str) -> list[tuple[str, str]]:
@@ -73,14 +75,20 @@ def lines_of(blocks: Sequence[tuple[str, str]]) -> list[Line]:
     lines: dict[tuple[str, str], Line] = {}
     for position, (title, text) in enumerate(blocks):
         block = numbers.setdefault(title, position) if title else position
-        for sentence in sentences(text):
+        for sentence in stamped_sentences(text):
             lines.setdefault((title, sentence), Line(block, sentence, title))
     return sorted(lines.values(), key=lambda line: line.block)
 
 
 def _block(text: str) -> tuple[str, str]:
     title, line_break, rest = text.partition("\n")
-    return (title, rest) if line_break else ("", text)
+    return (title, rest) if line_break and not split_stamp(text)[0] else ("", text)
+
+
+def _importance(line: Line) -> float:
+    """Return the number of words that open with a capital or hold a digit, of the sentence alone."""
+    text = split_stamp(line.text)[1]
+    return sum(word[:1].isupper() or any(map(str.isdigit, word)) for word in text.split())
 
 
 def line_scores(questions: Sequence[str], lines: Sequence[Line]) -> list[float]:
@@ -106,6 +114,11 @@ def write_lines(lines: Sequence[Line]) -> str:
     for line in lines:
         blocks.setdefault(line.block, []).append(line)
     return _BLANK.join(
-        (f"{block[0].title}\n" if block[0].title else "") + " ".join(line.text for line in block)
-        for block in blocks.values()
+        (f"{block[0].title}\n" if block[0].title else "") + _joined(block) for block in blocks.values()
     )
+
+
+def _joined(block: Sequence[Line]) -> str:
+    """Return the sentences of a document on a line; what was said in a conversation on a line each."""
+    spoken = is_session_name(block[0].title) or split_stamp(block[0].text)[0]
+    return ("\n" if spoken else " ").join(line.text for line in block)

@@ -15,8 +15,9 @@ from typing import Final, NamedTuple
 from atommem_env.baselines.engines.engine import Edit
 from atommem_env.baselines.engines.rules.passages import read_passages
 from atommem_env.baselines.engines.rules.spans import names
+from atommem_env.baselines.entries import spoken_sentences
 from atommem_env.core.words import STOP_WORDS, word_set
-from atommem_env.tasks.documents import split_documents
+from atommem_env.tasks.documents import DocumentPiece, split_documents
 from atommem_env.text import sentences, tokens
 
 SAME: Final = 0.8
@@ -39,14 +40,17 @@ class _Fact(NamedTuple):
 
 
 def extract_facts(chunk: str) -> list[str]:
-    """Return the sentences of ``chunk``, each once, under the title of its document where that is shown."""
-    return list(
-        dict.fromkeys(
-            f"{piece.title}\n{sentence}" if piece.title else sentence
-            for piece in split_documents(chunk)
-            for sentence in sentences(piece.text)
-        )
-    )
+    """Return the sentences of ``chunk``, each once, under the title of its document where that is shown.
+
+    A sentence of a conversation has who said it and when before it.
+    """
+    return list(dict.fromkeys(fact for piece in split_documents(chunk) for fact in _facts(piece)))
+
+
+def _facts(piece: DocumentPiece) -> list[str]:
+    if piece.turns:
+        return list(spoken_sentences(piece.turns, piece.date))
+    return [f"{piece.title}\n{sentence}" if piece.title else sentence for sentence in sentences(piece.text)]
 
 
 def decide_edits(facts: Sequence[str], entries: Sequence[str]) -> list[Edit]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from atommem_env.baselines.entries import split_stamp
 from atommem_env.core.words import STOP_WORDS, bare_title, content_stems
 from atommem_env.tasks.documents import split_documents
 from atommem_env.text import sentence_spans, tokens
@@ -85,7 +86,7 @@ def _read(text: str) -> tuple[Passage, ...]:
         if any(piece.number is not None for piece in pieces):
             return tuple(_passage(piece.title, piece.text) for piece in pieces)
     title, line_break, rest = text.strip().partition("\n")
-    if line_break and len(title) <= 120:
+    if line_break and len(title) <= 120 and not split_stamp(title)[0]:
         return (_passage(title, rest),)
     return (_passage("", text),)
 

@@ -14,6 +14,7 @@ from atommem_env.baselines.engines.engine import CoreEdit, State
 from atommem_env.baselines.engines.rules.compression import Line, compress, lines_of, read_blocks, write_lines
 from atommem_env.baselines.engines.rules.passages import read_passages
 from atommem_env.baselines.engines.rules.spans import names
+from atommem_env.baselines.entries import titled_text
 from atommem_env.core.words import content_stems
 from atommem_env.tasks.documents import split_documents
 from atommem_env.text import Tokenizer, tokens
@@ -56,7 +57,7 @@ def _documents(text: str) -> list[tuple[str, str]]:
     """Return the documents of a chunk, or of a memory as it is written, as (title, text)."""
     pieces = split_documents(text)
     if any(piece.number is not None for piece in pieces):
-        return [(piece.title, piece.text) for piece in pieces]
+        return [titled_text(piece) for piece in pieces]
     return read_blocks(text)
 
 
