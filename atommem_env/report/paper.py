@@ -9,10 +9,12 @@ agent never stands beside a measured one of an untrained policy: it has a line o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from atommem_env.registration import PAPER_ENVS
+from atommem_env.report.history_recipe import NAME as HISTORIES
+from atommem_env.report.history_recipe import history_recipe
+from atommem_env.report.recipe import Recipe
 from atommem_env.runs.engines import LLM
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.recipes import EnvRecipe
@@ -31,6 +33,7 @@ RECIPES: Final = {
     "paper-table2": "without Update, Delete, scratchpad, storage, or both",
     "paper-table3": "chunks of 2048, 4096, 8192 tokens, top 3, 6, 12",
     "paper-table4": "random retrieval beside others",
+    HISTORIES: "methods on conversations whose questions come afterwards, 20 entries, 100 and no limit",
 }
 """The recipes by name, with what each is about."""
 
@@ -91,23 +94,6 @@ _TRAINED_RETRIEVAL: Final[dict[str, tuple[float, float, float]]] = {
 }
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """What a recipe runs.
-
-    Attributes:
-        envs: the environments, each with what differs in its name and with its own policies and episodes.
-        policies: all policies.
-        arguments: what all environments are given besides.
-        notes: what its user should know, a sentence each.
-    """
-
-    envs: tuple[EnvRecipe, ...]
-    policies: tuple[str, ...]
-    arguments: dict[str, Any]
-    notes: tuple[str, ...] = ()
-
-
 def make_recipe(
     name: str, engine: str = "rules", arguments: Mapping[str, Any] | None = None, episodes: int | None = None
 ) -> Recipe:
@@ -118,7 +104,8 @@ def make_recipe(
         engine: the engine's name; without ``"llm"`` the prompted agent is left out.
         arguments: the environments' arguments that are given: ``source``, ``split``, ``encoder``,
             ``tokenizer``.
-        episodes: the number of episodes everywhere; ``None``: 30 with 200 documents, 10 with 800.
+        episodes: the number of episodes everywhere; ``None``: 30 with 200 documents, 10 with 800, and of histories
+            what :data:`~atommem_env.report.history_recipe.EPISODES` says.
 
     Raises:
         RunError: when there is no such recipe, or an argument is one that the recipe sets.
@@ -133,6 +120,10 @@ def make_recipe(
                 f"{', '.join(_FREE)} can be given"
             )
     encoder = given.pop("encoder", None)
+    if encoder is not None and name != "paper-table4":
+        raise RunError(f"--arg encoder: the recipe {name!r} searches with BM25, which has no use for one")
+    if name == HISTORIES:
+        return history_recipe(engine, given, episodes)
     workflows = tuple(policy for policy in _USES if policy != "atommem" or engine == LLM)
     notes = [] if engine == LLM else ["the prompted agent (atommem) needs --engine llm; it is left out"]
     variants: dict[str, tuple[dict[str, Any], tuple[str, ...]]]
@@ -164,8 +155,6 @@ def make_recipe(
             f"retriever={retriever}": ({"num_docs": 200, "retriever": retriever, **own}, searching)
             for retriever, own in retrievers.items()
         }
-    if encoder is not None and name != "paper-table4":
-        raise RunError(f"--arg encoder: the recipe {name!r} searches with BM25, which has no use for one")
     envs = tuple(
         EnvRecipe(
             id,

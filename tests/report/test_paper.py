@@ -233,3 +233,16 @@ def test_every_recipe_runs_on_the_samples(samples: Path, tmp_path: Path) -> None
             **made.arguments,
         )
         assert len(run.episodes) == run.total
+
+
+def test_the_recipe_of_histories_crosses_methods_benchmarks_and_capacities() -> None:
+    made = make_recipe("histories", arguments={"source": "data"})
+    by_name = {env.name: env for env in made.envs}
+    assert len(by_name) == 9
+    assert {env.arguments["capacity"] for env in made.envs} == {20, 100, None}
+    limited, free = by_name["AtomMem-LoCoMo-v0[capacity=20]"], by_name["AtomMem-Chat-v0[capacity=none]"]
+    assert {"closed-book", "abstain", "vague", "recency", "reservoir", "rag"} <= set(limited.policies or ())
+    assert "reservoir" not in (free.policies or ())
+    assert free.arguments["source"] == "generated"
+    assert "keep-best" not in made.policies
+    assert "n/a: keep-best" in made.notes[0]
