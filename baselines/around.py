@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from atommem_env.baselines.common import Info, Observation
+from atommem_env.baselines.common import Info, Isolation, Observation
+from atommem_env.core.rules import DEFAULT_RULES
 from atommem_env.policies import Policy
 
 
@@ -18,6 +19,7 @@ class Around:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
+        self._isolation: Isolation | None = None
 
     @property
     def name(self) -> str | None:
@@ -48,6 +50,16 @@ class Around:
         """Return what the policy's engine has said since this was last called."""
         take = getattr(self.policy, "take_said", None)
         return take() if callable(take) else []
+
+    def isolate(self, info: Info) -> None:
+        """Start an episode: where its questions are isolated, what is noted at one is gone at the next."""
+        isolated = info.get("rules", DEFAULT_RULES).isolate_questions
+        self._isolation = Isolation(("policy", "_isolation")) if isolated else None
+
+    def follow_questions(self, observation: Observation) -> None:
+        """Discard at each new isolated question what was noted since the first one."""
+        if self._isolation is not None:
+            self._isolation.follow(self, observation)
 
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import datetime
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from atommem_env.baselines.engines.engine import UNKNOWN, EngineSpec, counted, get_engine
@@ -50,7 +50,7 @@ class Workflow(ABC):
         self.engine, self._counter = counted(get_engine(engine), self.needs, self.name)
         self._rules = DEFAULT_RULES
         self._headers = SessionHeaders()
-        self._isolation: _Isolation | None = None
+        self._isolation: Isolation | None = None
 
     @property
     def engine_name(self) -> str:
@@ -74,22 +74,15 @@ class Workflow(ABC):
         self._counter.begin(info.get("source", ""))
         self._rules = info.get("rules", DEFAULT_RULES)
         self._headers = SessionHeaders()
-        self._isolation = None
+        self._isolation = Isolation(("engine", "_counter", "_rules", "_isolation", *self.lasting))
 
     def act(self, observation: Observation, info: Info) -> Operations:
         """Return the action for ``observation``."""
         if observation["phase"] == READING:
             return self.read_chunk(observation)
-        if self._rules.isolate_questions:
-            self._isolate(observation["cursor"])
+        if self._isolation is not None and self._rules.isolate_questions:
+            self._isolation.follow(self, observation)
         return self.answer_question(observation)
-
-    def _isolate(self, question: int) -> None:
-        """Discard at each new question what was noted since the first one."""
-        if self._isolation is None:
-            self._isolation = _Isolation(self, question)
-        elif self._isolation.question != question:
-            self._isolation.restore(self, question)
 
     def read_chunk(self, observation: Observation) -> Operations:
         """Return the action for a chunk: nothing, unless a workflow writes."""
@@ -112,25 +105,29 @@ class Workflow(ABC):
         return self._headers.read(observation["chunk"], observation["cursor"], observation.get("now", ""))
 
 
-class _Isolation:
-    """What a policy has noted when its first question comes, for it to start each question from.
+class Isolation:
+    """Has a policy start each isolated question from what it had noted when the first one came.
 
     Args:
-        policy: the policy.
-        question: the number of the question.
+        skipped: the names of the attributes that it leaves as they are.
     """
 
-    def __init__(self, policy: Workflow, question: int) -> None:
-        skipped = {"engine", "_counter", "_rules", "_isolation", *policy.lasting}
-        self._noted = copy.deepcopy(
-            {name: value for name, value in vars(policy).items() if name not in skipped}
-        )
-        self.question = question
+    def __init__(self, skipped: Iterable[str]) -> None:
+        self._skipped = frozenset(skipped)
+        self._noted: dict[str, Any] = {}
+        self._question = -1
 
-    def restore(self, policy: Workflow, question: int) -> None:
-        """Give it back to ``policy``, for another question."""
-        vars(policy).update(copy.deepcopy(self._noted))
-        self.question = question
+    def follow(self, policy: object, observation: Observation) -> None:
+        """Take what ``policy`` has noted at the first question, and give it back at each further one."""
+        question = observation["cursor"]
+        if observation["phase"] == READING or question == self._question:
+            return
+        if self._question < 0:
+            noted = {name: value for name, value in vars(policy).items() if name not in self._skipped}
+            self._noted = copy.deepcopy(noted)
+        else:
+            vars(policy).update(copy.deepcopy(self._noted))
+        self._question = question
 
 
 class Clock:

@@ -61,6 +61,7 @@ class KeepBestRule(Around):
         """Get ready for a new episode."""
         require_questions(info.get("rules", DEFAULT_RULES), "full_store='keep-best'")
         self._begin(observation["questions"])
+        self.isolate(info)
         self._too_long = (info.get("rules", DEFAULT_RULES).entry_tokens or math.inf) + 1
         self.policy.reset(observation, info)
 
@@ -72,6 +73,7 @@ class KeepBestRule(Around):
 
     def act(self, observation: Observation, info: Info) -> list[Any]:
         """Return the policy's action, with the Deletes that make room."""
+        self.follow_questions(observation)
         results = self._follow(observation)
         action = self.policy.act({**observation, "results": results}, info)
         self._sent = list(self._make_room([self._read(item) for item in action], observation["capacity"]))
@@ -111,13 +113,14 @@ class KeepBestRule(Around):
 
     def _follow(self, observation: Observation) -> tuple[ResultDict, ...]:
         """Take in what came of the last action; return the results of the policy's own operations."""
+        if not observation["results"]:  # the first observation of an isolated question tells of none
+            self._reckon(observation["capacity"])
+            return ()
         for profile, result in self._entries.follow(observation):
             if result["reason"] == "too_long" and profile is not None:
                 self._too_long = min(self._too_long, profile.size)
         results: list[ResultDict] = []
         freed: int | None = None
-        if not observation["results"]:  # the first observation of an isolated question tells of none
-            return ()
         for sent, result in zip(self._sent, observation["results"], strict=True):
             if sent.ours:
                 freed = result["id"] if result["ok"] else None
@@ -128,3 +131,17 @@ class KeepBestRule(Around):
             results.append(result if freed is None else {**result, "evicted": freed})
             freed = None
         return tuple(results)
+
+    def _reckon(self, capacity: int) -> None:
+        """Note what the last action did, as the rules have it."""
+        self._entries.expect(())
+        records = self._entries.records
+        for sent in self._sent:
+            if isinstance(sent.operation, Delete):
+                records.pop(sent.operation.id, None)
+            elif kind_of(sent.item) == "create":
+                too_long = sent.profile is None or sent.profile.size >= self._too_long
+                if not too_long and not 0 < capacity <= len(records):
+                    records[self._entries.next_id] = sent.profile
+                self._entries.next_id += 1
+        self._sent = []

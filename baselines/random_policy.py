@@ -14,6 +14,7 @@ from typing import Final
 
 from atommem_env.baselines.common import READING, Info, Observation, Operations, shown_entries
 from atommem_env.core.operations import SCRATCHPAD, Answer, Create, Delete, Operation, Read, Update
+from atommem_env.core.rules import DEFAULT_RULES
 from atommem_env.text import digest, sentences
 
 _MOST_OPERATIONS: Final = 3
@@ -27,7 +28,8 @@ class RandomPolicy:
     """Samples operations.
 
     Args:
-        seed: the seed of its generator, together with the task's id.
+        seed: the seed of its generator, together with the task's id, and, where questions are isolated, with the
+            question.
     """
 
     name = "random"
@@ -38,12 +40,21 @@ class RandomPolicy:
         self.seed = seed
         self._generator = random.Random(0)
         self._ids: list[int] = []
+        self._task = ""
+        self._isolated = False
+        self._question = -1
 
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""
-        state = digest("random policy", self.seed, info["task_id"])
-        self._generator = random.Random(int.from_bytes(state, "little"))
+        self._task = info["task_id"]
+        self._isolated = info.get("rules", DEFAULT_RULES).isolate_questions
+        self._question = -1
+        self._seed_with()
         self._ids = []
+
+    def _seed_with(self, *question: str) -> None:
+        state = digest("random policy", self.seed, self._task, *question)
+        self._generator = random.Random(int.from_bytes(state, "little"))
 
     def act(self, observation: Observation, info: Info) -> Operations:
         """Return some operations."""
@@ -51,6 +62,9 @@ class RandomPolicy:
         if observation["phase"] == READING:
             count = self._generator.randint(0, _MOST_OPERATIONS)
             return [self._operation(observation) for _ in range(count)]
+        if self._isolated and self._question != observation["cursor"]:
+            self._question = observation["cursor"]
+            self._seed_with(observation["questions"][0])
         memory = [observation["scratchpad"], *shown_entries(observation)]
         if self._generator.random() < _LOOK:
             return [Read(self._words([*memory, *observation["questions"]]))]

@@ -47,6 +47,7 @@ class SecondLook(Around):
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""
         self._begin()
+        self.isolate(info)
         self.policy.reset(observation, info)
 
     def _begin(self) -> None:
@@ -58,6 +59,7 @@ class SecondLook(Around):
 
     def act(self, observation: Observation, info: Info) -> Sequence[Any]:
         """Return the policy's action, or the second look in place of its answer."""
+        self.follow_questions(observation)
         self._follow(observation)
         if self._held_back:
             observation = {**observation, "results": (_REFUSED,)}

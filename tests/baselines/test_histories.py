@@ -120,6 +120,18 @@ def test_no_order_of_the_questions_changes_an_answer(name: str) -> None:
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("arguments", [{"second_look": "bridge"}, {"full_store": "keep-best"}])
+def test_what_is_noted_at_one_question_is_gone_at_the_next(arguments: dict[str, Any]) -> None:
+    found = []
+    for way in (False, True):
+        env = make(way, questions_shown="always", capacity=4)
+        policy = make_policy("generative-agents", reflect_after=1, **arguments)
+        metrics = rollout(env, policy).metrics
+        found.append({question["question"]: question["prediction"] for question in metrics["questions"]})
+        assert metrics["refused"]["unknown_id"] == 0
+    assert found[0] == found[1]
+
+
 def test_abstain_abstains_from_all_and_is_right_where_there_is_no_answer() -> None:
     questions = rollout(make(), make_policy("abstain")).metrics["questions"]
     assert all(abstained(question["prediction"]) for question in questions)
