@@ -19,12 +19,13 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 from atommem_env.data.records import SUPERSEDED, SUPPORTING
 from atommem_env.text import sentence_spans, tokens, word_spans
 
 if TYPE_CHECKING:
+    from atommem_env.core.types import Metrics
     from atommem_env.tasks.task import Task
 
 STAGES: Final = ("seen", "written", "kept", "read")
@@ -96,17 +97,18 @@ def gold_units(gold: Sequence[Mapping[str, Any]]) -> list[EvidenceUnit]:
     ]
 
 
-def mean_share(metrics: Mapping[str, Any], stage: str) -> float | None:
+def mean_share(metrics: Metrics, stage: str) -> float | None:
     """Return the share of the evidence that reached a stage, in [0, 1]: the mean over the questions that have any.
 
     Args:
         metrics: an episode's ``info["metrics"]``.
-        stage: one of :data:`STAGES`.
+        stage: one of :data:`STAGES`, or of :data:`STALE_STAGES` for the share of what is superseded.
 
     Returns:
         ``None`` where nothing is known: no question has evidence, or the policy keeps text outside memory.
     """
-    shares = [question["evidence"][stage] for question in metrics["questions"]]
+    every = (cast("Mapping[str, float | None]", question["evidence"]) for question in metrics["questions"])
+    shares = [reached.get(stage) for reached in every]
     known = [share for share in shares if share is not None]
     return sum(known) / len(known) if known else None
 

@@ -62,6 +62,12 @@ ENGINES: Final[dict[str, str]] = {
 }
 """The engines by name, with the place of what makes each. Every result names the engine it was made with."""
 
+MAKE_POLICY: Final = "atommem_env.baselines:make_policy"
+"""What makes a policy of its name."""
+
+ENGINE_PROMPTS: Final = "atommem_env.baselines.engines"
+"""The package whose folder ``prompts`` holds the engines' templates."""
+
 _VECTOR: Final = "atommem_env.vector.vector_env"
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from atommem_env.protocols.rendering import placeholders
+from atommem_env.registration import ENGINE_PROMPTS
 from atommem_env.text import digest
 
-PACKAGES: Final = ("atommem_env.baselines.engines", "atommem_env.llm")
+PACKAGES: Final = (ENGINE_PROMPTS, "atommem_env.llm")
 
 
 class Prompts:

@@ -11,14 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from atommem_env.evidence import STAGES
+from atommem_env.evidence import STAGES, mean_share
 from atommem_env.report.summary import (
     FEWEST_HISTORIES,
     Interval,
     about_histories,
     bootstrap,
     history_of,
-    share,
 )
 from atommem_env.runs.errors import RunError
 from atommem_env.scoring import SCORES
@@ -184,7 +183,7 @@ def _question_differences(pairs: Sequence[_Pair], measure: str) -> list[float]:
 
 def _measured(episode: Mapping[str, Any], measure: str) -> float | None:
     metrics = episode["metrics"]
-    value = share(metrics, measure) if measure in STAGES else metrics.get(measure)
+    value = mean_share(metrics, measure) if measure in STAGES else metrics.get(measure)
     return None if value is None else float(value)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from atommem_env.evidence import STAGES
-from atommem_env.report.summary import share
+from atommem_env.evidence import STAGES, mean_share
 from atommem_env.runs.keys import episode_key
 from atommem_env.runs.traces import read_traces
 
@@ -62,7 +61,7 @@ def _episodes(run: Run) -> Iterator[dict[str, Any]]:
         yield {
             **{name: value for name, value in episode.items() if name != "metrics"},
             **{name: value for name, value in metrics.items() if name not in _NESTED},
-            **{stage: share(metrics, stage) for stage in STAGES},
+            **{stage: mean_share(metrics, stage) for stage in STAGES},
             **{f"num_{kind}": count for kind, count in metrics.get("operations", {}).items()},
             **{f"refused_{reason}": count for reason, count in metrics["refused"].items()},
             **{

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from atommem_env.evidence import STAGES, STALE_STAGES
+from atommem_env.evidence import STAGES, STALE_STAGES, mean_share
 from atommem_env.registration import WORLD_ENVS
 from atommem_env.runs.engines import unreadable_share
 from atommem_env.runs.keys import episode_key
 from atommem_env.scoring import SCORES
 
 if TYPE_CHECKING:
+    from atommem_env.core.types import Metrics
     from atommem_env.runs.run import Run
 
 RESAMPLES: Final = 2000
@@ -165,16 +166,6 @@ def by_environment(rows: Sequence[Row]) -> list[list[Row]]:
     return list(groups.values())
 
 
-def share(metrics: Mapping[str, Any], stage: str) -> float | None:
-    """Return an episode's share of the evidence, or of what is superseded, that reached a stage.
-
-    The mean over its questions that have any; ``None`` where none has, or nothing is known.
-    """
-    shares = [question["evidence"].get(stage) for question in metrics["questions"]]
-    known = [value for value in shares if value is not None]
-    return _mean(known) if known else None
-
-
 def about_histories(episodes: Sequence[Mapping[str, Any]]) -> bool:
     """Return whether episodes are about histories, from which nothing is sampled."""
     return any("history" in episode for episode in episodes)
@@ -260,8 +251,8 @@ def _row(
         without_evidence=len(questions) - len(with_evidence),
         uses_buffer=uses_buffer,
         scores=scores,
-        funnel={stage: None if uses_buffer else _mean_share(metrics, stage) for stage in STAGES},
-        stale={stage: None if uses_buffer else _mean_share(metrics, stage) for stage in STALE_STAGES},
+        funnel={stage: None if uses_buffer else _mean_of_shares(metrics, stage) for stage in STAGES},
+        stale={stage: None if uses_buffer else _mean_of_shares(metrics, stage) for stage in STALE_STAGES},
         abstention=_abstention(questions),
         memory_peak=_mean([metric["memory_peak"] for metric in metrics]),
         entries_shown=_mean([metric["entries_shown"] for metric in metrics]),
@@ -307,8 +298,8 @@ def _known_mean(costs: Sequence[Mapping[str, Any]], name: str) -> float | None:
     return _mean(values) if values else None
 
 
-def _mean_share(metrics: Sequence[Mapping[str, Any]], stage: str) -> float | None:
-    values = [value for metric in metrics if (value := share(metric, stage)) is not None]
+def _mean_of_shares(metrics: Sequence[Metrics], stage: str) -> float | None:
+    values = [value for metric in metrics if (value := mean_share(metric, stage)) is not None]
     return _mean(values) if values else None
 
 

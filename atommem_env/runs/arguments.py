@@ -7,13 +7,16 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import gymnasium as gym
 from gymnasium.envs.registration import load_env_creator
 
 from atommem_env.core.config import REQUIRED, Argument, close_match
 from atommem_env.runs.errors import RunError
+
+REMOVED: Final[dict[str, Any]] = {"evidence_threshold": 0.6, "prefetch": False}
+"""Arguments that environments had in earlier versions, with what they were by default: old runs record them."""
 
 _OWN = re.compile(r"(?P<id>[^\[\]]+)\[(?P<arguments>.*)\]", re.DOTALL)
 
@@ -142,6 +145,22 @@ def _signatures(creator: Any) -> list[Callable[..., Any]]:
         return [creator]
     functions = [holder.__dict__.get("__init__") for holder in creator.__mro__]
     return [function for function in functions if inspect.isfunction(function)]
+
+
+def without_removed(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a run's record without those of :data:`REMOVED` that changed nothing.
+
+    Raises:
+        RunError: when a removed argument had another value than its default.
+    """
+    kept = dict(recorded)
+    for name, default in REMOVED.items():
+        if name in kept and (value := kept.pop(name)) != default:
+            raise RunError(
+                f"this run was made with {name}={value!r}, and environments have no argument {name!r} any more: what "
+                f"it did cannot be made again (with {name}={default!r} it can); use the version that made the run"
+            )
+    return kept
 
 
 def check_arguments(id: str, given: Mapping[str, Any], known: Mapping[str, Argument]) -> dict[str, Any]:

@@ -11,7 +11,15 @@ from gymnasium.envs.registration import EnvSpec, WrapperSpec
 
 from atommem_env.core.resolve import resolve
 from atommem_env.policies import Policy
-from atommem_env.runs.arguments import check_arguments, env_arguments, find_spec, parse_env, parse_policy
+from atommem_env.registration import MAKE_POLICY
+from atommem_env.runs.arguments import (
+    check_arguments,
+    env_arguments,
+    find_spec,
+    parse_env,
+    parse_policy,
+    without_removed,
+)
 from atommem_env.runs.engines import EngineLike, recorded_engine
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.jsonable import given_as_objects, plain
@@ -163,7 +171,7 @@ class PolicyRecipe:
         """
         made: object
         if isinstance(self.policy, str):
-            make_policy = cast(Callable[..., object], resolve("atommem_env.baselines:make_policy"))
+            make_policy = cast(Callable[..., object], resolve(MAKE_POLICY))
             made = make_policy(self.policy, engine=self.engine, seed=self.seed, **self.arguments)
         elif _is_factory(self.policy):
             made = cast(Callable[..., object], self.policy)(**self.arguments)
@@ -300,7 +308,7 @@ def recorded_env(settings: Mapping[str, Any], name: str | None = None, trust: bo
     _refuse_objects(f"environment {record['name']}", record["arguments"], record.get("wrappers", []))
     require_trust(list(env_demands(record)), trust)
     spec = find_spec(record["id"])
-    arguments = check_arguments(record["id"], record["arguments"], env_arguments(spec))
+    arguments = check_arguments(record["id"], without_removed(record["arguments"]), env_arguments(spec))
     wrappers = tuple(
         WrapperSpec(wrapper["name"], wrapper["entry_point"], wrapper["arguments"])
         for wrapper in record.get("wrappers", ())

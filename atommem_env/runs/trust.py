@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from atommem_env.core.resolve import is_reference, resolve
-from atommem_env.registration import ENVS
+from atommem_env.core.resolve import is_reference
+from atommem_env.registration import ENVS, POLICIES
 from atommem_env.runs.errors import RunError
 
 ENGINES: Final = ("auto", "rules", "world")
@@ -79,7 +79,7 @@ def policy_demands(record: Mapping[str, Any], engine: Any) -> Iterator[Demand]:
     """Yield what making a policy of a run again, with the run's engine, would need beyond this package."""
     where = f"policy {record['name']!r}"
     named = record["policy"]
-    if not isinstance(named, str) or named not in _own_policies():
+    if not isinstance(named, str) or named not in POLICIES:
         yield Demand(where, str(named), "code")
     yield from _argument_demands(where, record["arguments"])
     if isinstance(engine, str):
@@ -118,11 +118,6 @@ def require_trust(demands: Sequence[Demand], trust: bool) -> None:
             ]
         )
     )
-
-
-def _own_policies() -> Mapping[str, str]:
-    found: Any = resolve("atommem_env.baselines:POLICIES")
-    return dict(found)
 
 
 def _argument_demands(where: str, arguments: Mapping[str, Any]) -> Iterator[Demand]:

@@ -13,8 +13,8 @@ from atommem_env._version import __version__
 from atommem_env.core.checks import one_of
 from atommem_env.credit import SCORES as CREDITED
 from atommem_env.env import MemoryEnv
-from atommem_env.evidence import STAGES
-from atommem_env.report.summary import Row, by_environment, share, summarise
+from atommem_env.evidence import STAGES, mean_share
+from atommem_env.report.summary import Row, by_environment, summarise
 from atommem_env.report.tables import footnotes
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.keys import episode_key
@@ -311,7 +311,7 @@ def _metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
         **_scores(metrics),
         **{name: metrics[name] for name in ("steps", "looks", "memory_peak")},
         "refused": sum(metrics["refused"].values()),
-        "evidence": _stages({stage: share(metrics, stage) for stage in STAGES}),
+        "evidence": _stages({stage: mean_share(metrics, stage) for stage in STAGES}),
         "questions": questions,
     }
 

@@ -17,6 +17,7 @@ from atommem_env.runs.arguments import (
     env_arguments,
     find_spec,
     parse_env,
+    without_removed,
 )
 
 
@@ -107,3 +108,13 @@ def test_an_id_may_have_arguments_in_brackets(text: str, id: str, arguments: dic
 def test_what_is_no_argument_in_brackets_is_refused(text: str) -> None:
     with pytest.raises(RunError, match="expected KEY=VALUE, for example num_docs=800"):
         parse_env(text)
+
+
+def test_an_old_record_is_read_without_the_arguments_that_are_gone_where_they_changed_nothing() -> None:
+    recorded = {"num_docs": 20, "prefetch": False, "evidence_threshold": 0.6}
+    assert without_removed(recorded) == {"num_docs": 20}
+    assert "prefetch" in recorded
+    with pytest.raises(
+        RunError, match=r"made with evidence_threshold=0\.5.*use the version that made the run"
+    ):
+        without_removed({"evidence_threshold": 0.5})
