@@ -33,7 +33,7 @@ from atommem_env.tasks.task import READING
 SCORES: Final = ("em", "f1", "cover_em", "kept", "read")
 """The scores by name: those of the answers, and two stages of the evidence funnel; means over the questions."""
 
-EpisodeScore: TypeAlias = "str | Callable[[Mapping[str, Any]], float]"
+EpisodeScore: TypeAlias = "str | Callable[[Metrics], float]"
 """One of :data:`SCORES`, or a function of an episode's metrics."""
 
 
@@ -188,11 +188,11 @@ def _writes(trace: Trace, num_reading: int) -> Iterator[tuple[int, int, str, Any
                 yield step, position, operation["content"], result
 
 
-def _score(metrics: Mapping[str, Any], score: EpisodeScore) -> float:
+def _score(metrics: Metrics, score: EpisodeScore) -> float:
     if callable(score):
         return float(score(metrics))
     if score in metrics:
-        return float(metrics[score])
+        return float(cast("Mapping[str, float]", metrics)[score])
     share = mean_share(metrics, score)
     if share is None:
         raise ValueError(

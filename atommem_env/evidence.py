@@ -19,13 +19,13 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
 from atommem_env.data.records import SUPERSEDED, SUPPORTING
 from atommem_env.text import sentence_spans, tokens, word_spans
 
 if TYPE_CHECKING:
-    from atommem_env.core.types import Metrics
+    from atommem_env.core.types import Gold, Metrics
     from atommem_env.tasks.task import Task
 
 STAGES: Final = ("seen", "written", "kept", "read")
@@ -88,7 +88,7 @@ class EvidenceUnit(NamedTuple):
     parts: tuple[str, ...] = ()
 
 
-def gold_units(gold: Sequence[Mapping[str, Any]]) -> list[EvidenceUnit]:
+def gold_units(gold: Sequence[Gold]) -> list[EvidenceUnit]:
     """Return the units of evidence that ``info["gold"]`` lists, in its order."""
     return [
         EvidenceUnit(unit["sentence"] or unit["text"], "" if "id" in unit else unit["title"], number)

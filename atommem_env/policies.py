@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 import gymnasium as gym
 
 from atommem_env.core.operations import kind_of, parse, to_dict
-from atommem_env.core.types import Info, Observation
+from atommem_env.core.types import Info, Metrics, Observation
 from atommem_env.evidence import STAGES, STALE_STAGES
 
 
@@ -62,7 +62,7 @@ class Trace:
     said: list[list[dict[str, Any]]] = field(default_factory=list)
     terminated: bool = False
     truncated: bool = False
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=lambda: cast("Metrics", {}))
 
     @classmethod
     def begin(cls, observation: Any, info: Info | dict[str, Any]) -> Trace:
@@ -127,13 +127,13 @@ def rollout(
     return trace
 
 
-def without_funnel(metrics: dict[str, Any]) -> dict[str, Any]:
+def without_funnel(metrics: Metrics) -> Metrics:
     """Return ``metrics`` with every stage of the funnel null, as for a policy that uses a buffer."""
     hidden = dict.fromkeys((*STAGES, *STALE_STAGES))
     questions = [
         {**question, "evidence": {**question["evidence"], **hidden}} for question in metrics["questions"]
     ]
-    return {**metrics, "questions": questions}
+    return cast("Metrics", {**metrics, "questions": questions})
 
 
 def plain_action(action: Any) -> list[dict[str, Any]] | str:

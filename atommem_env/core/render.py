@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from atommem_env.core.safe_text import cut, one_line, terminal
+from atommem_env.core.types import Observation
 
 _BOLD, _DIM, _RED, _GREEN, _CYAN, _OFF = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[36m", "\x1b[0m"
 _MOST_ENTRIES = 12
@@ -28,7 +29,7 @@ def result_text(result: Mapping[str, Any]) -> str:
 
 
 def render_text(
-    observation: Mapping[str, Any], entries: Mapping[int, str], colour: bool = False, width: int | None = None
+    observation: Observation, entries: Mapping[int, str], colour: bool = False, width: int | None = None
 ) -> str:
     """Return an observation, and the entries of the store, as a page of text.
 

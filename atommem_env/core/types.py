@@ -107,16 +107,28 @@ class Metrics(TypedDict):
     source: str
 
 
+class MalformedText(TypedDict):
+    """What was meant as an operation in a text, and why it is none."""
+
+    text: str
+    reason: str
+
+
 class _Info(TypedDict):
     task_id: str
     results: tuple[OperationResult, ...]
 
 
 class Info(_Info, total=False):
-    """What comes with an observation: the first two keys always, the next four at reset, ``metrics`` at the end."""
+    """What comes with an observation: the first two keys always, the next four at reset, ``metrics`` at the end.
+
+    The last two are those of :class:`~atommem_env.wrappers.text_protocol.TextProtocol`.
+    """
 
     task_index: int
     source: str
     rules: Rules
     gold: list[Gold]
     metrics: Metrics
+    malformed: list[MalformedText]
+    num_malformed: int

@@ -35,6 +35,7 @@ from gymnasium.error import InvalidAction
 from atommem_env.core.checks import one_of
 from atommem_env.core.operations import SCRATCHPAD, Answer, Create, Delete, Operation, Read, Update
 from atommem_env.core.rules import Rules
+from atommem_env.core.types import Observation
 from atommem_env.core.words import STOP_WORDS
 from atommem_env.discrete.features import FEATURES, text_features
 from atommem_env.discrete.notes import Array, Note, Notes, bridges
@@ -143,7 +144,7 @@ class Decisions:
 
     # --- the environment's side -----------------------------------------------------------------------
 
-    def begin(self, observation: Mapping[str, Any], rules: Rules) -> None:
+    def begin(self, observation: Observation, rules: Rules) -> None:
         """Start an episode.
 
         Args:
@@ -171,7 +172,7 @@ class Decisions:
         self._position: tuple[int, int] | None = None
         self.observe(observation)
 
-    def observe(self, observation: Mapping[str, Any]) -> None:
+    def observe(self, observation: Observation) -> None:
         """Take in what the environment shows after the operations that :meth:`choose` returned."""
         self._observation = observation
         self._follow(observation["results"])

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
+from atommem_env.core.types import Gold
 from atommem_env.discrete.notes import Array, Note
 from atommem_env.evidence import Matcher, WordShares, gold_units
 from atommem_env.retrieval.bm25 import K1, B
 from atommem_env.text import tokens
 
 
-class Gold:
+class EvidenceHeld:
     """The evidence of one episode, and which of it some of its texts hold.
 
     Args:
@@ -26,7 +26,7 @@ class Gold:
 
     def __init__(
         self,
-        gold: Sequence[Mapping[str, Any]],
+        gold: Sequence[Gold],
         questions: Sequence[str],
         word_shares: WordShares | None = None,
         top_k: int = 6,

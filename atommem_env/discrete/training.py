@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atommem_env.core.operations import KINDS
+from atommem_env.core.types import Metrics
 from atommem_env.data.dataset import QADataset
 from atommem_env.discrete.wrapper import DiscreteOperations
 from atommem_env.evidence import mean_share
@@ -58,7 +59,7 @@ class Episode:
         choices: how many were made.
     """
 
-    metrics: Mapping[str, Any]
+    metrics: Metrics
     reward: float
     choices: int
 
@@ -86,7 +87,7 @@ def scores(env: DiscreteOperations, choose: Choice, tasks: int) -> dict[str, flo
     """
     most = min(tasks, env.get_wrapper_attr("num_tasks"))
     episodes = [play(env, choose, index) for index in range(most)]
-    found = {
+    found: dict[str, list[float | None]] = {
         "kept": [episode.share("kept") for episode in episodes],
         "read": [episode.share("read") for episode in episodes],
         "em": [episode.metrics["em"] for episode in episodes],
@@ -98,7 +99,7 @@ def scores(env: DiscreteOperations, choose: Choice, tasks: int) -> dict[str, flo
     }
 
 
-def operations_per_step(metrics: Mapping[str, Any]) -> dict[str, float]:
+def operations_per_step(metrics: Metrics) -> dict[str, float]:
     """Return how many operations of each kind an episode had for each of its steps."""
     return {kind: metrics["operations"][kind] / max(metrics["steps"], 1) for kind in KINDS}
 

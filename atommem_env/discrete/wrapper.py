@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from operator import index
 from typing import Any, Final, SupportsIndex
 
@@ -14,6 +14,7 @@ from gymnasium.error import InvalidAction, ResetNeeded
 
 from atommem_env.core.checks import one_of
 from atommem_env.core.operations import to_dict
+from atommem_env.core.types import Observation
 from atommem_env.core.words import content_stems
 from atommem_env.discrete.decisions import (
     SLOT_FEATURES,
@@ -23,7 +24,7 @@ from atommem_env.discrete.decisions import (
     Compressor,
     Decisions,
 )
-from atommem_env.discrete.gold import Gold
+from atommem_env.discrete.gold import EvidenceHeld
 from atommem_env.discrete.notes import Array
 from atommem_env.env import MemoryEnv
 from atommem_env.text import sentences
@@ -127,7 +128,7 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
         }
         self.observation_space = spaces.Dict({key: spaces.Box(0, 1, shape) for key, shape in shapes.items()})
         self.action_space = spaces.Discrete(self.decisions.num_actions)
-        self.gold: Gold | None = None
+        self.gold: EvidenceHeld | None = None
         self._value = 0.0
         self._over = True
 
@@ -140,7 +141,7 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
         self.decisions.begin(observation, rules)
         self._value = 0.0
         if self.reward != "score":
-            self.gold = Gold(
+            self.gold = EvidenceHeld(
                 info["gold"],
                 observation["questions"],
                 self.env.get_wrapper_attr("dataset").word_shares,
@@ -182,7 +183,7 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
         """Return which actions are possible, of shape (``action_space.n``,)."""
         return self.decisions.action_masks()
 
-    def _worth(self, gold: Gold) -> float:
+    def _worth(self, gold: EvidenceHeld) -> float:
         """Return the share of the evidence that the reward is about."""
         notes = self.decisions.notes
         if self.reward == "evidence":
@@ -195,7 +196,7 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
         if self.gold is not None and note is not None and text is not None:
             self.gold.take(note, text)
 
-    def _see(self, observation: Mapping[str, Any]) -> None:
+    def _see(self, observation: Observation) -> None:
         """Tell what is shown with a question."""
         if self.gold is not None and observation["phase"] and observation["questions"]:
             ids = {entry["id"] for entry in observation["retrieved"]}

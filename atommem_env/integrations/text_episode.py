@@ -22,6 +22,7 @@ import gymnasium as gym
 from gymnasium.error import ResetNeeded
 
 from atommem_env.core.operations import to_dict
+from atommem_env.core.types import Metrics
 from atommem_env.policies import Trace
 from atommem_env.protocols import Protocol
 from atommem_env.registration import PAPER_ENVS, short_name
@@ -81,7 +82,7 @@ class Trajectory:
         return self.trace.over
 
     @property
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> Metrics:
         """The episode's metrics; empty while it goes on."""
         return self.trace.metrics
 

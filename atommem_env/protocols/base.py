@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from atommem_env.core.operations import Action, Operation, parse
 from atommem_env.core.rules import DEFAULT_RULES, Rules
+from atommem_env.core.types import Observation
 
 _EXCERPT: Final = 120
 
@@ -56,7 +57,7 @@ class Protocol(abc.ABC):
     @abc.abstractmethod
     def render_prompt(
         self,
-        observation: Mapping[str, Any],
+        observation: Observation,
         rules: Rules = DEFAULT_RULES,
         *,
         history: bool = False,
@@ -74,7 +75,7 @@ class Protocol(abc.ABC):
     @abc.abstractmethod
     def render_delta(
         self,
-        observation: Mapping[str, Any],
+        observation: Observation,
         rules: Rules = DEFAULT_RULES,
         *,
         malformed: Sequence[Malformed] = (),
@@ -88,7 +89,7 @@ class Protocol(abc.ABC):
         """
 
     @abc.abstractmethod
-    def parse(self, text: str, observation: Mapping[str, Any] | None = None) -> Parsed:
+    def parse(self, text: str, observation: Observation | None = None) -> Parsed:
         """Return the operations of ``text``; no str raises, and the time is linear in its length.
 
         Args:
@@ -98,7 +99,7 @@ class Protocol(abc.ABC):
         """
 
     @abc.abstractmethod
-    def render_operations(self, operations: Action, observation: Mapping[str, Any] | None = None) -> str:
+    def render_operations(self, operations: Action, observation: Observation | None = None) -> str:
         """Return a text whose operations are ``operations``: the inverse of :meth:`parse`.
 
         Raises:
@@ -133,7 +134,7 @@ def verify(
     protocol: Protocol,
     text: str,
     expected: Sequence[Operation],
-    observation: Mapping[str, Any] | None,
+    observation: Observation | None,
     cause: str,
 ) -> str:
     """Return ``text`` when ``protocol`` reads exactly ``expected`` in it.

@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from typing import Any, Final
 
 from atommem_env.core import operations
 from atommem_env.core.operations import KINDS, Action
 from atommem_env.core.rules import DEFAULT_RULES, Rules
+from atommem_env.core.types import Observation
 from atommem_env.protocols.base import FormError, Malformed, Parsed, excerpt, well_formed
 from atommem_env.protocols.calls import Call, find_calls, looks_like_call, settled_fields
 from atommem_env.protocols.rendering import TemplateProtocol
@@ -55,11 +55,11 @@ class JSONProtocol(TemplateProtocol):
         scratchpad = ("update", "delete") if rules.scratchpad else ()
         return operations.tool_definitions([k for k in KINDS if rules.allows(k) or k in scratchpad])
 
-    def parse(self, text: str, observation: Mapping[str, Any] | None = None) -> Parsed:
+    def parse(self, text: str, observation: Observation | None = None) -> Parsed:
         """Return the operations of ``text``; see the module's text for what counts."""
         return read_calls(text)
 
-    def render_operations(self, operations_: Action, observation: Mapping[str, Any] | None = None) -> str:
+    def render_operations(self, operations_: Action, observation: Observation | None = None) -> str:
         """Return ``operations_`` as a JSON array, one operation to a line; every operation can be written.
 
         Raises:

@@ -24,9 +24,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from atommem_env.core.operations import Delete, Operation, Update
+from atommem_env.core.types import Observation
 from atommem_env.protocols.base import FormError
 from atommem_env.protocols.tagged import TagProtocol
 from atommem_env.protocols.tags import Tag
@@ -52,13 +53,13 @@ class ReleasedProtocol(TagProtocol):
         "answer": "final_answer",
     }
 
-    def _parse_update(self, tag: Tag, observation: Mapping[str, Any] | None) -> Operation:
+    def _parse_update(self, tag: Tag, observation: Observation | None) -> Operation:
         head = _NUMBERED.match(tag.content)
         if head is None:
             raise FormError("it does not begin with the number of a memory shown, such as 'Memory 2:'")
         return Update(_id(int(head.group(1)), observation), tag.content[head.end() :].strip())
 
-    def _parse_delete(self, tag: Tag, observation: Mapping[str, Any] | None) -> Operation:
+    def _parse_delete(self, tag: Tag, observation: Observation | None) -> Operation:
         head = _NUMBER.match(tag.content)
         if head is None:
             raise FormError("it does not begin with the number of a memory shown, such as 'Memory 2'")
@@ -67,7 +68,7 @@ class ReleasedProtocol(TagProtocol):
     def _parse_answer(self, content: str) -> str:
         return _boxed(content)
 
-    def _entry_text(self, operation: Update | Delete, observation: Mapping[str, Any] | None) -> str:
+    def _entry_text(self, operation: Update | Delete, observation: Observation | None) -> str:
         ids = _shown(observation)
         if operation.id not in ids:
             raise ValueError(
@@ -87,11 +88,11 @@ class ReleasedProtocol(TagProtocol):
             return content
 
 
-def _shown(observation: Mapping[str, Any] | None) -> list[int]:
+def _shown(observation: Observation | None) -> list[int]:
     return [int(hit["id"]) for hit in observation["retrieved"]] if observation is not None else []
 
 
-def _id(rank: int, observation: Mapping[str, Any] | None) -> int:
+def _id(rank: int, observation: Observation | None) -> int:
     ids = _shown(observation)
     if not 1 <= rank <= len(ids):
         raise FormError(f"there is no memory {rank} among the {len(ids)} shown")

@@ -17,10 +17,11 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 from atommem_env.core.operations import SCRATCHPAD, Answer, Create, Delete, Operation, Read, Update
 from atommem_env.core.rules import DEFAULT_RULES, Rules
+from atommem_env.core.types import Observation
 from atommem_env.protocols.base import Malformed, Protocol
 
 STANDING: Final = ("history", "memory", "operations", "forms", "moving", "reply")
@@ -200,7 +201,7 @@ class TemplateProtocol(Protocol):
 
     def render_prompt(
         self,
-        observation: Mapping[str, Any],
+        observation: Observation,
         rules: Rules = DEFAULT_RULES,
         *,
         history: bool = False,
@@ -219,7 +220,7 @@ class TemplateProtocol(Protocol):
 
     def render_delta(
         self,
-        observation: Mapping[str, Any],
+        observation: Observation,
         rules: Rules = DEFAULT_RULES,
         *,
         malformed: Sequence[Malformed] = (),
@@ -233,7 +234,7 @@ class TemplateProtocol(Protocol):
 
     # --- the standing instructions ------------------------------------------------------------------
 
-    def _standing(self, observation: Mapping[str, Any], rules: Rules, history: bool) -> dict[str, str]:
+    def _standing(self, observation: Observation, rules: Rules, history: bool) -> dict[str, str]:
         labels = {role: f"`{label}`" for role, label in self.labels().items()}
         values = {name: str(value) for name, value in rules.as_dict().items()}
         values = {**values, **labels, "capacity": str(observation["capacity"])}
@@ -257,7 +258,7 @@ class TemplateProtocol(Protocol):
         return self._say(f"operation.{role}", {**values, "form": form})
 
     @staticmethod
-    def _memory_phrases(observation: Mapping[str, Any], rules: Rules) -> list[str]:
+    def _memory_phrases(observation: Observation, rules: Rules) -> list[str]:
         phrases = []
         if rules.storage:
             phrases.append("memory.store")
@@ -278,7 +279,7 @@ class TemplateProtocol(Protocol):
         phrases += ["moving.early"] if rules.early_answer else []
         return [*phrases, "moving.answer", "moving.limit"]
 
-    def _example(self, observation: Mapping[str, Any], rules: Rules) -> str:
+    def _example(self, observation: Observation, rules: Rules) -> str:
         """Return a reply, in this protocol's form, of operations that are enabled."""
         operations: list[Operation] = []
         if int(observation["phase"]):
@@ -296,14 +297,14 @@ class TemplateProtocol(Protocol):
                 operations.append(Read("Harbour Bridge Vantor"))
             if not operations and rules.allows("delete"):
                 operations.append(Delete(3))
-        shown = {"retrieved": [{"id": id} for id in (1, 2, 3)]}
+        shown = cast("Observation", {"retrieved": [{"id": id} for id in (1, 2, 3)]})
         return self.render_operations(operations, shown)
 
     # --- what an observation says -------------------------------------------------------------------
 
     def _facts(
         self,
-        observation: Mapping[str, Any],
+        observation: Observation,
         rules: Rules,
         malformed: Sequence[Malformed],
         again: bool = False,
@@ -320,7 +321,7 @@ class TemplateProtocol(Protocol):
         }
         return {**facts, "turn": self._turn.render(facts)}
 
-    def _place(self, observation: Mapping[str, Any], rules: Rules, again: bool) -> dict[str, str]:
+    def _place(self, observation: Observation, rules: Rules, again: bool) -> dict[str, str]:
         if not observation["questions"] and int(observation["phase"]):
             return {"position": self._say("position.over", {}), "looks": "", "closing": ""}
         answering, left = bool(observation["phase"]), int(observation["looks_left"])
@@ -340,7 +341,7 @@ class TemplateProtocol(Protocol):
             "closing": self._say(closing, {}),
         }
 
-    def _questions(self, observation: Mapping[str, Any], rules: Rules) -> str:
+    def _questions(self, observation: Observation, rules: Rules) -> str:
         if (
             not observation["questions"]
             and not int(observation["phase"])
@@ -349,7 +350,7 @@ class TemplateProtocol(Protocol):
             return self._phrases["questions.later"]
         return _numbered(observation)
 
-    def _results(self, observation: Mapping[str, Any], malformed: Sequence[Malformed]) -> str:
+    def _results(self, observation: Observation, malformed: Sequence[Malformed]) -> str:
         lines = [self._result(result) for result in observation["results"]]
         lines += [
             self._say("not_understood", {"text": piece.text, "reason": piece.reason}) for piece in malformed
@@ -371,26 +372,26 @@ class TemplateProtocol(Protocol):
             return self._say(f"done.scratchpad_{'written' if kind == 'update' else 'cleared'}", values)
         return self._say("done.evicted" if result["evicted"] is not None else f"done.{kind}", values)
 
-    def _size(self, observation: Mapping[str, Any], rules: Rules) -> str:
+    def _size(self, observation: Observation, rules: Rules) -> str:
         size, capacity = int(observation["memory_size"]), int(observation["capacity"])
         if not rules.storage:
             return self._phrases["size.nothing"]
         phrase = "unbounded" if not capacity else "full" if size >= capacity else "bounded"
         return self._say(f"size.{phrase}", {"memory_size": str(size), "capacity": str(capacity)})
 
-    def _scratchpad(self, observation: Mapping[str, Any], rules: Rules) -> str:
+    def _scratchpad(self, observation: Observation, rules: Rules) -> str:
         if not rules.scratchpad:
             return ""
         return observation["scratchpad"] or self._phrases["scratchpad.empty"]
 
-    def _queries(self, observation: Mapping[str, Any], rules: Rules) -> str:
+    def _queries(self, observation: Observation, rules: Rules) -> str:
         if not rules.allows("read"):
             return ""
         if not observation["queries"]:
             return self._phrases["queries.none"]
         return "\n".join(f"{number}. {query}" for number, query in enumerate(observation["queries"], 1))
 
-    def _retrieved(self, observation: Mapping[str, Any], rules: Rules) -> str:
+    def _retrieved(self, observation: Observation, rules: Rules) -> str:
         if not rules.allows("read"):
             return ""
         lines = [
@@ -403,7 +404,7 @@ class TemplateProtocol(Protocol):
         return string.Template(self._phrases[phrase]).substitute(values)
 
 
-def _numbered(observation: Mapping[str, Any]) -> str:
+def _numbered(observation: Observation) -> str:
     """Return the questions, each with its number in the task."""
     first = int(observation["cursor"]) + 1 if int(observation["phase"]) else 1
     return "\n".join(

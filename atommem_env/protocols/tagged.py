@@ -7,7 +7,7 @@ import html
 import os
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from atommem_env.core.operations import (
     MAX_K,
@@ -20,6 +20,7 @@ from atommem_env.core.operations import (
     Read,
     Update,
 )
+from atommem_env.core.types import Observation
 from atommem_env.protocols.base import FormError, Malformed, Parsed, excerpt, verify, well_formed
 from atommem_env.protocols.rendering import TemplateProtocol
 from atommem_env.protocols.tags import Tag, TagScanner, attribute, fold, shield
@@ -67,7 +68,7 @@ class TagProtocol(TemplateProtocol):
         """Return how the prompt calls each operation: by its tag."""
         return dict(self.tags)
 
-    def parse(self, text: str, observation: Mapping[str, Any] | None = None) -> Parsed:
+    def parse(self, text: str, observation: Observation | None = None) -> Parsed:
         """Return the operations of ``text``; see :mod:`atommem_env.protocols.tags` for what counts."""
         pieces = list(self._scanner.scan(text))
         if not pieces and "&lt;" in text:  # tags that were escaped for a page
@@ -85,7 +86,7 @@ class TagProtocol(TemplateProtocol):
                 parsed.malformed.append(Malformed(excerpt(piece.text), str(error)))
         return parsed
 
-    def render_operations(self, operations: Action, observation: Mapping[str, Any] | None = None) -> str:
+    def render_operations(self, operations: Action, observation: Observation | None = None) -> str:
         """Return ``operations`` as tags, one to a line; white space around a content is dropped.
 
         Raises:
@@ -101,7 +102,7 @@ class TagProtocol(TemplateProtocol):
             verify(self, shield(line), [operation], observation, cause)
         return shield("\n".join(lines))
 
-    def _operation(self, role: str, tag: Tag, observation: Mapping[str, Any] | None) -> Operation:
+    def _operation(self, role: str, tag: Tag, observation: Observation | None) -> Operation:
         if role == "create":
             return Create(tag.content)
         if role == "read":
@@ -119,15 +120,15 @@ class TagProtocol(TemplateProtocol):
         return Parsed()
 
     @abc.abstractmethod
-    def _parse_update(self, tag: Tag, observation: Mapping[str, Any] | None) -> Operation: ...
+    def _parse_update(self, tag: Tag, observation: Observation | None) -> Operation: ...
 
     @abc.abstractmethod
-    def _parse_delete(self, tag: Tag, observation: Mapping[str, Any] | None) -> Operation: ...
+    def _parse_delete(self, tag: Tag, observation: Observation | None) -> Operation: ...
 
     def _parse_answer(self, content: str) -> str:
         return content
 
-    def _text(self, operation: Operation, observation: Mapping[str, Any] | None) -> str:
+    def _text(self, operation: Operation, observation: Observation | None) -> str:
         if isinstance(operation, Create):
             return self._wrap("create", operation.content)
         if isinstance(operation, Read):
@@ -141,7 +142,7 @@ class TagProtocol(TemplateProtocol):
         return self._entry_text(operation, observation)
 
     @abc.abstractmethod
-    def _entry_text(self, operation: Update | Delete, observation: Mapping[str, Any] | None) -> str: ...
+    def _entry_text(self, operation: Update | Delete, observation: Observation | None) -> str: ...
 
     def _answer_text(self, content: str) -> str:
         return content

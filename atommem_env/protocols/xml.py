@@ -24,9 +24,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from atommem_env.core.operations import Delete, Operation, Update
+from atommem_env.core.types import Observation
 from atommem_env.protocols.base import FormError, Parsed
 from atommem_env.protocols.calls import whole_number
 from atommem_env.protocols.json_calls import read_other_calls
@@ -53,7 +54,7 @@ class XMLProtocol(TagProtocol):
         "answer": "answer",
     }
 
-    def _parse_update(self, tag: Tag, observation: Mapping[str, Any] | None) -> Operation:
+    def _parse_update(self, tag: Tag, observation: Observation | None) -> Operation:
         named = attribute(tag.attributes, "id")
         if named is not None:
             return Update(_id(named), tag.content)
@@ -62,7 +63,7 @@ class XMLProtocol(TagProtocol):
             raise FormError("it does not begin with the id of the entry, such as 'id: 3' and a line break")
         return Update(int(head.group(1)), tag.content[head.end() :].strip())
 
-    def _parse_delete(self, tag: Tag, observation: Mapping[str, Any] | None) -> Operation:
+    def _parse_delete(self, tag: Tag, observation: Observation | None) -> Operation:
         named = attribute(tag.attributes, "id")
         if named is not None:
             return Delete(_id(named))
@@ -74,7 +75,7 @@ class XMLProtocol(TagProtocol):
     def _otherwise(self, text: str) -> Parsed:
         return read_other_calls(text)
 
-    def _entry_text(self, operation: Update | Delete, observation: Mapping[str, Any] | None) -> str:
+    def _entry_text(self, operation: Update | Delete, observation: Observation | None) -> str:
         if isinstance(operation, Delete):
             return self._wrap("delete", str(operation.id))
         return self._wrap("update", f"id: {operation.id}\n{operation.content}")

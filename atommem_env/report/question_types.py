@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, cast
 
+from atommem_env.core.types import QuestionMetrics
 from atommem_env.report.summary import Row
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.keys import episode_key
@@ -81,8 +82,9 @@ def _typed(row: Row, run: Run) -> TypedRow:
     return TypedRow(row, types, micro, macro)
 
 
-def _scores(question: Mapping[str, Any]) -> dict[str, float]:
-    found = {name: question.get(name) for name in (*SCORES, "official")}
+def _scores(question: QuestionMetrics) -> dict[str, float]:
+    given = cast("Mapping[str, float | None]", question)
+    found = {name: given.get(name) for name in (*SCORES, "official")}
     return {name: value for name, value in found.items() if value is not None}
 
 

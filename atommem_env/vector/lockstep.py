@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 import gymnasium as gym
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.vector import AutoresetMode
 
 from atommem_env.core.episode import Episode, Planned
+from atommem_env.core.types import Info
 from atommem_env.env import MemoryEnv, check_step
 from atommem_env.protocols import Parsed, Protocol
 from atommem_env.wrappers import TextProtocol
@@ -18,7 +19,7 @@ from atommem_env.wrappers import TextProtocol
 if TYPE_CHECKING:
     from atommem_env.retrieval.encoders import CachedEncoder, Kind
 
-Shown: TypeAlias = tuple[Any, dict[str, Any] | None]
+Shown: TypeAlias = tuple[Any, Info | None]
 """What a reset returns for one environment; the info is ``None`` when it was not reset."""
 
 
@@ -33,7 +34,7 @@ class Step(NamedTuple):
     reward: float
     terminated: bool
     truncated: bool
-    info: dict[str, Any]
+    info: Info
     final: dict[str, Any] | None = None
 
 
@@ -55,12 +56,12 @@ class _Place:
         """The current episode."""
         return self.inner._running()
 
-    def reset(self, seed: int | None, options: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
+    def reset(self, seed: int | None, options: dict[str, Any] | None) -> tuple[Any, Info]:
         observation, info = self.env.reset(seed=seed, options=options)
         self._elapsed, self.ended = 0, False
         if self.text is not None:
             self._prompt = observation
-        return observation, info
+        return observation, cast("Info", info)
 
     def observation(self) -> Any:
         """Return the current observation once more."""
@@ -77,7 +78,7 @@ class _Place:
     def end(self) -> Step:
         """Show what came of the step that has begun."""
         observation, reward, terminated, truncated, info = self.episode.finish()
-        step = Step(observation, reward, terminated, truncated, {**info})
+        step = Step(observation, reward, terminated, truncated, info)
         if self.inner.render_mode == "human":
             self.inner.render()
         if self.text is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import gymnasium as gym
 import numpy as np
@@ -116,7 +116,7 @@ class MemoryVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         infos: dict[str, Any] = {}
         for number, (_, info) in enumerate(shown):
             if info is not None:
-                infos = self._add_info(infos, info, number)
+                infos = self._add_info(infos, cast("dict[str, Any]", info), number)
         return self._batch([observation for observation, _ in shown]), infos
 
     def step(
@@ -139,7 +139,7 @@ class MemoryVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         for number, step in enumerate(steps):
             if step.final is not None:
                 infos = self._add_info(infos, step.final, number)
-            infos = self._add_info(infos, step.info, number)
+            infos = self._add_info(infos, cast("dict[str, Any]", step.info), number)
         return (
             self._batch([step.observation for step in steps]),
             np.array([step.reward for step in steps], dtype=np.float64),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from atommem_env.core.render import result_text
 from atommem_env.core.safe_text import cut, one_line, terminal
+from atommem_env.core.types import Gold, Metrics, Observation, QuestionMetrics
 from atommem_env.evidence import STAGES, EvidenceUnit, Matcher, WordShares, gold_units
 from atommem_env.policies import Trace
 from atommem_env.runs.errors import RunError
@@ -108,12 +109,12 @@ def _step_lines(trace: Trace, step: int, view: View, marks: _Marks) -> Iterator[
             f"step {step}: reading chunk {observation['cursor'] + 1} of {observation['num_chunks']}", view
         )
         yield from _chunk_lines(observation["chunk"], view)
-        yield from _memory_lines(observation, view, marks)
+        yield from _memory_lines(cast("Observation", observation), view, marks)
     else:
         number, total = observation["cursor"] + 1, observation["num_questions"]
         yield _rule(f"step {step}: answering question {number} of {total}", view)
         yield from _wrapped("question", observation["questions"][0], view)
-        yield from _memory_lines(observation, view, marks)
+        yield from _memory_lines(cast("Observation", observation), view, marks)
     yield from _action_lines(trace.actions[step - 1], trace.infos[step]["results"], view, marks)
 
 
@@ -128,7 +129,7 @@ def _chunk_lines(chunk: str, view: View) -> Iterator[Line]:
         yield _labelled("", cut(chunk, view.width - _LABEL), "dim")
 
 
-def _memory_lines(observation: Mapping[str, Any], view: View, marks: _Marks) -> Iterator[Line]:
+def _memory_lines(observation: Observation, view: View, marks: _Marks) -> Iterator[Line]:
     size, bound = observation["memory_size"], observation["capacity"]
     entries = f"{size} of {bound} entries" if bound else count_of(size, "entry", "entries")
     yield _labelled("memory", f"{entries}, {count_of(observation['looks_left'], 'look')} left")
@@ -183,7 +184,7 @@ def _shown(marks: Sequence[str], view: View) -> list[int]:
 # --- before and after the steps ---------------------------------------------------------------------
 
 
-def _gold_lines(gold: Sequence[Mapping[str, Any]], view: View) -> Iterator[Line]:
+def _gold_lines(gold: Sequence[Gold], view: View) -> Iterator[Line]:
     unit_number = 0
     for number, answer in enumerate(gold, 1):
         yield "", ""
@@ -195,7 +196,7 @@ def _gold_lines(gold: Sequence[Mapping[str, Any]], view: View) -> Iterator[Line]
             yield from _wrapped("", f"[e{unit_number}] {unit['title']} ({where}): {unit['sentence']}", view)
 
 
-def _outcome_lines(metrics: Mapping[str, Any], view: View) -> Iterator[Line]:
+def _outcome_lines(metrics: Metrics, view: View) -> Iterator[Line]:
     yield _rule("outcome", view)
     for number, question in enumerate(metrics["questions"], 1):
         right = question["em"] == 1.0
@@ -222,13 +223,14 @@ def _outcome_lines(metrics: Mapping[str, Any], view: View) -> Iterator[Line]:
     )
 
 
-def _funnel(question: Mapping[str, Any]) -> str:
+def _funnel(question: QuestionMetrics) -> str:
     count = question["num_evidence"]
     if not count:
         return "not in the data"
     if question["evidence"]["seen"] is None:
         return "says nothing: the policy keeps text outside memory"
-    shares = [f"{stage} {question['evidence'][stage] * count:.0f}" for stage in STAGES]
+    reached = cast("Mapping[str, float]", question["evidence"])
+    shares = [f"{stage} {reached[stage] * count:.0f}" for stage in STAGES]
     return f"of {count}: {', '.join(shares)}"
 
 

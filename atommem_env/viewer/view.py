@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import gymnasium as gym
 
 from atommem_env._version import __version__
 from atommem_env.core.checks import one_of
+from atommem_env.core.types import Metrics
 from atommem_env.credit import SCORES as CREDITED
 from atommem_env.env import MemoryEnv
 from atommem_env.evidence import STAGES, mean_share
@@ -297,13 +298,13 @@ def _row_data(row: Row) -> dict[str, Any]:
     return data
 
 
-def _metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def _metrics(metrics: Metrics) -> dict[str, Any]:
     """Return what the table shows of an episode's metrics; evidence is ``None`` where it says nothing."""
     questions = [
         {
             "prediction": question["prediction"],
             **_scores(question),
-            "evidence": _stages(question["evidence"]),
+            "evidence": _stages(cast("Mapping[str, float | None]", question["evidence"])),
         }
         for question in metrics["questions"]
     ]

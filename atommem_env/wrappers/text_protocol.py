@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any, Final, SupportsFloat
+from typing import Any, Final, SupportsFloat, cast
 
 import gymnasium as gym
 from gymnasium.error import InvalidAction, ResetNeeded
 
 from atommem_env.core.rules import DEFAULT_RULES
 from atommem_env.core.spaces import TextSpace
+from atommem_env.core.types import Info, MalformedText, Observation
 from atommem_env.protocols import Malformed, Parsed, Protocol, get_protocol
 from atommem_env.protocols.rendering import BRIEF
 from atommem_env.text import clean
@@ -71,7 +71,7 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         self.observation_space = TextSpace()
         self.action_space = TextSpace()
         self._rules = DEFAULT_RULES
-        self._observation: Mapping[str, Any] | None = None
+        self._observation: Observation | None = None
         self._messages: list[dict[str, str]] = []
         self._malformed: list[Malformed] = []
         self._num_malformed = 0
@@ -85,7 +85,7 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         self._malformed = []
         self._num_malformed = 0
         self._messages = self.render_prompt()
-        return self._text(self._messages), self._extended(info)
+        return self._text(self._messages), cast("dict[str, Any]", self._extended(cast("Info", info)))
 
     @property
     def messages(self) -> list[dict[str, str]]:
@@ -100,7 +100,9 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
             ResetNeeded: before the first reset.
         """
         parsed = self.parse_action(action)
-        return self.shown(parsed, *self.env.step(parsed.operations))
+        observation, reward, terminated, truncated, info = self.env.step(parsed.operations)
+        shown = self.shown(parsed, observation, reward, terminated, truncated, cast("Info", info))
+        return cast("tuple[str, float, bool, bool, dict[str, Any]]", shown)
 
     def parse_action(self, action: str) -> Parsed:
         """Return the operations of the text ``action``, and what is malformed in it; nothing changes.
@@ -121,12 +123,12 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
     def shown(
         self,
         parsed: Parsed,
-        observation: Mapping[str, Any],
+        observation: Observation,
         reward: SupportsFloat,
         terminated: bool,
         truncated: bool,
-        info: dict[str, Any],
-    ) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        info: Info,
+    ) -> tuple[str, float, bool, bool, Info]:
         """Return what :meth:`step` returns, from what the environment returned for ``parsed``."""
         self._observation = observation
         self._malformed = parsed.malformed
@@ -154,7 +156,7 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         inner, self._rules, self._observation, self._messages, self._malformed, self._num_malformed = state
         self.env.get_wrapper_attr("set_state")(inner)
 
-    def render_prompt(self, observation: Mapping[str, Any] | None = None) -> list[dict[str, str]]:
+    def render_prompt(self, observation: Observation | None = None) -> list[dict[str, str]]:
         """Return the messages of a complete prompt for ``observation`` (``None``: the last one).
 
         Raises:
@@ -167,7 +169,7 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
             malformed=self._malformed_of(observation),
         )
 
-    def render_delta(self, observation: Mapping[str, Any] | None = None) -> str:
+    def render_delta(self, observation: Observation | None = None) -> str:
         """Return the user turn that says what is new in ``observation`` (``None``: the last one).
 
         Raises:
@@ -177,13 +179,13 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
             self._given(observation), self._rules, malformed=self._malformed_of(observation)
         )
 
-    def _given(self, observation: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    def _given(self, observation: Observation | None) -> Observation:
         given = self._observation if observation is None else observation
         if given is None:
             raise ResetNeeded("there is no observation to render before the first reset: call reset() first")
         return given
 
-    def _malformed_of(self, observation: Mapping[str, Any] | None) -> tuple[Malformed, ...]:
+    def _malformed_of(self, observation: Observation | None) -> tuple[Malformed, ...]:
         """Return what was malformed, when the observation is the last one."""
         return tuple(self._malformed) if observation is None else ()
 
@@ -191,6 +193,8 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
     def _text(messages: list[dict[str, str]]) -> str:
         return "\n\n".join(message["content"] for message in messages)
 
-    def _extended(self, info: dict[str, Any]) -> dict[str, Any]:
-        malformed = [{"text": piece.text, "reason": piece.reason} for piece in self._malformed]
+    def _extended(self, info: Info) -> Info:
+        malformed: list[MalformedText] = [
+            {"text": piece.text, "reason": piece.reason} for piece in self._malformed
+        ]
         return {**info, "malformed": malformed, "num_malformed": self._num_malformed}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from atommem_env import DiscreteOperations
-from atommem_env.discrete.gold import Gold
+from atommem_env.discrete.gold import EvidenceHeld
 from atommem_env.discrete.notes import Note, Notes
 from atommem_env.discrete.training import play
 from small_data import dataset
@@ -27,9 +27,9 @@ def evidence(*sentences: str) -> dict[str, Any]:
     return {"answers": ["-"], "evidence": [{"title": "", "text": text, "sentence": ""} for text in sentences]}
 
 
-def taken(top_k: int = 6) -> tuple[Gold, list[Note]]:
+def taken(top_k: int = 6) -> tuple[EvidenceHeld, list[Note]]:
     gold = [evidence(TEXTS[0][1], TEXTS[2][1]), evidence(TEXTS[1][1]), evidence()]
-    known, notes = Gold(gold, QUESTIONS, top_k=top_k), Notes(QUESTIONS)
+    known, notes = EvidenceHeld(gold, QUESTIONS, top_k=top_k), Notes(QUESTIONS)
     made = [notes.take(title, text) for title, text in TEXTS]
     for note, (title, text) in zip(made, TEXTS, strict=True):
         known.take(note, f"{title}\n{text}")

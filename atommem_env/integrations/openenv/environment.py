@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import uuid
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 from gymnasium.error import InvalidAction, ResetNeeded
@@ -12,6 +12,7 @@ from openenv.core.env_server.interfaces import Environment
 from openenv.core.env_server.types import EnvironmentMetadata
 
 from atommem_env._version import __version__
+from atommem_env.core.types import Info
 from atommem_env.data.benchmark import resolve_split
 from atommem_env.integrations.openenv.models import AtomMemAction, AtomMemObservation, AtomMemState
 from atommem_env.protocols import Parsed
@@ -113,8 +114,11 @@ class AtomMemEnvironment(Environment):  # type: ignore[misc]
         if action.text is not None:
             shown, reward, terminated, truncated, info = self._env.step(action.text)
         else:
-            stepped = self._env.env.step(action.operations)
-            shown, reward, terminated, truncated, info = self._env.shown(Parsed(), *stepped)
+            observation, reward, terminated, truncated, given = self._env.env.step(action.operations)
+            shown, reward, terminated, truncated, told_of = self._env.shown(
+                Parsed(), observation, reward, terminated, truncated, cast("Info", given)
+            )
+            info = cast("dict[str, Any]", told_of)
         self._state.step_count += 1
         self._state.done = terminated or truncated
         told = {"task_id": info["task_id"]}
