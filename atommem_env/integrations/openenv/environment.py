@@ -114,9 +114,9 @@ class AtomMemEnvironment(Environment):  # type: ignore[misc]
         if action.text is not None:
             shown, reward, terminated, truncated, info = self._env.step(action.text)
         else:
-            observation, reward, terminated, truncated, given = self._env.env.step(action.operations)
+            observation, earned, terminated, truncated, given = self._env.env.step(action.operations)
             shown, reward, terminated, truncated, told_of = self._env.shown(
-                Parsed(), observation, reward, terminated, truncated, cast("Info", given)
+                Parsed(), observation, earned, terminated, truncated, cast("Info", given)
             )
             info = cast("dict[str, Any]", told_of)
         self._state.step_count += 1
