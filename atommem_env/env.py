@@ -21,7 +21,8 @@ from atommem_env.data.benchmark import Benchmark
 from atommem_env.data.dataset import QADataset
 from atommem_env.data.sources import open_dataset
 from atommem_env.retrieval import make_retriever
-from atommem_env.scoring import make_reward
+from atommem_env.scoring import Score, make_reward, official_reward, official_score
+from atommem_env.scoring.official import SOME_JUDGED
 from atommem_env.tasks.documents import DocumentPiece, split_documents
 from atommem_env.tasks.history import HistoryTasks
 from atommem_env.tasks.pooled import PooledTasks
@@ -155,6 +156,7 @@ class MemoryEnv(gym.Env[Observation, Sequence[Operation]]):
                 raise ValueError(f"{stray}: the composer that was given has its own; give them to it")
             self._composer = data
         self.config: Final = config
+        dataset = self._composer.dataset
         self._process: Final = Process(
             config=config,
             rules=config.rules,
@@ -162,10 +164,11 @@ class MemoryEnv(gym.Env[Observation, Sequence[Operation]]):
             make_retriever=make_retriever(
                 config.retriever, encoder=config.encoder, fusion_weights=config.fusion_weights
             ),
-            reward=make_reward(config.reward),
-            source=self._composer.dataset.source,
-            benchmark=self._composer.dataset.name,
-            word_shares=self._composer.dataset.word_shares,
+            reward=_reward(dataset, config.reward),
+            source=dataset.source,
+            benchmark=dataset.name,
+            official=official_everywhere(dataset),
+            word_shares=dataset.word_shares,
         )
         self.render_mode = config.render_mode
         self.episode: Episode | None = None
@@ -298,6 +301,32 @@ class MemoryEnv(gym.Env[Observation, Sequence[Operation]]):
         if options.get("task_index") is None:
             return int(self.np_random.integers(EPOCHS * self.num_tasks))
         return at_least("task_index", options["task_index"], 0)
+
+
+def official_everywhere(dataset: QADataset) -> bool:
+    """Tell whether the benchmark's own score needs no judge for any question of ``dataset``."""
+    score = official_score(dataset.name)
+    if score is None or dataset.name not in SOME_JUDGED:
+        return score is not None
+    types = {dataset.question(number).type for number in range(len(dataset))}
+    return all(score("", [""], type) is not None for type in types)
+
+
+def _reward(dataset: QADataset, spec: Any) -> Score | None:
+    """Return the function that ``spec`` names, ``None`` for the benchmark's own score.
+
+    Raises:
+        ValueError: when ``spec`` is no reward, or the benchmark's own score needs a judge.
+    """
+    if spec != "official":
+        return make_reward(spec)
+    official_reward(dataset.name)
+    if not official_everywhere(dataset):
+        raise ValueError(
+            f"reward='official': some questions of {dataset.source} need a judge; pass 'em', 'f1' or 'cover_em', or "
+            "choose a subset that needs none"
+        )
+    return None
 
 
 def check_step(episode: Episode | None, action: object) -> Episode:

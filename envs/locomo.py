@@ -288,6 +288,12 @@ class LoCoMoConfig(HistoryConfig):
     captions: bool = option(
         True, check=flag, help="whether a turn says what the image shows that was shared with it."
     )
+    reward: Any = option(
+        "official",
+        check=anything,
+        help="'official' (LoCoMo's own score by category), 'em', 'f1', 'cover_em', 'module:function' or a function of "
+        "(prediction, answers).",
+    )
     errata: Any = option(
         None, check=anything, help="the path of a JSON file of corrections of the answer key, or None."
     )

@@ -27,8 +27,8 @@ OBSERVATION_KEYS = {
     "num_questions", "now", "memory_size", "capacity", "looks_left",
 }  # fmt: skip
 METRIC_KEYS = {
-    "em", "f1", "cover_em", "questions", "operations", "refused", "memory_size", "memory_peak", "entries_shown",
-    "steps", "looks", "tokens_shown", "tokens_written", "source",
+    "em", "f1", "cover_em", "questions", "official", "operations", "refused", "memory_size", "memory_peak",
+    "entries_shown", "steps", "looks", "tokens_shown", "tokens_written", "source",
 }  # fmt: skip
 
 
@@ -595,8 +595,8 @@ def test_metrics_have_fixed_keys_and_types_at_any_time() -> None:
             assert type(metrics[name]) is int
         for question in metrics["questions"]:
             assert question.keys() == {
-                "id", "type", "question", "answers", "prediction", "em", "f1", "cover_em", "forfeited",
-                "num_evidence", "num_superseded", "evidence",
+                "id", "type", "question", "answers", "prediction", "em", "f1", "cover_em", "official", "answerable",
+                "abstained", "forfeited", "num_evidence", "num_superseded", "evidence",
             }  # fmt: skip
             evidence = question["evidence"]
             assert evidence.keys() == {

@@ -241,7 +241,8 @@ class EnvConfig:
     reward: Any = option(
         "em",
         check=anything,
-        help="'em', 'f1', 'cover_em', 'module:function' or a function of (prediction, answers).",
+        help="'em', 'f1', 'cover_em', 'official' (the benchmark's own score), 'module:function' or a function of "
+        "(prediction, answers).",
     )
     reward_timing: str = option(
         "terminal", check=choice("terminal", "immediate"), help="'terminal' or 'immediate'."
@@ -380,7 +381,8 @@ class HistoryConfig(BenchmarkConfig):
     reward: Any = option(
         "f1",
         check=anything,
-        help="'em', 'f1', 'cover_em', 'module:function' or a function of (prediction, answers).",
+        help="'em', 'f1', 'cover_em', 'official' (the benchmark's own score), 'module:function' or a function of "
+        "(prediction, answers).",
     )
     split: str = option(
         "test",

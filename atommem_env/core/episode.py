@@ -35,7 +35,7 @@ from atommem_env.core.types import Info, Metrics, Observation, QuestionMetrics
 from atommem_env.data.records import SUPERSEDED
 from atommem_env.evidence import WordShares, evidence_of
 from atommem_env.retrieval.base import Retriever
-from atommem_env.scoring import SCORES, Score, abstained
+from atommem_env.scoring import AnswerScores, Score, answer_scores
 from atommem_env.tasks.task import ANSWERING, READING, Task
 from atommem_env.text import PieceTokenizer, Tokenizer, clean
 
@@ -53,9 +53,10 @@ class Process:
         rules: what of them an agent may know.
         tokenizer: what counts tokens.
         make_retriever: returns an empty retriever for the episode of a task's id.
-        reward: the score of an answer.
+        reward: the score of an answer; ``None``: the benchmark's own.
         source: where the data comes from.
-        benchmark: the data's short name, by which its way to abstain is known.
+        benchmark: the data's short name, by which its own score and its way to abstain are known.
+        official: whether the benchmark's own score needs no judge for any question of the data.
         word_shares: the share of the data's documents that have each word.
     """
 
@@ -63,9 +64,10 @@ class Process:
     rules: Rules
     tokenizer: Tokenizer
     make_retriever: Callable[[str], Retriever]
-    reward: Score
+    reward: Score | None
     source: str
     benchmark: str
+    official: bool
     word_shares: WordShares | None
 
 
@@ -75,7 +77,7 @@ class Outcome:
 
     prediction: str | None = None
     forfeited: bool = False
-    scores: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SCORES, 0.0))
+    scores: AnswerScores | None = None
     reward: float = 0.0
 
     @property
@@ -110,7 +112,7 @@ class _Memory:
 class _Step:
     """What one action has done so far, and the scores and the reward of its Answer."""
 
-    scores: tuple[dict[str, float], float] | None = None
+    scores: tuple[AnswerScores, float] | None = None
     answered: bool = False
     read: bool = False
     changed: dict[int, None] = field(default_factory=dict)
@@ -181,7 +183,7 @@ class Episode:
         twin = copy.copy(self)
         twin.store = self.store.fork()
         twin.evidence = self.evidence.copy()
-        twin.outcomes = [replace(outcome, scores=dict(outcome.scores)) for outcome in self.outcomes]
+        twin.outcomes = [replace(outcome) for outcome in self.outcomes]
         twin._queries = list(self._queries)
         twin._sizes = dict(self._sizes)
         twin._kinds = dict(self._kinds)
@@ -262,7 +264,7 @@ class Episode:
 
     def _scores(
         self, items: Sequence[tuple[str | None, Operation | None]]
-    ) -> tuple[dict[str, float], float] | None:
+    ) -> tuple[AnswerScores, float] | None:
         """Return the scores and the reward of the Answer in an action that will be accepted, if there is one."""
         if self.phase == READING and not self.process.config.early_answer:
             return None
@@ -270,14 +272,24 @@ class Episode:
             if kind == "answer" and isinstance(operation, Answer):
                 content = clean(operation.content)
                 if content.strip():
-                    question = self.task.questions[self._asked]
-                    answers = question.answers
-                    if not question.answerable:
-                        right = float(abstained(content, self.process.benchmark))
-                        return dict.fromkeys(SCORES, right), right
-                    scores = {name: score(content, answers) for name, score in SCORES.items()}
-                    return scores, self.process.reward(content, answers)
+                    scores = self._score(self._asked, content)
+                    return scores, self._reward(self._asked, content, scores)
         return None
+
+    def _score(self, number: int, prediction: str | None) -> AnswerScores:
+        question = self.task.questions[number]
+        return answer_scores(
+            prediction, question.answers, self.process.benchmark, question.type, question.answerable
+        )
+
+    def _reward(self, number: int, prediction: str, scores: AnswerScores) -> float:
+        """Return the reward of an answer; where the question has none, whether it abstains."""
+        question, reward = self.task.questions[number], self.process.reward
+        if not question.answerable:
+            return float(scores["abstained"])
+        if reward is not None:
+            return reward(prediction, question.answers)
+        return scores["official"] or 0.0
 
     @property
     def _asked(self) -> int:
@@ -537,10 +549,11 @@ class Episode:
     def metrics(self) -> Metrics:
         """Return the metrics of the episode so far: fixed keys, scores as floats, counts as ints.
 
-        ``em``, ``f1`` and ``cover_em`` are means over the questions. ``questions`` lists, for each, ``id``,
-        ``type``, ``question``, ``answers``, ``prediction`` (``None``: none), its scores, ``forfeited``,
-        ``num_evidence``, ``num_superseded``, and under ``evidence`` the share of its units that reached each stage of
-        the funnel (``None`` when its gold is absent from the data) and ``answered``. ``operations`` counts the
+        ``em``, ``f1``, ``cover_em`` and ``official`` (the benchmark's own score, ``None`` where it needs a judge) are
+        means over the questions. ``questions`` lists, for each, ``id``, ``type``, ``question``, ``answers``,
+        ``prediction`` (``None``: none), its scores, ``answerable``, ``abstained``, ``forfeited``, ``num_evidence``,
+        ``num_superseded``, and under ``evidence`` the share of its units that reached each stage of the funnel
+        (``None`` when its gold is absent from the data) and ``answered``. ``operations`` counts the
         submitted operations by kind, ``refused`` the refused ones by reason; ``tokens_shown`` counts the tokens of
         chunks, scratchpad and entries shown, ``tokens_written`` those of accepted Creates and Updates.
         """
@@ -551,6 +564,9 @@ class Episode:
             "f1": sum([question["f1"] for question in questions]) / count,
             "cover_em": sum([question["cover_em"] for question in questions]) / count,
             "questions": questions,
+            "official": sum([question["official"] or 0.0 for question in questions]) / count
+            if self.process.official
+            else None,
             "operations": dict(self._kinds),
             "refused": dict(self._refused),
             "memory_size": len(self.store),
@@ -565,7 +581,7 @@ class Episode:
 
     def _question_metrics(self, number: int) -> QuestionMetrics:
         question, outcome = self.task.questions[number], self.outcomes[number]
-        scores = outcome.scores
+        scores = outcome.scores or self._score(number, None)
         return {
             "id": question.id,
             "type": question.type,
@@ -575,6 +591,9 @@ class Episode:
             "em": scores["em"],
             "f1": scores["f1"],
             "cover_em": scores["cover_em"],
+            "official": scores["official"],
+            "answerable": question.answerable,
+            "abstained": scores["abstained"],
             "forfeited": outcome.forfeited,
             "num_evidence": self.evidence.count(number),
             "num_superseded": self.evidence.count(number, SUPERSEDED),

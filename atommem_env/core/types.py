@@ -82,6 +82,9 @@ class QuestionMetrics(TypedDict):
     em: float
     f1: float
     cover_em: float
+    official: float | None
+    answerable: bool
+    abstained: bool
     forfeited: bool
     num_evidence: int
     num_superseded: int
@@ -95,6 +98,7 @@ class Metrics(TypedDict):
     f1: float
     cover_em: float
     questions: list[QuestionMetrics]
+    official: float | None
     operations: dict[str, int]
     refused: dict[str, int]
     memory_size: int

@@ -246,3 +246,6 @@ _SCORES: Final[dict[str, OfficialScore]] = {
     "locomo": _locomo,
     "memoryagentbench": _memory_agent_bench,
 }
+
+SOME_JUDGED: Final = frozenset({"memoryagentbench"})
+"""The benchmarks whose score needs a judge for questions of some types."""
