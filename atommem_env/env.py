@@ -131,6 +131,8 @@ class MemoryEnv(gym.Env[Observation, Sequence[Operation]]):
     """
 
     metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES[1:]), "render_fps": 1}  # noqa: RUF012
+    benchmark: ClassVar[Benchmark | None] = None
+    """The benchmark by whose own score answers are scored; ``None``: the data's name says which."""
     config_class: ClassVar[type[EnvConfig]] = EnvConfig
 
     def __init__(
@@ -157,6 +159,7 @@ class MemoryEnv(gym.Env[Observation, Sequence[Operation]]):
             self._composer = data
         self.config: Final = config
         dataset = self._composer.dataset
+        benchmark = dataset.name if self.benchmark is None else self.benchmark.name
         self._process: Final = Process(
             config=config,
             rules=config.rules,
@@ -164,10 +167,10 @@ class MemoryEnv(gym.Env[Observation, Sequence[Operation]]):
             make_retriever=make_retriever(
                 config.retriever, encoder=config.encoder, fusion_weights=config.fusion_weights
             ),
-            reward=_reward(dataset, config.reward),
+            reward=_reward(config.reward, benchmark, dataset),
             source=dataset.source,
-            benchmark=dataset.name,
-            official=official_everywhere(dataset),
+            benchmark=benchmark,
+            official=official_everywhere(benchmark, dataset),
             word_shares=dataset.word_shares,
         )
         self.render_mode = config.render_mode
@@ -303,16 +306,16 @@ class MemoryEnv(gym.Env[Observation, Sequence[Operation]]):
         return at_least("task_index", options["task_index"], 0)
 
 
-def official_everywhere(dataset: QADataset) -> bool:
-    """Tell whether the benchmark's own score needs no judge for any question of ``dataset``."""
-    score = official_score(dataset.name)
-    if score is None or dataset.name not in SOME_JUDGED:
+def official_everywhere(benchmark: str, dataset: QADataset) -> bool:
+    """Tell whether a benchmark's own score needs no judge for any question of ``dataset``."""
+    score = official_score(benchmark)
+    if score is None or benchmark not in SOME_JUDGED:
         return score is not None
     types = {dataset.question(number).type for number in range(len(dataset))}
     return all(score("", [""], type) is not None for type in types)
 
 
-def _reward(dataset: QADataset, spec: Any) -> Score | None:
+def _reward(spec: Any, benchmark: str, dataset: QADataset) -> Score | None:
     """Return the function that ``spec`` names, ``None`` for the benchmark's own score.
 
     Raises:
@@ -320,8 +323,8 @@ def _reward(dataset: QADataset, spec: Any) -> Score | None:
     """
     if spec != "official":
         return make_reward(spec)
-    official_reward(dataset.name)
-    if not official_everywhere(dataset):
+    official_reward(benchmark)
+    if not official_everywhere(benchmark, dataset):
         raise ValueError(
             f"reward='official': some questions of {dataset.source} need a judge; pass 'em', 'f1' or 'cover_em', or "
             "choose a subset that needs none"
@@ -355,7 +358,7 @@ class BenchmarkEnv(MemoryEnv):
             of every environment.
     """
 
-    benchmark: Benchmark
+    benchmark: ClassVar[Benchmark]
     config_class = BenchmarkConfig
 
     def __init__(self, **arguments: Any) -> None:
@@ -370,7 +373,7 @@ class HistoryEnv(MemoryEnv):
         **arguments: the fields of :class:`~atommem_env.core.config.HistoryConfig`, and those of the subclass.
     """
 
-    benchmark: Benchmark
+    benchmark: ClassVar[Benchmark]
     config_class: ClassVar[type[HistoryConfig]] = HistoryConfig
 
     def __init__(self, **arguments: Any) -> None:

@@ -55,7 +55,7 @@ class Process:
         make_retriever: returns an empty retriever for the episode of a task's id.
         reward: the score of an answer; ``None``: the benchmark's own.
         source: where the data comes from.
-        benchmark: the data's short name, by which its own score and its way to abstain are known.
+        benchmark: the benchmark's short name, by which its own score and its way to abstain are known.
         official: whether the benchmark's own score needs no judge for any question of the data.
         word_shares: the share of the data's documents that have each word.
     """
