@@ -118,7 +118,7 @@ class _Step:
     changed: dict[int, None] = field(default_factory=dict)
 
 
-Planned: TypeAlias = tuple[list[tuple[str | None, Operation | None]], tuple[dict[str, float], float] | None]
+Planned: TypeAlias = tuple[list[tuple[str | None, Operation | None]], tuple[AnswerScores, float] | None]
 """The kinds and operations of an action, and the scores and the reward of its Answer."""
 
 
