@@ -44,6 +44,8 @@ TEXTS: dict[str, Callable[[int], str]] = {
     "quotes": lambda n: '{"a": "' + '" ' * (n // 2),
     "functions": lambda n: "<function=create><parameter=content>" * (n // 36),
     "calls": lambda n: 'create("' * (n // 8),
+    "assignments": lambda n: 'create content="\\' * (n // 18),
+    "lines of assignments": lambda n: "create content='x\n" * (n // 18),
     "thoughts": lambda n: "[THINK]" * (n // 7),
     "ends of thoughts": lambda n: "</think>" * (n // 8),
     "boxes": lambda n: "\\boxed{" * (n // 7),

@@ -8,7 +8,8 @@ r"""Finds calls of the operations in a text, in any of the ways in which models 
 - Python: ``create(content="x")``, ``[create("x"), read("y")]``.
 - Tags: ``<function=create><parameter=content>x</parameter></function>``, ``<invoke name="create">...</invoke>``,
   ``<create><content>x</content></create>``, ``<create_memory>x</create_memory>``, ``<arg_key>``/``<arg_value>``.
-- Lines: ``op: create`` and then ``content: x``.
+- Lines: ``op: create`` and then ``content: x``; ``create content="x"`` at the beginning of one.
+- Arrays: ``["create", "x"]``, ``["update", 3, "x"]``. Three names of operations or more, and nothing else, are a list.
 
 All of it in one pass over the text, outside of what a model thinks, so that the time is linear in its length.
 A text in which nothing is found and that is escaped as a whole (as HTML, or as one str of JSON) is read again
@@ -73,7 +74,8 @@ _TAG_NAME: Final = rf"(?:{_KIND})(?:_memory|_entry)?|scratchpad"
 _SPACED_KEY: Final = r"""\s*(?:["'“”‘`]|[A-Za-z_]\w{0,40}\s*:|//|/\*)"""
 _BEGINS: Final = (
     rf"(?:\{{(?={_SPACED_KEY})"
-    rf"|\[(?=\s*(?:\[\s*)?(?:\{{{_SPACED_KEY}|[\"']\{{\s*\\?[\"'])))"
+    rf"|\[(?=\s*(?:\[\s*)?(?:\{{{_SPACED_KEY}|[\"']\{{\s*\\?[\"']"
+    rf"|[\"'](?:{_KIND})(?:_memory|_entry)?[\"']\s{{0,8}}[,\]])))"
 )
 _LIKE_JSON = re.compile(_BEGINS)
 _MARKS = re.compile(
@@ -89,7 +91,9 @@ _MARKS = re.compile(
     r"\((?=\s*(?:\)|[\"'“‘`{]|[A-Za-z_]\w{0,40}\s*[=:](?!=)|-?\d{1,18}\s*[,)]|f?r?[\"']))"
     rf"|^[ \t]*(?:[-*][ \t]*)?[\"']?(?P<lines>op|operation|action|tool|name|function|tool_name)[\"']?[ \t]*[:=][ \t]*"
     rf"[\"']?(?P<linekind>[\w.]{{0,40}}?(?:{_KIND})(?:_memory|_entry)?)[\"']?[ \t]*,?[ \t]*$"
-    rf"|^[ \t]*(?:[-*][ \t]*)?(?P<keykind>{_KIND})(?:_memory)?[ \t]*:[ \t]*(?=\n[ \t]+(?:content|query|id|k)[ \t]*:)",
+    rf"|^[ \t]*(?:[-*][ \t]*)?(?P<keykind>{_KIND})(?:_memory)?[ \t]*:[ \t]*(?=\n[ \t]+(?:content|query|id|k)[ \t]*:)"
+    r"|^[ \t]*(?:(?:[-*>`]|\d{1,3}[.)]|[A-Za-z]{1,12}:)[ \t]*)?"
+    rf"(?P<assigned>{_KIND})(?:_memory|_entry)?[ \t]+(?=(?:content|query|id|k)[ \t]{{0,8}}=(?!=))",
     re.IGNORECASE | re.ASCII | re.MULTILINE,
 )
 _LINE = re.compile(
@@ -97,6 +101,12 @@ _LINE = re.compile(
     r"|action[ _]input)[\"']?[ \t]*[:=][ \t]*(?P<value>[^\n]*)(?:\n|\Z)",
     re.IGNORECASE | re.ASCII,
 )
+_PAIR = re.compile(
+    r"[ \t]*,?[ \t]*(?P<key>content|query|id|k)[ \t]{0,8}=[ \t]{0,8}(?:(?P<number>\#?\d{1,18})(?![^\s,`])"
+    r"|(?P<quoted>\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.|'(?=\w))*')|“(?P<curly>[^”]*)”)",
+    re.IGNORECASE | re.ASCII | re.DOTALL,
+)
+_OPENS = re.compile(r"\w{1,7}[ \t]{0,8}=[ \t]{0,8}[\"'“]")
 _BLOCK_SCALAR = re.compile(r"[|>][-+]?[ \t]*\Z")
 _CONTINUED = re.compile(r"([ \t]{2,})[^\n]*(?:\n|\Z)|[ \t]*\n")
 _PARAMETER = re.compile(
@@ -260,6 +270,8 @@ class _Scan:
                 position = yield from self._plain_tag(mark)
             elif mark["python"]:
                 position = yield from self._python(mark)
+            elif mark["assigned"]:
+                position = yield from self._assigned(mark)
             else:
                 position = yield from self._lines(mark)
             self._after = max(position, self._after)
@@ -410,15 +422,29 @@ class _Scan:
         whole = self._text[mark.start() : end]
         if isinstance(value, Arguments):
             kind = mark["pykind"].lower()
-            fields = dict(zip(_FIELDS[kind], value.positional, strict=False))
-            if len(value.positional) == 1 and isinstance(value.positional[0], dict):
-                fields = dict(value.positional[0])
-            elif len(value.positional) > len(_FIELDS[kind]):
-                fields["too many"] = value.positional[len(_FIELDS[kind]) :]
-            yield Call(kind, {**fields, **value.named}, whole)
+            yield Call(kind, {**_by_place(kind, value.positional), **value.named}, whole)
         else:
             yield Malformed(excerpt(whole), value.problem if isinstance(value, Broken) else "it is no call")
         return end
+
+    def _assigned(self, mark: re.Match[str]) -> Generator[Found, None, int]:
+        """A kind and its fields on a line, ``update id=3 content="x"``; texts are quoted."""
+        fields: dict[str, Any] = {}
+        position = mark.end()
+        while "quote" not in self._unended and (pair := _PAIR.match(self._text, position)) is not None:
+            fields[pair["key"].lower()] = pair["number"] or pair["curly"] or _scalar(pair["quoted"] or "")
+            position = pair.end()
+        whole = self._text[mark.start() : position]
+        if fields:
+            yield Call(mark["assigned"].lower(), fields, whole)
+        else:
+            if _OPENS.match(self._text, position):  # nor does any further quote end
+                self._unended.add("quote")
+            line = self._text[mark.start() : mark.start() + 200].strip().partition("\n")[0]
+            yield Malformed(
+                excerpt(line), "its fields cannot be read: a text stands in quotes, a number alone"
+            )
+        return position
 
     def _lines(self, mark: re.Match[str]) -> Generator[Found, None, int]:
         kind = kind_called(mark["linekind"] or mark["keykind"])
@@ -459,6 +485,11 @@ def calls_of_value(value: Any) -> Iterator[Found]:
     while pending:
         item, level = pending.pop()
         if isinstance(item, list):
+            kinds = [kind_called(piece) for piece in item]
+            if kinds and kinds[0] is not None:
+                if len(kinds) < 3 or None in kinds:
+                    yield Call(kinds[0], _by_place(kinds[0], item[1:]), _shown(item))
+                continue
             pending.extend((piece, level) for piece in reversed(item))
             continue
         if item == {}:
@@ -485,6 +516,16 @@ def calls_of_value(value: Any) -> Iterator[Found]:
             yield _call(item)
         except FormError as error:
             yield Malformed(_shown(item), str(error))
+
+
+def _by_place(kind: str, values: list[Any]) -> dict[str, Any]:
+    """Return the fields that values without names give, or the one object of them."""
+    if len(values) == 1 and isinstance(values[0], dict):
+        return dict(values[0])
+    fields = dict(zip(_FIELDS[kind], values, strict=False))
+    if len(values) > len(_FIELDS[kind]):
+        fields["too many"] = values[len(_FIELDS[kind]) :]
+    return fields
 
 
 def _folded(item: dict[str, Any]) -> dict[str, Any]:

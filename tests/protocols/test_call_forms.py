@@ -40,6 +40,16 @@ CREATES = [
     '{"op": "create", "content": "x", "id": null, "query": null, "k": None}',
     '{"op": "create", "content": "x", "query": ""}',
     '{"op": "CREATE", "content": "x"}',
+    # no object
+    'create content="x"',
+    "create content='x'",
+    "- create_memory content = “x”,",
+    'Action: create content="x"',
+    '`create content="x"`',
+    '["create", "x"]',
+    "['Create', 'x']",
+    '[["create", "x"]]',
+    '["create", {"content": "x"}]',
     # other keys
     '{"tool": "create", "args": {"content": "x"}}',
     '{"type": "tool_use", "id": "toolu_1", "name": "create", "input": {"content": "x"}}',
@@ -219,6 +229,12 @@ def test_other_operations_are_read_likewise(text: str, expected: list[Operation]
         "[TOOL_CALLS] create x",
         '{"op": "create", "contents": "x"}',
         '{"op": "create" "content": "x"}',
+        '{"op": "create", "content": "x", "why": "old"}',
+        '["create"]',
+        '["create", "x", "y"]',
+        "create content=Lena lives in Ulm",
+        'create content="x',
+        'update id=3 content=Lena lives in "Ulm"',
     ],
 )
 def test_what_cannot_be_read_is_one_malformed_piece(text: str) -> None:
@@ -236,11 +252,22 @@ def test_what_cannot_be_read_is_one_malformed_piece(text: str) -> None:
         "He said: [think] about {it}.",
         "Q&amp;A: a < b",
         "no operation",
+        'There are ["create", "read", "update"].',
+        "To create content is hard; I then update id and content.",
     ],
 )
 def test_prose_is_an_empty_action(text: str) -> None:
     for protocol in (JSON, TAGS):
         assert protocol.parse(text) == protocol.parse("")
+
+
+def test_fields_are_taken_by_their_names_or_places() -> None:
+    text = 'update id=3 content="a \\"b\\"\nc"\nread query=\'who\', k=3\ndelete id=#4\n'
+    arrays = '[["update", 3, "a \\"b\\"\\nc"], ["read", "who", 3], ["delete", "#4"]]'
+    for form in (text, arrays):
+        parsed = JSON.parse(form)
+        assert parsed.operations == [Update(3, 'a "b"\nc'), Read("who", 3), Delete(4)]
+        assert parsed.malformed == []
 
 
 # --- thinking ---------------------------------------------------------------------------------------
