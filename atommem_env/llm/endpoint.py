@@ -6,6 +6,7 @@ import email.utils
 import importlib.util
 import itertools
 import json
+import logging
 import os
 import random
 import re
@@ -16,7 +17,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from atommem_env._version import __version__
-from atommem_env.llm.secrets import mask, remember, remember_address
+from atommem_env.llm.secrets import mask, masked_address, remember, remember_address
 
 OPENAI: Final = "https://api.openai.com/v1"
 """Where OpenAI's own server is."""
@@ -30,6 +31,9 @@ _NO_QUOTA: Final = "insufficient_quota"
 _MOST_WORDS: Final = 500
 _Result = TypeVar("_Result")
 _random = random.Random()
+_log = logging.getLogger(__name__)
+_SILENT_WAIT: Final = 5.0  # seconds in which nobody wonders
+_told: set[str | None] = set()  # the servers of which it was said that they do not answer
 
 _OVERFLOW = re.compile(
     r"context[ _-]?(?:length|window|size|limit|overflow)|maximum context|out of context"
@@ -176,6 +180,8 @@ class Endpoint:
                     failure.tries = tries
                     raise failure from error.__cause__
                 wait = failure.wait
+                if failure.status is None and not failure.unreadable:
+                    self._tell_waiting(failure)
             time.sleep(self._pause(tries, wait))
         raise AssertionError
 
@@ -206,6 +212,18 @@ class Endpoint:
         if isinstance(said, dict) and said.get("error") and not said.get("choices") and not said.get("data"):
             raise refusal_within(said["error"], answer.headers)
         return said
+
+    def _tell_waiting(self, failure: EndpointError) -> None:
+        """Log, once for each server, that it does not answer and for how long it is tried again."""
+        seconds = sum(min(self.pause * 2.0**tries, _LONGEST_PAUSE) for tries in range(min(self.retries, 60)))
+        if seconds >= _SILENT_WAIT and self.address not in _told:
+            _told.add(self.address)
+            _log.warning(
+                "%s does not answer (%s); calls are tried again for up to %.0f seconds",
+                masked_address(self.address) or "OpenAI's endpoint",
+                failure,
+                seconds,
+            )
 
     def _pause(self, tries: int, asked: float | None) -> float:
         doubled = min(self.pause * 2.0 ** min(tries - 1, 30), _LONGEST_PAUSE)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from atommem_env.llm import http
+from atommem_env.llm import endpoint, http
 from atommem_env.llm.endpoint import Endpoint, EndpointError
 from atommem_env.retrieval import EndpointEncoder
 from fake_server import Answer, FakeServer, failed
@@ -72,6 +72,21 @@ def test_threads_share_connections(server: FakeServer, monkeypatch: pytest.Monke
 def test_no_connection_is_said_with_its_cause() -> None:
     with pytest.raises(EndpointError, match="refused"):
         ask("http://127.0.0.1:9/v1")
+
+
+def test_a_wait_for_a_server_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(endpoint, "_told", set())
+    monkeypatch.setattr(endpoint.time, "sleep", lambda seconds: None)
+    silent = Endpoint("http://ada:pass-w0rd@127.0.0.1:9/v1", "none", retries=8, pause=1.0)
+    for _ in range(2):
+        with pytest.raises(EndpointError):
+            silent.call(lambda: silent.ask(PATH, BODY))
+    (said,) = caplog.messages
+    assert said == (
+        "http://127.0.0.1:9/v1 does not answer (Connection refused); calls are tried again for up to 183 seconds"
+    )
 
 
 def test_the_environment_names_the_proxy(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
