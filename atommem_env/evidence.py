@@ -49,7 +49,7 @@ STOP_WORDS: Final = frozenset(
 
 _WORDS = re.compile(r"\w+")
 _DIGIT = re.compile(r"\d")
-_BRACKETS = re.compile(r"\s*\([^()]*\)")
+_BRACKETS = re.compile(r"(?<!\s)\s*\([^()]*\)")
 _ITEM = re.compile(r"\A\s*\d+[.)]\s+")
 
 # The rule's numbers. They were chosen on the training samples of three benchmarks and confirmed on others.
@@ -228,8 +228,7 @@ def _forms(word: str) -> Sequence[str]:
 
 
 def _has(words: Phrase, phrase: Phrase) -> bool:
-    length = len(phrase)
-    return any(words[start : start + length] == phrase for start in range(len(words) - length + 1))
+    return f" {' '.join(phrase)} " in f" {' '.join(words)} "  # a word has no space; the search is linear
 
 
 def _leading_name(raw: Sequence[str], titled: bool, shares: Mapping[str, float]) -> Phrase:

@@ -256,7 +256,7 @@ def from_json(text: str | bytes) -> list[Operation]:
         ValueError: when ``text`` is not a JSON array of operations; the message names the place.
     """
     try:
-        return msgspec.json.decode(text, type=list[Operation])
+        return msgspec.json.decode(clean(text) if isinstance(text, str) else text, type=list[Operation])
     except msgspec.DecodeError as error:
         raise ValueError(
             f'expected a JSON array of operations such as [{{"op": "read", "query": "..."}}]: {error}'
