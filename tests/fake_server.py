@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Request = dict[str, Any]
+PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,12 @@ def said(
     if usage:
         body["usage"] = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
     return Answer(body=body)
+
+
+def encoded(texts: Sequence[str]) -> Answer:
+    """Return vectors of two numbers, for the route of encoders."""
+    data = [{"index": place, "embedding": [float(len(text)), 1.0]} for place, text in enumerate(texts)]
+    return Answer(body={"object": "list", "model": "m", "data": data})
 
 
 def failed(status: int, message: str, *, headers: dict[str, str] | None = None, **fields: str) -> Answer:
@@ -81,6 +88,8 @@ class FakeServer(ThreadingHTTPServer):
         with self.lock:
             self.asked.append(request)
             planned = self.plan.pop(0) if self.plan else None
+        if planned is None and "input" in request:
+            return encoded(request["input"])
         return planned or said(self.reply(prompt_of(request)))
 
 
@@ -119,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.server
         with server.lock:
             server.keys.append(self.headers["Authorization"])
-        known = self.path.partition("?")[0] in ("/v1/chat/completions", "/v1/completions")
+        known = self.path.partition("?")[0] in PATHS
         self._send(server.answer(request) if known else failed(404, "no such path"))
 
     def _send(self, answer: Answer) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from atommem_env.llm.endpoint import Endpoint, EndpointError, find_address, find_key
-from atommem_env.llm.secrets import masked_address
+from atommem_env.llm.secrets import mask, masked_address
 from atommem_env.retrieval.cached import Kind, Vectors
 
 _MENDS: Final = {
@@ -182,20 +182,29 @@ class EndpointEncoder:
         """Return the vectors of an answer in the order of its texts."""
         data = answer.get("data") if isinstance(answer, dict) else None
         rows = [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
-        by_index = {row.get("index"): row.get("embedding") for row in rows}
+        by_index = {
+            row["index"]: row.get("embedding") for row in rows if isinstance(row.get("index"), (int, float))
+        }
         if len(rows) != count or set(by_index) != set(range(count)):
             raise ValueError(
                 f"{self._name()} answered with {len(rows)} vectors: expected one for each of {count} texts, with the "
                 f"indices 0 to {count - 1}"
             )
         try:
-            vectors = np.array([by_index[index] for index in range(count)], np.float32)
+            with np.errstate(over="ignore"):
+                vectors = np.array([by_index[index] for index in range(count)], np.float32)
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(
                 f"{self._name()} answered with vectors of different lengths, or no numbers"
             ) from error
         if vectors.ndim != 2:
-            raise ValueError(f"{self._name()} answered with {by_index[0]!r:.60}: expected a list of numbers")
+            raise ValueError(
+                f"{self._name()} answered with {mask(repr(by_index[0])):.60}: expected a list of numbers"
+            )
+        if not np.isfinite(vectors).all():
+            raise ValueError(
+                f"{self._name()} answered with a vector that is not finite: see the server's log"
+            )
         return vectors
 
     def _address(self) -> str | None:
