@@ -401,6 +401,7 @@ class _Found:
         self._words = words
         self._places = places
         self._firsts: dict[Phrase, int] = {}
+        self._alones: dict[int, bool] = {}
 
     def holds(self, pattern: _Pattern) -> bool:
         """Tell whether the text holds the unit."""
@@ -487,7 +488,13 @@ class _Found:
         return (every or whole.name + whole.number > 0) and self._alone(pattern)
 
     def _alone(self, pattern: _Pattern) -> bool:
-        """Tell whether a line of the text is the unit's sentence and little besides."""
+        """Tell whether a line of the text is the unit's sentence and little besides; looked for once."""
+        known = self._alones.get(id(pattern))
+        if known is None:
+            known = self._alones[id(pattern)] = self._is_alone(pattern)
+        return known
+
+    def _is_alone(self, pattern: _Pattern) -> bool:
         for line in self._text.splitlines():
             words = tokens(line)
             if len(words) <= _STRETCH * pattern.length + _SLACK:

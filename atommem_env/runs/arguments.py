@@ -66,7 +66,7 @@ def parse_argument(what: str, text: str, example: str) -> tuple[str, Any]:
         raise RunError(f"{what} {text!r}: expected KEY=VALUE, for example {example}")
     try:
         return key.strip(), json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return key.strip(), value.strip()
 
 
