@@ -642,13 +642,15 @@ class EvidenceTracker:
 
     def restore(self, holding: Mapping[int, list[int]]) -> None:
         """Go back to what the entries held when :meth:`holding` was called; what was reached stays reached."""
-        for id, units in self._held.items():
-            for unit in units:
-                self._holders[unit].discard(id)
-        self._held = dict(holding)
-        for id, units in self._held.items():
-            for unit in units:
-                self._holders[unit].add(id)
+        now, self._held = self._held, dict(holding)
+        for id, units in now.items():
+            if holding.get(id) is not units:
+                for unit in units:
+                    self._holders[unit].discard(id)
+        for id, units in holding.items():
+            if now.get(id) is not units:
+                for unit in units:
+                    self._holders[unit].add(id)
 
     def copy(self) -> EvidenceTracker:
         """Return an independent copy."""

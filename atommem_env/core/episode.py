@@ -460,10 +460,14 @@ class Episode:
         """Keep what the memory is before an isolated question, which is shown no results of what came before."""
         if self.process.config.isolate_questions:
             self._results_shown = False
-            memory = _Memory(
-                self.store, self.evidence.holding(), self._queries, self._retrieved, self._sizes, self._stale
+            self._before_question = _Memory(
+                self.store.fork(),
+                self.evidence.holding(),
+                list(self._queries),
+                self._retrieved,
+                dict(self._sizes),
+                self._stale,
             )
-            self._before_question = memory.fork()
 
     def _leave_question(self) -> None:
         """Go back to the memory as it was before an isolated question."""
