@@ -115,7 +115,7 @@ def test_what_is_written_for_isolated_questions_is_gone_at_the_end() -> None:
 # --- questions in any order -------------------------------------------------------------------------
 
 
-NOT_PLAYED = ("atommem", "keep-best", "mem0", "a-mem", "learned")
+NOT_PLAYED = ("atommem", "keep-best")
 """They need a model, or questions while they read."""
 
 

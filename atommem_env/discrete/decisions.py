@@ -159,7 +159,7 @@ class Decisions:
             raise ValueError(
                 f"the task asks {len(questions)} questions, more than max_questions={self.max_questions}: raise that"
             )
-        self._notes = Notes(questions)
+        self._notes = Notes(questions or ("",))  # none is known while a history is read
         self._stitcher = DocumentStitcher()
         self._limit: float = rules.entry_tokens or math.inf
         self._allowed = frozenset(rules.operations if rules.storage else ())
