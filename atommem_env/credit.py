@@ -68,7 +68,7 @@ def entry_values(
     """Run ``policy`` through one episode of ``env``, and return its trace and the value of each write.
 
     Each variant starts from a copy of the state at its write. With W writes, T reading steps and at most A answering
-    steps, that is at most W x (T + A) steps beside the episode itself, about W x (T/2 + A) with writes all along.
+    steps, that is at most W x (T + A) steps besides the episode itself, about W x (T/2 + A) with writes all along.
 
     Args:
         env: an environment; it is stepped without its wrappers, and left in the state in which it was.

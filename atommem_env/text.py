@@ -25,7 +25,7 @@ _ASCII_WORDS = bytes(
     ord(sign.lower()) if sign.isascii() and (sign.isalnum() or sign == "_") else 32
     for sign in map(chr, range(256))
 )
-# Every letter as an "a": what is left besides, and is no white space, is a token a sign.
+# Every letter as an "a": what is left besides, and is not white space, is a token a sign.
 _ASCII_LETTERS = bytes(97 if chr(sign).isascii() and chr(sign).isalpha() else 32 for sign in range(256))
 _ASCII_UNCOUNTED = bytes(sign for sign in range(128) if chr(sign).isalpha() or chr(sign).isspace())
 # The end of a run of so many letters, each of which begins another piece.

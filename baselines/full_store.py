@@ -112,7 +112,7 @@ class KeepBestRule(Around):
             yield sent
 
     def _follow(self, observation: Observation) -> tuple[ResultDict, ...]:
-        """Take in what came of the last action; return the results of the policy's own operations."""
+        """Take in the results of the last action; return the results of the policy's own operations."""
         if not observation["results"]:  # the first observation of an isolated question tells of none
             self._reckon(observation["capacity"])
             return ()

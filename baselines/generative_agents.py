@@ -3,7 +3,7 @@
 Reading: each document is created, and the engine rates its importance from 1 to 10. Reflection: a counter
 starts at 150 and falls by the importance of each new document; once a step finds it at 0 or less, the engine
 asks 3 focal questions about the newest documents, entries are retrieved for each, and up to 5 insights for
-each are created, each with the ids of the entries that it rests on; the counter starts anew. Nothing is updated
+each are created, each with the ids of the entries that it rests on; the counter restarts. Nothing is updated
 or deleted. Answering: retrieve for the question, then the engine's answer from the entries kept. Source: Park et
 al., "Generative Agents" (UIST 2023, arXiv 2304.03442), section 4, and the system's public code.
 

@@ -9,7 +9,7 @@ or for ``slots`` entries if that is less; without either, everything is created,
 Scores are those of BM25+ (Lv and Zhai, CIKM 2011; the defaults of ``rank_bm25.BM25Plus``) over the question's
 content words. Document frequencies and the average length are those of everything read so far, so that what
 came first is measured with what comes later: at each chunk, its documents are counted, and then all entries
-and all its documents are scored anew and ranked together. A word that a document lacks adds nothing to its
+and all its documents are scored again and ranked together. A word that a document lacks adds nothing to its
 score, where that library adds ``delta``: a constant for one question, which would make long questions win.
 
 It needs no model and reads everything once: the strongest simple workflow, and the one a learned policy has

@@ -73,7 +73,7 @@ class MEM1(Workflow):
         self._query = ""
 
     def read_chunk(self, observation: Observation) -> Operations:
-        """Store the documents that the chunk completes, and write the state anew."""
+        """Store the documents that the chunk completes, and rewrite the state."""
         self._budget.follow(observation)
         chunk = [self.chunk(observation)]
         turn = self.engine.next_state(
@@ -86,7 +86,7 @@ class MEM1(Workflow):
         return [*created, *self._write(turn.state)]
 
     def answer_question(self, observation: Observation) -> Operations:
-        """Write the state anew, and search or answer."""
+        """Rewrite the state, and search or answer."""
         self._budget.follow(observation)
         if self._question != observation["cursor"]:
             self._question, self._turn, self._query = observation["cursor"], 0, ""

@@ -39,7 +39,7 @@ class MemAgent(Workflow):
         self._budget.reset(self._rules)
 
     def read_chunk(self, observation: Observation) -> Operations:
-        """Write the memory anew, from itself and the chunk; leave it when it would be empty."""
+        """Rewrite the memory, from itself and the chunk; leave it when it would be empty."""
         self._budget.follow(observation)
         memory = self.engine.compress(
             observation["questions"], observation["scratchpad"], self.chunk(observation), self._budget.tokens

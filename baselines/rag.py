@@ -25,7 +25,7 @@ from atommem_env.core.operations import Create
 class RAG(LookThenAnswer):
     """Stores every document, retrieves by the question.
 
-    Between chunks it holds at most the one unfinished document, which is no buffer.
+    Between chunks it holds at most the one unfinished document, which is not a buffer.
 
     Args:
         engine: what does the language work: a name or an engine.

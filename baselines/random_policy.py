@@ -71,7 +71,7 @@ class RandomPolicy:
         return [Answer(self._words(memory))]
 
     def _note(self, observation: Observation) -> None:
-        """Keep the list of ids that exist, from what came of the last action."""
+        """Keep the list of ids that exist, from the results of the last action."""
         for result in observation["results"]:
             if result["op"] == "create" and result["id"] is not None:
                 self._ids.append(result["id"])

@@ -1,4 +1,4 @@
-"""A policy of your own, beside the ones that come with the package, on the same episodes.
+"""A policy of your own, next to the ones that come with the package, on the same episodes.
 
     python examples/custom_policy.py
 

@@ -1,6 +1,6 @@
 """The application ``atommem``, and what its commands share: options, and errors as messages.
 
-Each command is a module ``<name>_command`` beside this one, listed in :mod:`atommem_env.cli`.
+Each command is a module ``<name>_command`` next to this one, listed in :mod:`atommem_env.cli`.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def judge_command(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Let a language model judge the answers of a run, beside exact match.
+    """Let a language model judge the answers of a run, next to exact match.
 
     A question without an answer is wrong without a call. The verdicts and their reasons stand in
     judgements.jsonl in the run's folder, and `atommem table` then has a column for them. Ctrl-C stops it;

@@ -1,4 +1,4 @@
-"""``atommem run``: policies on environments, many episodes, and the table of what came of them."""
+"""``atommem run``: policies on environments, many episodes, and the table of their results."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def run_command(
     ] = None,
     keep_prompts: Annotated[
         bool | None,
-        _llm_option("--keep-prompts", help="Keep what was asked in the traces, beside what was replied."),
+        _llm_option("--keep-prompts", help="Keep what was asked in the traces, next to what was replied."),
     ] = None,
     max_tokens: Annotated[
         int | None,
@@ -193,7 +193,7 @@ def run_command(
         ),
     ] = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Do the run anew, all of it, if it is in the folder.")
+        bool, typer.Option("--fresh", help="Do the run again, all of it, if it is in the folder.")
     ] = False,
     out: Annotated[
         Path | None,

@@ -54,7 +54,7 @@ def view_command(
     credit: Annotated[
         str | None,
         typer.Option(
-            help="Show by how much this score changes when a write is refused, beside each write: "
+            help="Show by how much this score changes when a write is refused, next to each write: "
             f"{', '.join(SCORES)}. The policies run again for it, many times.",
             metavar="SCORE",
             show_default="no values",

@@ -120,7 +120,7 @@ def _remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def _temporary_folder(base: Path, key: str) -> Iterator[Path]:
-    """Yield a new folder, which is held by a lock beside it, so that nobody else takes it for abandoned."""
+    """Yield a new folder, which is held by a lock next to it, so that nobody else takes it for abandoned."""
     folder = base / f"{_TEMPORARY}{key}-{os.getpid()}-{secrets.token_hex(4)}"
     lock = _lock_of(folder)
     with contextlib.suppress(

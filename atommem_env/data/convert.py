@@ -55,7 +55,7 @@ def cache_key(name: str, modules: Iterable[str], *identity: object) -> str:
 
     Args:
         name: the benchmark's name.
-        modules: modules, beside the conversion's own, whose code decides what a row becomes.
+        modules: modules, besides the conversion's own, whose code decides what a row becomes.
         identity: parts that :func:`~atommem_env.text.digest` takes.
     """
     code = [_code_digest(module) for module in (*_CODE, *modules)]

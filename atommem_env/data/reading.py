@@ -56,7 +56,7 @@ def read_rows(path: Path, split: str = "validation") -> Iterator[Row]:
         ValueError: when the file has none of these forms, or breaks off; names the file and the row.
     """
     if not path.is_file():
-        raise ValueError(f"{path} is no regular file; expected JSON rows or parquet")
+        raise ValueError(f"{path} is not a regular file; expected JSON rows or parquet")
     with path.open("rb") as raw:
         magic = raw.read(4)
         raw.seek(0)
@@ -93,7 +93,7 @@ class _Inflated(gzip.GzipFile):
         self._left -= len(content)
         if self._left < 0:
             raise ValueError(
-                "the gzip file holds over a hundred times its own size; that is no data: unpack it yourself"
+                "the gzip file holds over a hundred times its own size; that is not data: unpack it yourself"
             )
         return content
 
@@ -152,12 +152,12 @@ class _Buffer:
         self.position = 0
 
     def peek(self) -> str:
-        """Return the next character that is no white space, ``""`` at the end."""
+        """Return the next character that is not white space, ``""`` at the end."""
         self.skip_space()
         return self._text[self.position : self.position + 1]
 
     def skip_space(self) -> None:
-        """Move to the next character that is no white space."""
+        """Move to the next character that is not white space."""
         while True:
             text, position = self._text, self.position
             while position < len(text) and text[position] in _SPACE:

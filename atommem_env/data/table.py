@@ -53,7 +53,7 @@ class Meta(msgspec.Struct, frozen=True):
         num_paragraphs: the number of distinct paragraphs.
         dropped_facts: how many supporting facts named a sentence that does not exist.
         questions_without_gold: how many questions have no evidence.
-        sizes: the size in bytes of each file beside this one, to tell a damaged folder.
+        sizes: the size in bytes of each file next to this one, to tell a damaged folder.
         sums: the CRC-32 of each.
         num_histories: the number of histories.
         num_unanswerable: how many questions the data does not answer.

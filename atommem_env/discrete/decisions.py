@@ -104,7 +104,7 @@ class Decisions:
 
     It notes numbers about each entry, never what the entry says; of the text it keeps the current chunk and
     one unfinished document. For each action of the environment: :meth:`choose` until it returns operations, then
-    :meth:`observe` what came of them.
+    :meth:`observe` what became of them.
 
     Args:
         slots: S, the most entries to hold.
@@ -114,7 +114,7 @@ class Decisions:
         queries: which of :data:`QUERIES` can be chosen.
         reading_queries: whether they can be chosen while reading, too.
         compress: writes each chunk into the scratchpad, from the questions, the scratchpad, the chunk and a number
-            of tokens, beside what is chosen; ``None``: the scratchpad stays empty.
+            of tokens, next to what is chosen; ``None``: the scratchpad stays empty.
 
     Raises:
         ValueError: when an argument is out of range.
@@ -208,7 +208,7 @@ class Decisions:
         return in_parts(text, lambda part: self._notes.size(title, part) <= self._limit)
 
     def _follow(self, results: Sequence[Mapping[str, Any]]) -> None:
-        """Take in what came of the operations sent: a refused write leaves what was there."""
+        """Take in the result of the operations sent: a refused write leaves what was there."""
         for (operation, number), result in zip(self._sent, results, strict=False):
             self._drop(result["evicted"])
             if isinstance(operation, Update) and operation.id == SCRATCHPAD:
@@ -334,7 +334,7 @@ class Decisions:
         return self._send(sent)
 
     def _send(self, operations: list[tuple[Operation, int]]) -> list[Operation]:
-        """Note the operations, each with the slot that it writes, until :meth:`observe` tells what came of them."""
+        """Note the operations, each with the slot that it writes, until :meth:`observe` tells what became of them."""
         self._sent = operations
         return [operation for operation, _ in operations]
 

@@ -51,7 +51,7 @@ def split(dataset: QADataset) -> tuple[QADataset, QADataset]:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """What came of one episode.
+    """The result of one episode.
 
     Attributes:
         metrics: the environment's.

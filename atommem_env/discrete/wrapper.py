@@ -63,7 +63,7 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
         reading_queries: whether queries can be made while reading, too.
         answer: answers a question from the entries shown: a function of both, such as an engine's ``answer``;
             ``None``: the best entry's best sentence.
-        compress: writes each chunk into the scratchpad (as MemAgent does), beside what is chosen: a function of the
+        compress: writes each chunk into the scratchpad (as MemAgent does), next to what is chosen: a function of the
             questions, the scratchpad, the chunk and a number of tokens, such as an engine's ``compress``;
             ``None``: the scratchpad stays empty.
         reward: ``"score"``: the environment's. ``"evidence"``, for training: at each choice the change in the

@@ -47,7 +47,7 @@ class Turn:
         text: what it answered.
         operations: the well-formed operations in it, as plain dicts.
         malformed: what else was meant as an operation: ``{"text", "reason"}`` for each.
-        results: what came of each operation, as plain dicts (``op``, ``ok``, ``reason``, ``id``, ``evicted``).
+        results: the result of each operation, as plain dicts (``op``, ``ok``, ``reason``, ``id``, ``evicted``).
         reward: the step's reward.
     """
 
@@ -189,7 +189,7 @@ class TextEpisode:
         """Run the operations in ``text`` and return the messages to answer next; none at the end.
 
         Raises:
-            InvalidAction: when ``text`` is no str.
+            InvalidAction: when ``text`` is not a str.
             ResetNeeded: before the first reset, and after the end.
         """
         trajectory = self.trajectory
@@ -247,7 +247,7 @@ def task_rows(
         **arguments: the arguments of ``gym.make``; they must be plain data.
 
     Raises:
-        ValueError: when an argument is no plain data, or a task cannot be made.
+        ValueError: when an argument is not plain data, or a task cannot be made.
     """
     told = _arguments_text(arguments)
     ids = [envs] if isinstance(envs, str) else list(envs)

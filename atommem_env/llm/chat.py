@@ -307,7 +307,7 @@ def _parts(content: Any) -> tuple[str, str]:
     if isinstance(content, dict):
         content = [content]
     if not isinstance(content, list):
-        raise ValueError(f"the answer's content is no text, but {str(content)[:80]!r}")
+        raise ValueError(f"the answer's content is not text, but {str(content)[:80]!r}")
     said: list[str] = []
     thought: list[str] = []
     for part in content:

@@ -71,7 +71,7 @@ def _collect(folder: Any, prefix: str, texts: dict[str, str]) -> None:
 def _replacements(folder: Path) -> dict[str, str]:
     if not folder.is_dir():
         raise ValueError(
-            f"prompts={str(folder)!r} is no folder: expected one with templates such as answer.txt"
+            f"prompts={str(folder)!r} is not a folder: expected one with templates such as answer.txt"
         )
     texts = {
         path.relative_to(folder).with_suffix("").as_posix(): path.read_text(encoding="utf-8")

@@ -43,7 +43,7 @@ class ChatSettings:
         extra_body: further fields of each request, as a mapping or as a JSON object, for example
             ``{"chat_template_kwargs": {"enable_thinking": False}}``.
 
-        keep_prompts: whether traces keep what was asked beside what was replied; they then grow with the text read.
+        keep_prompts: whether traces keep what was asked next to what was replied; they then grow with the text read.
 
     Raises:
         ValueError: when one is out of range.

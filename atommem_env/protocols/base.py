@@ -116,14 +116,14 @@ def well_formed(operations: Action) -> list[Operation]:
     """Return ``operations`` as structs.
 
     Raises:
-        ValueError: when an element is no well-formed operation; names it.
+        ValueError: when an element is not a well-formed operation; names it.
     """
     result = []
     for item in operations:
         operation = parse(item)
         if operation is None:
             raise ValueError(
-                f"{excerpt(repr(item))} is no well-formed operation; expected one such as "
+                f"{excerpt(repr(item))} is not a well-formed operation; expected one such as "
                 "Create('...') or {'op': 'create', 'content': '...'}"
             )
         result.append(operation)

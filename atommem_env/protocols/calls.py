@@ -1,7 +1,7 @@
 r"""Finds calls of the operations in a text, in any of the ways in which models write calls.
 
 - JSON (:mod:`atommem_env.protocols.loose_json`): operations, tool calls of all vendors (the name under ``name``,
-  ``tool``, ``function``, ...; the arguments under ``arguments``, ``parameters``, ``args``, ``input``, ... or beside
+  ``tool``, ``function``, ...; the arguments under ``arguments``, ``parameters``, ``args``, ``input``, ... or next to
   the name, as an object or encoded as a str), an object around them, arrays of them, a call under its own name.
 - A name and then an object: ``create {"content": "x"}``, with any tokens between (``[TOOL_CALLS]``, ``[ARGS]``,
   ``<|tool_sep|>``, ``Action Input:``, a code fence).
@@ -323,7 +323,7 @@ class _Scan:
         if mark["nothing"]:
             found = kind_called(name)
             if found is None:
-                yield Malformed(excerpt(mark.group()), f"{excerpt(repr(name))} is no operation")
+                yield Malformed(excerpt(mark.group()), f"{excerpt(repr(name))} is not an operation")
             else:
                 yield Call(found, attributes, mark.group())
             return mark.end()
@@ -337,7 +337,7 @@ class _Scan:
         whole = self._text[mark.start() : stop]
         if kind is None:
             yield Malformed(
-                excerpt(whole), f"{excerpt(repr(name))} is no operation; choose from {', '.join(KINDS)}"
+                excerpt(whole), f"{excerpt(repr(name))} is not an operation; choose from {', '.join(KINDS)}"
             )
             return stop
         fields = self._body(kind, mark.end(), body_end)
@@ -424,7 +424,9 @@ class _Scan:
             kind = mark["pykind"].lower()
             yield Call(kind, {**_by_place(kind, value.positional), **value.named}, whole)
         else:
-            yield Malformed(excerpt(whole), value.problem if isinstance(value, Broken) else "it is no call")
+            yield Malformed(
+                excerpt(whole), value.problem if isinstance(value, Broken) else "it is not a call"
+            )
         return end
 
     def _assigned(self, mark: re.Match[str]) -> Generator[Found, None, int]:
@@ -594,11 +596,11 @@ def _call(item: Any) -> Call:
         key, name = named
     kind = kind_called(name)
     if kind is None:
-        raise FormError(f"{excerpt(repr(name))} is no operation; choose from {', '.join(KINDS)}")
+        raise FormError(f"{excerpt(repr(name))} is not an operation; choose from {', '.join(KINDS)}")
     under = next((argument for argument in _ARGUMENTS if argument in item and argument != key), None)
     if under is None:
         fields = {field: value for field, value in item.items() if field != key}
-        if key != "op":  # what a tool call has beside its name
+        if key != "op":  # what a tool call has next to its name
             identifier = fields.get("id")
             if isinstance(identifier, str) and _ID.fullmatch(identifier[:80]) is None:
                 del fields["id"]

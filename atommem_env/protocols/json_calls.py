@@ -63,7 +63,7 @@ class JSONProtocol(TemplateProtocol):
         """Return ``operations_`` as a JSON array, one operation to a line; every operation can be written.
 
         Raises:
-            ValueError: when an element is no well-formed operation.
+            ValueError: when an element is not a well-formed operation.
         """
         lines = [_ENCODE(operations.to_dict(operation)) for operation in well_formed(operations_)]
         return shield("[" + ",\n ".join(lines) + "]")
@@ -84,7 +84,7 @@ def read_calls(text: str, own_tags: bool = True) -> Parsed:
 
 
 def read_other_calls(text: str) -> Parsed:
-    """Return what :func:`read_calls` does, for a text that was to be in another form: JSON that is no call is prose."""
+    """Return what :func:`read_calls` does, for a text that was to be in another form: other JSON is prose."""
     parsed = read_calls(text, own_tags=False)
     return parsed if parsed.operations or looks_like_call(text) else Parsed()
 

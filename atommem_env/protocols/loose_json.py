@@ -242,7 +242,7 @@ class LooseReader:
         if word is None:
             number = _NUMBER_KEY.match(text, position)
             if number is None:
-                frame.wrong(f"{text[position]!r} is no key")
+                frame.wrong(f"{text[position]!r} is not a key")
                 return position + 1
             word = number
         frame.key, frame.awaits = word.group(), "colon"
@@ -268,7 +268,7 @@ class LooseReader:
             frame.put(_number(number.group(), frame))
             return number.end()
         if word is None:
-            frame.wrong(f"{text[position]!r} is no value")
+            frame.wrong(f"{text[position]!r} is not a value")
             return position + 1
         said = word.group().strip()
         constant = said.split("//")[0].split("#")[0].strip()

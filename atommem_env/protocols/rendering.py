@@ -123,7 +123,7 @@ def read_template(template: str | os.PathLike[str] | None, default: str, argumen
         argument: the name of the argument, for errors.
 
     Raises:
-        ValueError: when there is no such file, and the argument is no text of a template either.
+        ValueError: when there is no such file, and the argument is not text of a template either.
     """
     if template is None:
         return _data(default), f"prompts/{default}"

@@ -1,6 +1,6 @@
 """Two policies on the same tasks: how much better one is, with an interval over tasks.
 
-Tasks differ far more than policies do, so the difference is taken task by task, and tasks are drawn anew for the
+Tasks differ far more than policies do, so the difference is taken task by task, and tasks are drawn again for the
 interval (the paired bootstrap, percentile method). Of histories, a history is drawn as a whole; fewer than ten say
 too little for that: then there is the difference of each, and an interval over questions within these histories.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from atommem_env.runs.run import Run
 
 RESAMPLES: Final = 10_000
-"""How often tasks are drawn anew for the interval of a difference."""
+"""How often tasks are drawn again for the interval of a difference."""
 
 MEASURES: Final = (*STAGES, *SCORES, "official")
 """What policies can be compared by: a stage of the funnel, or a score."""

@@ -74,7 +74,7 @@ def latex_page(sheets: Sequence[Sheet], notes: Sequence[str]) -> str:
 
 
 def _latex(text: str) -> str:
-    """Return text for LaTeX; a bracket in a cell is no option of the line break before it."""
+    """Return text for LaTeX; a bracket in a cell is not an option of the line break before it."""
     safe = safe_text.latex(text)
     return f"{{}}{safe}" if safe.startswith("[") else safe
 

@@ -1,9 +1,9 @@
-"""The tables of the paper: as recipes of runs, and the figures it reports, to stand beside what a run measures.
+"""The tables of the paper: as recipes of runs, and the figures it reports, to stand next to what a run measures.
 
 The figures are those of AtomMem, arXiv 2601.08323: exact match in percent, Qwen3-8B. The paper's fourth table is
 the control with random retrieval; which of the others is its first, second or third is our own count: the
 comparison of methods, the ablations, and the sizes of chunks and of what is retrieved. A figure of a trained
-agent never stands beside a measured one of an untrained policy: it has a line of its own.
+agent never stands next to a measured one of an untrained policy: it has a line of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CITATION: Final = "AtomMem, arXiv 2601.08323"
 MODEL: Final = "Qwen3-8B"
 
 TRAINED: Final = "AtomMem (trained)"
-"""What the paper's own agent is called beside a run's policies."""
+"""What the paper's own agent is called next to a run's policies."""
 
 EPISODES: Final = {200: 30, 800: 10}
 """How many episodes a recipe has for each policy, by the number of documents."""
@@ -32,7 +32,7 @@ RECIPES: Final = {
     "paper-table1": "methods on the three benchmarks, 200 and 800 documents",
     "paper-table2": "without Update, Delete, scratchpad, storage, or both",
     "paper-table3": "chunks of 2048, 4096, 8192 tokens, top 3, 6, 12",
-    "paper-table4": "random retrieval beside others",
+    "paper-table4": "random retrieval next to others",
     HISTORIES: "methods on conversations whose questions come afterwards, 20 entries, 100 and no limit",
 }
 """The recipes by name, with what each is about."""
@@ -178,7 +178,7 @@ def _matters(policy: str, off: frozenset[str]) -> bool:
 def figures(recipe: str, env: str) -> dict[str, float]:
     """Return what the paper reports for an environment of a recipe: exact match in [0, 1] by policy.
 
-    A name that is no policy of this package, such as :data:`TRAINED`, is an agent that a run does not have.
+    A name that is not a policy of this package, such as :data:`TRAINED`, is an agent that a run does not have.
 
     Args:
         recipe: the recipe's name.

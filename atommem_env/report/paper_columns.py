@@ -1,4 +1,4 @@
-"""What a recipe's run measured beside what the paper reports, in columns that never mix."""
+"""What a recipe's run measured next to what the paper reports, in columns that never mix."""
 
 from __future__ import annotations
 

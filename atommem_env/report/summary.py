@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from atommem_env.runs.run import Run
 
 RESAMPLES: Final = 2000
-"""How often episodes are drawn anew for an interval."""
+"""How often episodes are drawn again for an interval."""
 
 FEWEST_HISTORIES: Final = 10
 """With fewer histories than this, an interval over them would say little, and none is given."""
@@ -183,7 +183,7 @@ def bootstrap(
 
     Args:
         values: at least one.
-        resamples: how often they are drawn anew, a multiple of 100.
+        resamples: how often they are drawn again, a multiple of 100.
         units: of each value, what is drawn as a whole, such as its history; ``None``: each by itself.
     """
     array = np.asarray(values, dtype=np.float64)

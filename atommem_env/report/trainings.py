@@ -40,7 +40,7 @@ class Training:
         """Read a training's folder; it may be written at this moment.
 
         Raises:
-            RunError: when it is no training's folder, or a file in it is broken.
+            RunError: when it is not a training's folder, or a file in it is broken.
         """
         path = Path(folder)
         try:
@@ -49,7 +49,7 @@ class Training:
             lines = (path / PROGRESS_FILE).read_bytes().split(b"\n")[:-1]
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise RunError(
-                f"{path} is no training's folder ({type(error).__name__}: {error}): name one that a training wrote"
+                f"{path} is not a training's folder ({type(error).__name__}: {error}): name one that a training wrote"
             ) from error
         records = [_record(path, number, line) for number, line in enumerate(lines, 1)]
         if not records:
@@ -85,7 +85,7 @@ def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
         complete = False
     if not complete:
         raise RunError(
-            f"{path / PROGRESS_FILE}, line {number} is no record of a training: expected a JSON object with "
+            f"{path / PROGRESS_FILE}, line {number} is not a record of a training: expected a JSON object with "
             f"{', '.join(_FIELDS)}"
         )
     return dict(record)

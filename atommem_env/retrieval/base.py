@@ -49,7 +49,7 @@ class Retriever(Protocol):
 
 @runtime_checkable
 class ForkableRetriever(Retriever, Protocol):
-    """A retriever that can be started anew and copied cheaply, as this package's own can."""
+    """A retriever that can be restarted and copied cheaply, as this package's own can."""
 
     def fresh(self, task_id: str) -> ForkableRetriever:
         """Return an empty retriever with the same settings, for an episode of task ``task_id``."""

@@ -30,7 +30,7 @@ class BM25:
     :class:`~atommem_env.retrieval.postings.Postings`.
 
     Adding, replacing or removing an entry costs in proportion to that entry (amortised: now and then entries are
-    settled, or tables written anew), a search at most in proportion to the latest entries and the postings of
+    settled, or tables rewritten), a search at most in proportion to the latest entries and the postings of
     the query's terms. A text is split once for all indices of the process (bounded). :meth:`fork` costs
     nothing; the first write after it, on either side, copies the latest entries, the first change of the
     settled ones their tables of pointers, and a posting list is copied when it is first written.

@@ -34,7 +34,7 @@ class Postings:
     - a *column*, once ``1 / SHARE`` of the slots hold it: for every slot, how often it holds the term.
 
     A removed entry's slot stays behind as one of infinite length, to which no term gives anything, and its
-    postings are counted as blank. Once more slots are dead than alive, everything is written anew without
+    postings are counted as blank. Once more slots are dead than alive, everything is rewritten without
     them; that costs in proportion to what was removed since the last time.
 
     Copies share lists and columns; each is copied when one side first writes to it.
@@ -53,7 +53,7 @@ class Postings:
     SHARE: ClassVar[int] = 8
     """A term gets a column when one in so many slots holds it."""
     SPARE: ClassVar[int] = 1024
-    """So many dead slots are always allowed: to write few entries anew costs no less than their vocabulary."""
+    """So many dead slots are always allowed: to rewrite few entries costs no less than their vocabulary."""
     FEW: ClassVar[int] = 160
     """Up to so many postings, a loop over each beats numpy over all."""
     ROWS: ClassVar[int] = 64
@@ -214,7 +214,7 @@ class Postings:
             self.blank[term] = self.blank.get(term, 0) + size - len(codes)
 
     def _renew(self) -> None:
-        """Write everything anew without the slots of removed entries."""
+        """Rewrite everything without the slots of removed entries."""
         alive = np.isfinite(np.frombuffer(self.lengths))
         places = np.cumsum(alive) - 1
         lists: dict[int, array[int]] = {}

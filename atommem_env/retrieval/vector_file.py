@@ -56,8 +56,8 @@ class VectorFile:
                 connection.execute("SELECT place, key, vector FROM vectors LIMIT 1").fetchall()
         except (OSError, sqlite3.Error) as error:
             raise ValueError(
-                f"{self.path}: this is no file of vectors that can be written ({error}): expected the path of one made "
-                "before, or of a file that does not exist yet. Delete a damaged one, or choose another path."
+                f"{self.path}: this is not a file of vectors that can be written ({error}): expected the path of "
+                "one made before, or of a file that does not exist yet. Delete a damaged one, or choose another path."
             ) from error
 
     def __repr__(self) -> str:

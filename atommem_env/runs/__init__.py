@@ -1,4 +1,4 @@
-"""Many episodes: runs that can be resumed and repeated, and the tables of what came of them."""
+"""Many episodes: runs that can be resumed and repeated, and the tables of their results."""
 
 from atommem_env.runs.errors import EpisodeError, RunError
 from atommem_env.runs.evaluation import evaluate

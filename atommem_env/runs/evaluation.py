@@ -136,7 +136,7 @@ def execute(
         traces: whether to keep the episodes' traces in the folder.
         on: where, see :func:`evaluate`.
         keep_going: whether a policy that raised goes on with its next episode.
-        fresh: whether a run that is in the folder is done anew.
+        fresh: whether a run that is in the folder is done again.
 
     Raises:
         ImportError: when what ``on`` needs is missing.
@@ -276,14 +276,14 @@ def evaluate(
             ``"rules"``), ``"llm"`` (the model of ``$ATOMMEM_MODEL``), or ``ChatSettings(model=..., base_url=...)``.
         out: the folder of the run. The same call with the same folder goes on where the last one stopped; one
             with further environments, policies or episodes adds them. What was made by other code, weights or
-            values than are here now is done anew, with a :class:`~atommem_env.runs.errors.RunWarning`.
+            values than are here now is done again, with a :class:`~atommem_env.runs.errors.RunWarning`.
             ``None``: the episodes are kept in memory only.
         progress: whether to show a progress bar (on a terminal only).
         traces: whether to keep the episodes' traces in ``out``.
         on: where the episodes run: ``"local"``, this machine, or ``"ray"``, the Ray cluster that this process is
             connected to, else that of ``$RAY_ADDRESS``, else one that is started here for the run.
         keep_going: whether a policy that raised goes on with its next episode; the others go on in any case.
-        fresh: whether a run that is in ``out`` is done anew, all of it.
+        fresh: whether a run that is in ``out`` is done again, all of it.
         policy_arguments: for policies by name, what they are made with: ``{"rag": {...}}``.
         **env_arguments: the arguments of the environments: ``source``, ``split``, ``num_docs`` and so on.
 
@@ -320,7 +320,7 @@ def _jobs(plan: Plan, jobs: int | None, on: str) -> int:
 def _outcomes(
     plan: Plan, work: Work, todo: _Waiting, jobs: int, on: str
 ) -> Generator[Outcome | Failure, None, None]:
-    """Yield what came of the episodes, in any order."""
+    """Yield the results of the episodes, in any order."""
     if on == RAY:
         from atommem_env.integrations.ray import run_on_ray
 

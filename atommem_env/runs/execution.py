@@ -18,7 +18,7 @@ from atommem_env.runs.traces import store_trace
 
 
 class Outcome(NamedTuple):
-    """What came of an episode.
+    """The result of an episode.
 
     Attributes:
         episode: its record.

@@ -218,7 +218,7 @@ def _calls(action: list[dict[str, Any]] | str) -> list[tuple[str, dict[str, Any]
         ValueError: when they cannot say it.
     """
     if isinstance(action, str):
-        raise ValueError("what a text agent wrote is no call of tools")
+        raise ValueError("what a text agent wrote is not a call of tools")
     return calls_of(action)
 
 

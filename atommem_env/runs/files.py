@@ -44,11 +44,11 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
         if error.errno == errno.ELOOP:
             raise RunError(f"{path} is a symbolic link, which is never followed here: {mend}") from error
         if error.errno in (errno.EISDIR, errno.ENXIO):
-            raise RunError(f"{path} is no regular file: {mend}") from error
+            raise RunError(f"{path} is not a regular file: {mend}") from error
         raise RunError(f"{path} cannot be opened ({error.strerror})") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise RunError(f"{path} is no regular file: {mend}")
+        raise RunError(f"{path} is not a regular file: {mend}")
     return descriptor
 
 
@@ -65,7 +65,7 @@ def read_file(path: Path) -> bytes:
         except OSError as error:
             raise RunError(f"{path} cannot be read ({error.strerror})") from error
     if len(content) > LONGEST:
-        raise RunError(f"{path} is longer than {LONGEST:,} bytes: it is no file of a run")
+        raise RunError(f"{path} is longer than {LONGEST:,} bytes: it is not a file of a run")
     return content
 
 
@@ -139,7 +139,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_temporaries(path: Path) -> None:
-    """Remove what a kill within :func:`write_whole` left beside ``path``."""
+    """Remove what a kill within :func:`write_whole` left next to ``path``."""
     for left in path.parent.glob(f".{path.name}.*"):
         with contextlib.suppress(OSError):  # a folder of that name is none of ours
             left.unlink()

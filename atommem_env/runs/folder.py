@@ -94,7 +94,7 @@ class RunFolder(Notebook):
         path: the folder; it need not exist.
         settings: what ``run.json`` holds.
         traces: whether to keep the episodes' traces.
-        fresh: whether a run that is there is done anew.
+        fresh: whether a run that is there is done again.
     """
 
     def __init__(
@@ -195,7 +195,7 @@ class RunFolder(Notebook):
             )
 
     def _drop(self, envs: frozenset[str], policies: frozenset[str]) -> None:
-        """Forget the episodes that are done anew."""
+        """Forget the episodes that are done again."""
         for name, records in ((EPISODES_FILE, self.episodes), (TIMING_FILE, self.timings)):
             kept = [each for each in records if each["env"] not in envs and each["policy"] not in policies]
             if len(kept) < len(records):
@@ -229,7 +229,7 @@ def read_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
             )
         settings: dict[str, Any] = read_json(path, RunForm, mend)
     except FileNotFoundError:
-        what = "holds no run.json" if path.parent.is_dir() else "is no folder"
+        what = "holds no run.json" if path.parent.is_dir() else "is not a folder"
         raise RunError(
             f"{os.fspath(folder)} {what}: expected the folder of a run, as `atommem run --out` makes it"
         ) from None

@@ -1,4 +1,4 @@
-"""A run's folder and what a call asks of it: what is added, what is done anew, and what does not go together."""
+"""A run's folder and what a call asks of it: what is added, what is done again, and what does not go together."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Joined:
 
     Attributes:
         settings: the environments, policies and episodes of both, those that were there first.
-        redo: the names of environments and of policies whose episodes are done anew.
-        notes: what is done anew and why, a sentence each.
+        redo: the names of environments and of policies whose episodes are done again.
+        notes: what is done again and why, a sentence each.
     """
 
     settings: dict[str, Any]
@@ -61,7 +61,7 @@ def join(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> Joined:
             why = _changed(there[name], now[name])
             if why:
                 redo[what].add(name)
-                notes.append(f"{word} {name!r}: its episodes are done anew, since {why}")
+                notes.append(f"{word} {name!r}: its episodes are done again, since {why}")
     if differences:
         raise RunError(_refusal(path, differences))
     settings = {**new, "episodes": max(old["episodes"], new["episodes"])}
@@ -135,6 +135,6 @@ def _refusal(path: Path, differences: Sequence[str]) -> str:
         [
             f"{path} holds a run with other settings:",
             *shown,
-            "Repeat its settings to go on with it, choose another folder with --out, or have --fresh do the run anew.",
+            "Repeat its settings to go on with it, choose another folder with --out, or have --fresh do the run again.",
         ]
     )

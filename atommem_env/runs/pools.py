@@ -58,7 +58,7 @@ def run_in_processes(work: Work, keys: Collection[Key], jobs: int) -> Iterator[O
     except BrokenProcessPool as error:
         raise RunError(
             f"jobs={jobs}: a worker process died. If memory ran out, use fewer jobs; if this is a script, "
-            "put the call under `if __name__ == '__main__':`, since each worker imports the script anew"
+            "put the call under `if __name__ == '__main__':`, since each worker imports the script again"
         ) from error
     finally:
         sender.close()  # tells the workers to stop, as this process's death does

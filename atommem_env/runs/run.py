@@ -51,7 +51,7 @@ class Run:
             base_url: the address to which a key may be sent, if a policy runs again with the run's engine.
 
         Raises:
-            RunError: when it is no run's folder, or a file in it is broken.
+            RunError: when it is not a run's folder, or a file in it is broken.
         """
         from atommem_env.runs.judge import read_judgements
 

@@ -141,7 +141,7 @@ def stored_traces(path: Path) -> Iterator[tuple[Member, StoredTrace]]:
         try:
             stored = StoredTrace.decode(member.line)
         except ValueError as error:
-            raise _damaged(path, member.start, f"this is no trace: {error}") from error
+            raise _damaged(path, member.start, f"this is not a trace: {error}") from error
         yield member, stored
 
 

@@ -76,7 +76,7 @@ class _Place:
         return action
 
     def end(self) -> Step:
-        """Show what came of the step that has begun."""
+        """Show the result of the step that has begun."""
         observation, reward, terminated, truncated, info = self.episode.finish()
         step = Step(observation, reward, terminated, truncated, info)
         if self.inner.render_mode == "human":

@@ -103,7 +103,7 @@ class MemoryVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
             The batch of observations (those of the others are shown again) and the batch of infos.
 
         Raises:
-            TypeError: when ``reset_mask`` is no bool array.
+            TypeError: when ``reset_mask`` is not a bool array.
             ValueError: when seeds, tasks or mask are not one for each environment, the mask has no True, an
                 option is unknown or a task cannot be built.
             ResetNeeded: when the mask leaves out an environment that has never been reset.
@@ -175,7 +175,7 @@ class MemoryVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         if len(values) != self.num_envs:
             raise ValueError(
                 f"set_attr({name!r}): {len(values)} values for {self.num_envs} environments; pass one for each, "
-                "or a single value that is no list or tuple"
+                "or a single value that is not a list or tuple"
             )
         self._open("set_attr").set_attr(name, values)
 

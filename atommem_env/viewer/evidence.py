@@ -86,7 +86,7 @@ class EvidenceHistory(EvidenceTracker):
             self.write([(id, contents.get(id)) for id in self._causes], asked)
 
     def restore(self, holding: Mapping[int, list[int]]) -> None:
-        """Go back to what the entries held before a question, which is no event."""
+        """Go back to what the entries held before a question, which is not an event."""
         old = self.holding()
         super().restore(holding)
         for id in old.keys() | holding.keys():
@@ -132,7 +132,7 @@ def changes(
 
     Args:
         action: the operations in plain form.
-        results: what came of each, as ``OperationResult``.
+        results: the result of each, as ``OperationResult``.
         contents: the entries' contents by id, the scratchpad under 0; changed in place.
 
     Returns:

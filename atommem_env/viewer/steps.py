@@ -57,7 +57,7 @@ def episode_data(
 ) -> dict[str, Any]:
     """Return what the page needs of an episode: ``steps``, and ``events`` and ``holds`` of its evidence.
 
-    A step has the cursor's place (``phase``, ``cursor``, ``looks``: looks left), the ``action`` with what came of
+    A step has the cursor's place (``phase``, ``cursor``, ``looks``: looks left), the ``action`` with the result of
     each operation, its ``reward``, what a language model ``said`` where one was asked, and, where they are not those
     of the step before, ``queries`` and ``retrieved`` (``[id, score, query]``). ``events`` and ``holds`` are those of
     :class:`EvidenceHistory`; ``isolated`` is there where every question begins with the memory as it was before it.
@@ -105,7 +105,7 @@ def episode_data(
 def _operation(
     operation: Mapping[str, Any], result: Any, refer: Callable[[str], Reference]
 ) -> dict[str, Any]:
-    """Return an operation and what came of it as one object, without what is not there."""
+    """Return an operation and its result as one object, without what is not there."""
     data = {
         "op": operation["op"],
         "id": operation.get("id", result.id),

@@ -96,7 +96,7 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         """Run the operations of the text ``action``.
 
         Raises:
-            InvalidAction: when ``action`` is no str.
+            InvalidAction: when ``action`` is not a str.
             ResetNeeded: before the first reset.
         """
         parsed = self.parse_action(action)
@@ -108,7 +108,7 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         """Return the operations of the text ``action``, and what is malformed in it; nothing changes.
 
         Raises:
-            InvalidAction: when ``action`` is no str.
+            InvalidAction: when ``action`` is not a str.
             ResetNeeded: before the first reset.
         """
         if not isinstance(action, str):

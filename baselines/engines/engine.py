@@ -123,7 +123,7 @@ class Engine(Protocol):
     some workflows ask for is in :class:`Abilities`.
 
     Attributes:
-        name: the name shown beside every score.
+        name: the name shown next to every score.
     """
 
     name: str
@@ -264,7 +264,7 @@ class CountedEngine:
         return [] if take is None else list(take())
 
     def begin(self, source: str) -> None:
-        """Start an episode whose data comes from ``source``: count anew."""
+        """Start an episode whose data comes from ``source``: start counting from zero."""
         suit = getattr(self._engine, "suit", None)
         if suit is not None:
             suit(source)

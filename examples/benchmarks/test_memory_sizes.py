@@ -29,7 +29,7 @@ def test_entry(benchmark: Any, row: Row, name: str) -> None:
     items, (query,) = source.entries(size), source.queries(1)
 
     def measure() -> float:
-        (warm,) = CONTENDERS[name].make(1)  # what a process holds once is no part of what an entry costs
+        (warm,) = CONTENDERS[name].make(1)  # what a process holds once is not part of what an entry costs
         warm.fill(source.entries(50))
         warm.search(query, TOP_K)
         gc.collect()

@@ -1,4 +1,4 @@
-"""Learned policies beside the static workflows, on the same tasks: one table with intervals and paired differences.
+"""Learned policies next to the static workflows, on the same tasks: one table with intervals and paired differences.
 
     python examples/learned_memory/compare.py --out runs/compare                     # the generated world, no download
     python examples/learned_memory/compare.py --out runs/compare --checkpoint mine=best.npz \\
@@ -12,7 +12,7 @@ entry (*evict oldest*), or the entry that fits the questions worst makes room fo
 the last, also with the second look that `learned` has, for the entries whose titles the entries shown mention.
 
 The best static is the one with the highest *read*: the share of a question's evidence that is in view when it is
-answered. A learned policy is set beside it task by task. No torch is needed. The same command goes on where it was
+answered. A learned policy is set next to it task by task. No torch is needed. The same command goes on where it was
 stopped, and what was scored once is not run again, so that another checkpoint costs its own episodes alone.
 """
 

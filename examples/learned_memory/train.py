@@ -239,7 +239,7 @@ def sharpen(policy, factor):
 
 
 class Watch(BaseCallback):
-    """Moves the progress bar, and notes what came of each episode."""
+    """Moves the progress bar, and notes the result of each episode."""
 
     def __init__(self, bar):
         super().__init__()

@@ -456,7 +456,7 @@ def _run(command: Sequence[str], variables: dict[str, str] | None = None) -> str
 
 
 def main() -> int:
-    """Make the checks, say what came of each, and return the exit status."""
+    """Make the checks, say how each went, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", default="generated", help="a folder with the official files")
     options = parser.parse_args()

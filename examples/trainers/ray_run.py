@@ -1,4 +1,4 @@
-"""A run over a Ray cluster, beside the same run in one process.
+"""A run over a Ray cluster, next to the same run in one process.
 
     pip install 'atommem_env[ray]'
     python examples/trainers/ray_run.py

@@ -5,7 +5,7 @@
 
 Two steps on a CPU, offline, in about a minute. The data is generated, the model is tiny and random, and its words are
 those of a script, so that there is something to learn from: what it prints shows that rewards flow and weights move,
-and is no result. For a real run give a model's name to GRPOTrainer, and leave out what is marked below.
+and is not a result. For a real run give a model's name to GRPOTrainer, and leave out what is marked below.
 """
 
 import os

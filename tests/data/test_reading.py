@@ -146,7 +146,7 @@ def test_what_inflates_beyond_data_is_refused(tmp_path: Path, monkeypatch: pytes
 
 def test_a_pipe_is_no_data_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "rows.json")
-    with pytest.raises(ValueError, match="no regular file"):
+    with pytest.raises(ValueError, match="not a regular file"):
         list(read_rows(tmp_path / "rows.json"))
 
 

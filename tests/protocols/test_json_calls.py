@@ -72,8 +72,8 @@ def test_prose_and_empty_arrays_are_an_empty_action(text: str) -> None:
 @pytest.mark.parametrize(
     ("call", "reason"),
     [
-        ({"op": "write", "content": "a"}, "'write' is no operation; choose from create"),
-        ({"op": 3}, "3 is no operation"),
+        ({"op": "write", "content": "a"}, "'write' is not an operation; choose from create"),
+        ({"op": 3}, "3 is not an operation"),
         ({"op": "create"}, "the fields do not fit: expected content (string)"),
         ({"op": "delete", "id": 3, "why": "old"}, "the fields do not fit: expected id (integer)"),
         ({"op": "delete", "id": True}, "the fields do not fit"),

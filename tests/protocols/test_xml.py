@@ -170,5 +170,5 @@ def test_plain_operations_are_written_too_and_bad_ones_refused() -> None:
     assert (
         PROTOCOL.render_operations([{"op": "create", "content": "a"}]) == "<create_memory>a</create_memory>"
     )
-    with pytest.raises(ValueError, match="no well-formed operation"):
+    with pytest.raises(ValueError, match="not a well-formed operation"):
         PROTOCOL.render_operations([{"op": "create"}])

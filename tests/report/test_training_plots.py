@@ -95,13 +95,17 @@ def test_a_training_is_read_while_it_is_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("lines", "message"),
-    [("", "nothing to plot yet"), ('{"phase": "rl"}\n', "line 1 is no record"), ("[1]\n", "line 1 is no")],
+    [
+        ("", "nothing to plot yet"),
+        ('{"phase": "rl"}\n', "line 1 is not a record"),
+        ("[1]\n", "line 1 is not"),
+    ],
 )
 def test_a_broken_folder_is_named_with_the_mend(tmp_path: Path, lines: str, message: str) -> None:
     folder = write(tmp_path / "a", [], lines)
     with pytest.raises(RunError, match=message):
         Training.load(folder)
-    with pytest.raises(RunError, match="is no training's folder"):
+    with pytest.raises(RunError, match="is not a training's folder"):
         Training.load(tmp_path)
 
 
@@ -194,7 +198,7 @@ def test_the_command_knows_a_trainings_folder(tmp_path: Path) -> None:
     for extra, message in (
         (["--policy", "rag"], "choose a part of a run"),
         (["--kind", "scores"], "expected one of training-operations, learning-curves"),
-        ([str(tmp_path)], "no training's folder"),
+        ([str(tmp_path)], "not a training's folder"),
     ):
         refused = CliRunner().invoke(app, ["plot", *folders, *extra])
         assert refused.exit_code == 2

@@ -91,9 +91,9 @@ def test_a_damaged_vector_is_not_returned_and_is_written_anew(tmp_path: Path) ->
 def test_another_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     other = tmp_path / "notes.txt"
     other.write_text("no vectors here, but words enough to fill a first page " * 20, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"notes\.txt.*no file of vectors"):
+    with pytest.raises(ValueError, match=r"notes\.txt.*not a file of vectors"):
         VectorFile(other)
-    with pytest.raises(ValueError, match="no file of vectors"):
+    with pytest.raises(ValueError, match="not a file of vectors"):
         VectorFile(tmp_path)
     with pytest.raises(ValueError, match="size=0"):
         VectorFile(tmp_path / "v", size=0)

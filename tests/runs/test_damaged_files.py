@@ -71,7 +71,7 @@ def test_a_folder_or_pipe_in_a_files_place_is_named(folder: Path, name: str, kin
         (folder / name).mkdir()
     else:
         os.mkfifo(folder / name)
-    with pytest.raises(RunError, match=f"{name} is no regular file"):
+    with pytest.raises(RunError, match=f"{name} is not a regular file"):
         read_all(folder)
 
 

@@ -173,9 +173,9 @@ def test_what_calls_of_tools_cannot_say_is_left_out(tmp_path: Path) -> None:
     done = export(run, tmp_path / "x.jsonl", "tools")
     assert done.rows == 0
     assert "hasty/0: an action has read and read, each of which" in done.left_out[0]
-    assert "spoilt/0: {'op': 'create'} is no well-formed operation" in done.left_out[1]
+    assert "spoilt/0: {'op': 'create'} is not a well-formed operation" in done.left_out[1]
     text = evaluate(TextProtocol(gym.make(WORLD, **TINY)), Tagged(), 1, out=tmp_path / "t")
-    assert "is no call of tools" in export(text, tmp_path / "x.jsonl", "tools").left_out[0]
+    assert "is not a call of tools" in export(text, tmp_path / "x.jsonl", "tools").left_out[0]
 
 
 def test_an_episode_with_two_reads_in_one_action_is_no_row_of_tools(run: Run, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_what_a_protocol_cannot_say_is_left_out_and_counted(tmp_path: Path) -> N
     done = export(run, tmp_path / "x.jsonl", "turns")
     assert done.episodes == 2
     assert len(done.left_out) == 2
-    assert "spoilt/0: {'op': 'create'} is no well-formed operation" in done.left_out[0]
+    assert "spoilt/0: {'op': 'create'} is not a well-formed operation" in done.left_out[0]
     assert {row["policy"] for row in lines(tmp_path / "x.jsonl")} == {"notes"}
 
 

@@ -110,7 +110,7 @@ def test_changed_weights_behind_the_same_path_are_noticed(
             evaluate, WORLD, "said_policy:Says", 1, out=module / "run", policy_arguments=arguments, **SMALL
         )
         if word == "new":
-            with pytest.warns(RunWarning, match=r"done anew, since weights\.bin changed"):
+            with pytest.warns(RunWarning, match=r"done again, since weights\.bin changed"):
                 assert answers(run()) == ["new"]
         assert answers(run()) == [word]
     for name in list(sys.modules):
@@ -130,7 +130,7 @@ def test_another_lambda_as_a_retriever_is_noticed(tmp_path: Path) -> None:
     assert scores(lambda: BM25()) == first
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["envs"][0]["made_of"]
-    with pytest.warns(RunWarning, match="done anew"):
+    with pytest.warns(RunWarning, match="done again"):
         second = scores(lambda: RandomRetriever())
     evaluate(WORLD, "write-everything", 3, out=tmp_path / "other", retriever="random", top_k=1, **SMALL)
     lines = (tmp_path / "other" / "episodes.jsonl").read_text().splitlines()
@@ -158,7 +158,7 @@ def test_what_cannot_be_hashed_is_never_reused_and_the_record_says_so(tmp_path: 
     assert "_thread.lock does not show its state" in first["unhashed"]
     assert "made_of" not in second
     with pytest.warns(
-        RunWarning, match="'locked': its episodes are done anew, since they cannot be compared"
+        RunWarning, match="'locked': its episodes are done again, since they cannot be compared"
     ):
         evaluate(WORLD, policies, 2, out=tmp_path / "run", **SMALL)
 

@@ -290,7 +290,7 @@ def test_what_is_made_of_something_else_is_done_anew(tmp_path: Path, what: str, 
         assert len(folder.missing) == 4
         name = SETTINGS[what][0]["name"]
         assert all(name in key[:2] for key in folder.missing)
-        assert "done anew" in folder.notes[0]
+        assert "done again" in folder.notes[0]
         assert name in folder.notes[0]
         assert (change is None) != ("helper.py changed" in folder.notes[0])
 
@@ -326,7 +326,7 @@ def test_a_path_that_can_be_no_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_no_run_is_said(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="is no folder"):
+    with pytest.raises(RunError, match="is not a folder"):
         read_settings(tmp_path / "nowhere")
     with pytest.raises(RunError, match=r"holds no run\.json"):
         read_settings(tmp_path)

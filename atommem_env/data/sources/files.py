@@ -149,5 +149,5 @@ def readable(path: Path, benchmark: Benchmark) -> bool:
 
 
 def _without_twins(paths: Sequence[Path]) -> list[Path]:
-    """Leave out each gzipped file that lies beside its own unpacked form."""
+    """Leave out each gzipped file that lies next to its own unpacked form."""
     return [path for path in paths if path.suffix != ".gz" or path.with_suffix("") not in paths]

@@ -102,7 +102,7 @@ class GemEpisodes:
         """Run the operations of the text ``action``; see :class:`atommem_env.TextProtocol`.
 
         Raises:
-            InvalidAction: when ``action`` is no str.
+            InvalidAction: when ``action`` is not a str.
             ResetNeeded: before the first reset, and after the end of an episode.
         """
         observation, reward, terminated, truncated, info = self._env.step(action)

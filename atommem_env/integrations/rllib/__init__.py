@@ -44,7 +44,7 @@ class MaskedObservations(gym.ObservationWrapper[Any, Any, Any], gym.utils.Record
         )
 
     def observation(self, observation: Any) -> dict[str, Any]:
-        """Return ``observation`` with the masks beside it."""
+        """Return ``observation`` with the masks next to it."""
         masks = self.get_wrapper_attr("action_masks")()
         return {"action_mask": masks.astype(np.float32), "observations": observation}
 

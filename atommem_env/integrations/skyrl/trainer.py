@@ -28,7 +28,7 @@ from atommem_env.integrations.text_episode import Message
 class ContextReset:
     """What makes ``SkyRLGymGenerator`` show complete prompts: what ``ContextResetGenerator`` adds to it.
 
-    The next prompt takes the place of the conversation, and is no part of the row of the step before.
+    The next prompt takes the place of the conversation, and is not part of the row of the step before.
 
     Raises:
         ValueError: when ``generator.step_wise_trajectories`` is not set.

@@ -61,7 +61,7 @@ class TextTools(EnvironmentTools):
 
 
 _GONE: Final = "(over)"
-"""How the assistant's message after the end begins: it is the one message that is no call."""
+"""How the assistant's message after the end begins: it is the one message that is not a call."""
 
 RESPONSE_TEMPLATE: Final[dict[str, Any]] = {
     "defaults": {"role": "assistant"},

@@ -288,7 +288,7 @@ def write_dataset(
         **arguments: the arguments of ``gym.make``, plain data, such as ``split="train"``.
 
     Raises:
-        ValueError: when the path has another ending, there is no task, an argument is no plain data, or a task
+        ValueError: when the path has another ending, there is no task, an argument is not plain data, or a task
             cannot be made.
     """
     if not os.fspath(path).endswith(".parquet"):

@@ -1,4 +1,4 @@
-"""Names written beside what they name, none over another."""
+"""Names written next to what they name, none over another."""
 
 from __future__ import annotations
 

@@ -392,7 +392,7 @@ def test_a_bad_template_is_an_error_that_says_what_is_known(
 
 
 def test_a_folder_that_is_none_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is no folder"):
+    with pytest.raises(ValueError, match="is not a folder"):
         Prompts(tmp_path / "nowhere")
 
 
