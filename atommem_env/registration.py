@@ -19,6 +19,8 @@ ENVS: Final[dict[str, str]] = {
     "AtomMem-Chat-v0": "atommem_env.envs.chat:ChatEnv",
     "AtomMem-LoCoMo-v0": "atommem_env.envs.locomo:LoCoMoEnv",
     "AtomMem-LongMemEval-v0": "atommem_env.envs.longmemeval:LongMemEvalEnv",
+    "AtomMem-MemoryAgentBench-v0": "atommem_env.envs.memoryagentbench:MemoryAgentBenchEnv",
+    "AtomMem-BEAM-v0": "atommem_env.envs.beam:BEAMEnv",
     "AtomMem-Custom-v0": "atommem_env.envs.custom:CustomEnv",
 }
 """Every id, with the place of its class."""

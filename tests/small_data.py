@@ -69,7 +69,8 @@ def dataset(count: int = 30, distractors: int = 3) -> QADataset:
     return QADataset.from_records(records(count, distractors), name="towns")
 
 
-HISTORY_IDS = [id for id in ENVS if id in ("AtomMem-Chat-v0", "AtomMem-LoCoMo-v0", "AtomMem-LongMemEval-v0")]
+_HISTORIES = ("Chat", "LoCoMo", "LongMemEval", "MemoryAgentBench", "BEAM")
+HISTORY_IDS = [id for id in ENVS if id.split("-")[1] in _HISTORIES]
 
 
 def small_histories() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from atommem_env.core.safe_text import markup, one_line
 from atommem_env.llm import ChatSettings
 from atommem_env.runs.engines import replies_folder
 from atommem_env.runs.judge import JUDGEMENTS_FILE, judge
+from atommem_env.runs.leniency import QUESTIONS, leniency_text
 
 
 @command("judge")
@@ -36,6 +37,18 @@ def judge_command(
         int, typer.Option(help="The longest reply, thinking included.", metavar="N")
     ] = 1024,
     concurrency: Annotated[int, typer.Option(help="Calls at once.", metavar="N")] = 8,
+    variant: Annotated[
+        str, typer.Option(help="How BEAM's marks become a score: paper or code.", metavar="NAME")
+    ] = "paper",
+    leniency: Annotated[
+        int,
+        typer.Option(
+            help="Measure the judge's leniency on so many questions; 0: do not.", metavar="N", min=0
+        ),
+    ] = QUESTIONS,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Whoever made the run is trusted: its record may name code.")
+    ] = False,
     prompts: Annotated[
         Path | None, typer.Option(help="A folder with a judge.txt that replaces ours.", metavar="FOLDER")
     ] = None,
@@ -44,9 +57,11 @@ def judge_command(
 ) -> None:
     """Let a language model judge the answers of a run, next to exact match.
 
-    A question without an answer is wrong without a call. The verdicts and their reasons stand in
-    judgements.jsonl in the run's folder, and `atommem table` then has a column for them. Ctrl-C stops it;
-    [bold]the same command goes on[/bold].
+    Each benchmark's criteria are used, by the question's type; BEAM's rubrics are read from the data that the run
+    names. How lenient the judge is (which vague answers it passes, which right ones in other words it fails) is
+    measured on questions of the run. A question without an answer is wrong without a call. The verdicts and their
+    reasons stand in judgements.jsonl in the run's folder, and `atommem table` then has a column for them. Ctrl-C
+    stops it; [bold]the same command goes on[/bold].
 
     [dim]Example:[/dim]  atommem judge runs/mine --model Qwen/Qwen3-8B --base-url http://localhost:8000/v1
     """
@@ -59,7 +74,8 @@ def judge_command(
         prompts=prompts,
         cache=replies_folder(),
     )
-    agreements = judge(run, settings, progress=not quiet).agreements()
+    made = judge(run, settings, not quiet, variant, leniency, trust)
+    agreements = made.agreements()
     sheet = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("policy", "questions", "answered", "EM", "judge", "agreement", "kappa", "not read"):
         sheet.add_column(title, justify="left" if title == "policy" else "right")
@@ -81,4 +97,5 @@ def judge_command(
         "that cannot be read counts as wrong.",
         style="dim",
     )
+    console.print(f"The judge's leniency: {leniency_text(made.settings['leniency'])}.", style="dim")
     say(f"The verdicts are in {run / JUDGEMENTS_FILE}", quiet)

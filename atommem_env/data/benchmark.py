@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,10 @@ class Benchmark:
         with_aliases: reads that file and returns what adds to a record the aliases of its row.
         histories: whether a row is a history; its splits are parts of one file then.
         variants: the names of the benchmark's files, the usual one first; empty where the splits are its files.
+        part_word: what the benchmark calls its variants, the name of an environment's argument.
+        folders: tells the files of a part in a folder where a row is several files; nothing where there are none.
+        read_file: reads such a file: returns its rows, none where it belongs to another's row, and ``None`` for a file
+            of any other form.
         label: what is unusual about how its rows are read; part of the source's name.
         amend: changes a history, given the number of its row.
         abstain: the phrase that counts as abstaining; ``""`` where every question has an answer.
@@ -61,6 +65,9 @@ class Benchmark:
     with_aliases: Callable[[Path], Callable[[Record, Mapping[str, Any]], Record]] | None = None
     histories: bool = False
     variants: tuple[str, ...] = ()
+    part_word: str = "variant"
+    folders: Callable[[Path, str], tuple[Path, ...]] | None = None
+    read_file: Callable[[Path], Sequence[Mapping[str, Any]] | None] | None = None
     label: str = ""
     amend: Callable[[int, History], History] | None = field(default=None, hash=False)
     abstain: str = ""
@@ -72,8 +79,10 @@ class Benchmark:
             ValueError: when there is no such variant; lists the choices.
         """
         if variant is not None and variant not in self.variants:
-            choices = ", ".join(map(repr, self.variants)) or "none: leave variant out"
-            raise ValueError(f"variant={variant!r}: no such variant of {self.title}; choose from {choices}")
+            choices = ", ".join(map(repr, self.variants)) or f"none: leave {self.part_word} out"
+            raise ValueError(
+                f"{self.part_word}={variant!r}: no such {self.part_word} of {self.title}; choose from {choices}"
+            )
         if not self.histories:
             return split
         return variant or (self.variants[0] if self.variants else "test")
@@ -81,7 +90,7 @@ class Benchmark:
     @property
     def part_name(self) -> str:
         """What :meth:`part` is called in a message."""
-        return "variant" if self.variants else "split"
+        return self.part_word if self.variants else "split"
 
 
 def resolve_split(split: str) -> str:

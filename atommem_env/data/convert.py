@@ -206,6 +206,7 @@ class _Conversion:
             nows=[session.now for session in history.sessions],
             chars=[self._sizes[row][0] for row in rows],
             tokens=[self._sizes[row][1] for row in rows],
+            shared=history.shared,
         )
         self._tables.add_history(row)
         self._history_hash.update(digest(row.id, msgspec.json.encode((row.rows, row.dates, row.nows))))
@@ -221,6 +222,7 @@ class _Conversion:
                 date=asked.date,
                 now=asked.now,
                 answerable=asked.answerable,
+                rubric=asked.rubric,
             )
             self._add_question(question)
         self.dropped_facts += history.malformed
@@ -258,6 +260,8 @@ def _content(question: Question) -> tuple[object, ...]:
     evidence = [tuple(unit) if unit.role != SUPPORTING else unit[:3] for unit in question.evidence]
     numbers: tuple[object, ...] = (question.documents, question.gold, *evidence)
     if question.history >= 0:
-        turns = [tuple(unit) for unit in question.turns]
+        turns = [tuple(unit) if unit.whole else unit[:3] for unit in question.turns]
         numbers = (question.history, question.date, question.now, question.answerable, *turns)
+        if question.rubric:
+            numbers = (*numbers, question.rubric)
     return (question.id, question.type, question.question, *question.answers, msgspec.json.encode(numbers))

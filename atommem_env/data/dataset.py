@@ -346,9 +346,11 @@ class QADataset:
                     question.now,
                     question.answerable,
                     question.turns,
+                    question.rubric,
                 )
                 for question in asked
             ),
+            shared=row.shared,
         )
 
     def _record(self, question: Question) -> Record:

@@ -36,6 +36,7 @@ class HistoryQuestion:
         now: the same in ISO 8601.
         answerable: whether the history answers it.
         evidence: the turns that support the answer, and those that a later one has replaced.
+        rubric: what an answer has to say, item by item, where a judge scores it so.
     """
 
     question: str
@@ -46,6 +47,7 @@ class HistoryQuestion:
     now: str = ""
     answerable: bool = True
     evidence: tuple[TurnEvidence, ...] = ()
+    rubric: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,15 @@ class History:
         sessions: a chat's sessions, or a list of facts, or a text.
         questions: the questions about it, in the file's order.
         malformed: how many references to evidence name no turn, and were left out.
+        shared: names what several histories have in common (one text with two sets of questions): they are one unit
+            of resampling; ``""``: the history is one by itself.
     """
 
     id: str
     sessions: tuple[Session, ...]
     questions: tuple[HistoryQuestion, ...]
     malformed: int = 0
+    shared: str = ""
 
     def in_time(self) -> History:
         """Return it with its sessions sorted by date, stably; one without a date stays after the one before."""

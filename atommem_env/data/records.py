@@ -54,11 +54,15 @@ class Evidence(NamedTuple):
 
 
 class TurnEvidence(NamedTuple):
-    """One unit of evidence in a history: turn ``turn`` of session ``session``, both counted from 0."""
+    """One unit of evidence in a history: turn ``turn`` of session ``session``, both counted from 0.
+
+    ``whole``: the benchmark names the message and not what of it matters; any telling sentence stands for it.
+    """
 
     session: int
     turn: int
     role: str = SUPPORTING
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class Question:
         date: when it is asked, in the benchmark's own words; ``""`` where the data has no date.
         now: the same in ISO 8601, to the minute or the day.
         answerable: whether the documents answer it; where not, abstaining is right, and ``answers`` may be empty.
+        rubric: what an answer has to say, item by item, where a judge scores it so.
     """
 
     row: int
@@ -121,3 +126,4 @@ class Question:
     date: str = ""
     now: str = ""
     answerable: bool = True
+    rubric: tuple[str, ...] = ()

@@ -87,6 +87,7 @@ class HistoryRow(msgspec.Struct, frozen=True, array_like=True):
         nows: the same in ISO 8601.
         chars: the number of characters of each session's turns.
         tokens: the number of tokens of them, counted by the default tokenizer.
+        shared: names what several histories have in common; ``""``: nothing.
     """
 
     id: str
@@ -97,6 +98,7 @@ class HistoryRow(msgspec.Struct, frozen=True, array_like=True):
     nows: list[str]
     chars: list[int]
     tokens: list[int]
+    shared: str = ""
 
 
 def text_key(text: str) -> int:

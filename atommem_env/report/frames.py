@@ -81,7 +81,7 @@ def _questions(run: Run) -> Iterator[dict[str, Any]]:
                 "number": number,
                 **{name: value for name, value in question.items() if name != "evidence"},
                 **{stage: value for stage, value in question["evidence"].items() if stage != "answered"},
-                **({} if verdicts is None else {"judge": bool(verdicts[number])}),
+                **({} if verdicts is None else {"judge": verdicts[number]}),
             }
 
 

@@ -244,8 +244,18 @@ def footnotes(
         + "mean per episode.",
     ]
     if any("judge" in row.scores for row in rows):
+        from atommem_env.runs.judge import read_leniency
+        from atommem_env.runs.leniency import leniency_text
+
+        judges = dict.fromkeys(
+            leniency_text(read_leniency(run.folder))
+            for run in runs
+            if run.folder is not None and run.judgements
+        )
         notes.append(
-            "judge: the answers that a language model took for right; the run's judge.json says which."
+            "judge: what a language model took for right, which the run's judge.json names: "
+            + "; ".join(judges)
+            + "."
         )
     return [*notes, *data_notes(rows, runs)]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
@@ -136,6 +136,25 @@ class VerdictForm(msgspec.Struct):
     correct: bool
     reason: str
     read: bool | None
+    score: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    criterion: str = ""
+    calls: int = 0
+    marks: list[float | None] = []
+
+
+class LeniencyForm(msgspec.Struct):
+    """How lenient a judge is, in ``judge.json``."""
+
+    vague_answers: int
+    vague_passed: float | None
+    reworded_answers: int
+    reworded_failed: float | None
+
+
+class JudgeForm(msgspec.Struct):
+    """What ``judge.json`` says besides who judged."""
+
+    leniency: LeniencyForm | None = None
 
 
 def decode(content: bytes, form: type[Any]) -> Any:

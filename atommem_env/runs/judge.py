@@ -1,9 +1,10 @@
 """A language model as the judge of answers: an optional score next to exact match and F1.
 
-The judge sees a question, its gold answers and the answer given (``llm/prompts/judge.txt``), never the text
-or the memory. Its verdicts on a run stand in ``judgements.jsonl`` in the run's folder, and ``judge.json`` says
-who judged. How far a judge agrees with exact match is part of every judgement: a judge that is much more
-lenient may be right about paraphrases, or wrong.
+The judge sees a question, its gold answers (or the items of its rubric) and the answer given, never the text or the
+memory; by which criteria it judges depends on the benchmark and the question's type (:mod:`atommem_env.runs.criteria`).
+Its verdicts on a run stand in ``judgements.jsonl`` in the run's folder, and ``judge.json`` says who judged, by which
+criteria, and how lenient that judge is (:mod:`atommem_env.runs.leniency`). How far a judge agrees with exact match is
+part of every judgement: a judge that is much more lenient may be right about paraphrases, or wrong.
 """
 
 from __future__ import annotations
@@ -17,23 +18,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from atommem_env.data.records import Question
 from atommem_env.llm import Chat, ChatError, ChatSettings
-from atommem_env.llm.json_reply import read_object
 from atommem_env.llm.prompts import Prompts
+from atommem_env.registration import short_name
+from atommem_env.runs.criteria import Asked, Judge, asked_of
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.files import Appender, drop_torn_line, json_line, remove_temporaries, write_whole
 from atommem_env.runs.folder import read_episodes, read_settings
-from atommem_env.runs.forms import VerdictForm, read_json, read_lines
+from atommem_env.runs.forms import JudgeForm, VerdictForm, read_json, read_lines
 from atommem_env.runs.keys import Key, episode_key, in_order
+from atommem_env.runs.leniency import chosen, leniency, reworded_answer, vague_answer
 from atommem_env.runs.lock import FolderLock
 from atommem_env.runs.progress import progress_bar
+from atommem_env.runs.recipes import recorded_env
+from atommem_env.scoring.rubric import check_variant
 
 JUDGEMENTS_FILE: Final = "judgements.jsonl"
 JUDGE_FILE: Final = "judge.json"
 
-_TRUE: Final = ("true", "yes", "correct", "right")
-_FALSE: Final = ("false", "no", "incorrect", "wrong")
-_EXCERPT: Final = 80
+_RUBRICS: Final = ("beam",)
+"""The benchmarks whose questions have rubrics, which stand in the data and not in the run."""
+
+_VAGUE: Final = "vague"
+"""The policy whose answers are on topic and wrong."""
 
 _Place: TypeAlias = tuple[str, str, int, int]
 """Which question: environment, policy, task index, number within its task from 0."""
@@ -48,7 +56,7 @@ class Agreement:
         questions: how many there are.
         answered: how many of them got an answer; the others are wrong without a call.
         em: the share of the questions that are right by exact match.
-        judged: the share that are right by the judge.
+        judged: the mean score by the judge: the share that are right, or of a rubric how much of it is.
         agreement: the share of the answered questions on which both say the same; ``None`` without any.
         kappa: Cohen's kappa over the answered questions: agreement beyond chance, at most 1; ``None`` when
             chance alone makes them agree (each says the same of all).
@@ -70,10 +78,10 @@ class Judgement:
     """A run's verdicts.
 
     Attributes:
-        settings: who judged: model, address, sampling, the templates' hash.
+        settings: who judged, as in ``judge.json``: model, address, sampling, the templates' hash, ``variant``, the
+            ``criteria`` that were used, by benchmark, and the judge's ``leniency`` (``None``: not measured).
         verdicts: one per question: ``env``, ``policy``, ``task_index``, ``question`` (its number from 0),
-            ``prediction``, ``em``, ``correct``, ``reason``, and ``read``: whether the judge's reply could be
-            read (``null``: there was no answer, and it was not asked).
+            ``prediction``, ``em``, and what :meth:`atommem_env.runs.criteria.Judge.verdict` says.
     """
 
     settings: Mapping[str, Any]
@@ -89,7 +97,14 @@ class Judgement:
         return lines if len(lines) < 2 else [*lines, _agreement("all", self.verdicts)]
 
 
-def judge(run: str | os.PathLike[str], settings: ChatSettings, progress: bool = False) -> Judgement:
+def judge(
+    run: str | os.PathLike[str],
+    settings: ChatSettings,
+    progress: bool = False,
+    variant: str = "paper",
+    leniency: int = 0,
+    trust: bool = False,
+) -> Judgement:
     """Judge every answer of a run that is not judged yet.
 
     Verdicts are written as they come: the same call goes on where the last one stopped, and judges what has
@@ -99,24 +114,31 @@ def judge(run: str | os.PathLike[str], settings: ChatSettings, progress: bool = 
         run: the run's folder; it may be unfinished.
         settings: the judge. A temperature of 0 suits a judge.
         progress: whether to show a progress bar (on a terminal only).
+        variant: how marks become BEAM's score, ``"paper"`` or ``"code"`` (:mod:`atommem_env.scoring.rubric`).
+        leniency: on how many questions the judge's leniency is measured, once a folder; 0: it is not.
+        trust: whether the run's record may name more than this package's own, where rubrics are in its data.
 
     Returns:
         All verdicts, with those of earlier calls.
 
     Raises:
-        RunError: when it is no run's folder, it is in use, another judge has judged it, or the judge cannot be
-            asked; the verdicts so far are kept.
+        RunError: when it is no run's folder, it is in use, another judge has judged it, the data with the rubrics is
+            not what it was, or the judge cannot be asked; the verdicts so far are kept.
+        ValueError: when the variant is unknown.
     """
+    check_variant(variant)
     folder = Path(run)
     questions = _questions(folder)
-    chat, prompts = Chat(settings), Prompts(settings.prompts)
-    with _held(folder, settings) as (known, file):
+    asked_for = _asked(folder, questions, trust)
+    judge = Judge(Chat(settings), Prompts(settings.prompts), variant)
+    described = {**settings.describe(), "variant": variant}
+    with _held(folder, described) as (known, file):
         todo = [place for place, question in questions.items() if not _stands(known.get(place), question)]
         with (
             progress_bar(len(questions), len(questions) - len(todo), progress, "answers") as advance,
             ThreadPoolExecutor(settings.concurrency) as pool,
         ):
-            asked = {pool.submit(_verdict, chat, prompts, questions[place]): place for place in todo}
+            asked = {pool.submit(judge.verdict, asked_for[place]): place for place in todo}
             try:
                 for future in as_completed(asked):
                     place = asked[future]
@@ -133,23 +155,45 @@ def judge(run: str | os.PathLike[str], settings: ChatSettings, progress: bool = 
         file.close()
         verdicts = [known[place] for place in questions]
         write_whole(folder / JUDGEMENTS_FILE, map(json_line, verdicts))
-    return Judgement(settings.describe(), verdicts)
+        measured = read_leniency(folder)
+        if leniency and measured is None:
+            measured = _leniency(folder, judge, asked_for, known, leniency, settings.concurrency)
+        described = {**described, "criteria": _criteria(asked_for), "leniency": measured}
+        _write_judge(folder / JUDGE_FILE, described)
+    return Judgement(described, verdicts)
+
+
+def read_leniency(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Return how lenient the judge of a run is, as :func:`atommem_env.runs.leniency.leniency` says it.
+
+    ``None``: nobody judged it, or it was not measured.
+
+    Raises:
+        RunError: when ``judge.json`` is broken.
+    """
+    path = Path(folder) / JUDGE_FILE
+    if not path.exists():
+        return None
+    found: dict[str, Any] | None = read_json(
+        path, JudgeForm, f"remove it and {JUDGEMENTS_FILE} to judge anew"
+    ).get("leniency")
+    return found
 
 
 def read_judgements(
     folder: str | os.PathLike[str], episodes: Sequence[Mapping[str, Any]]
-) -> dict[Key, list[bool]]:
-    """Return the verdicts on the ``episodes`` of a run's folder, by key, in the order of the questions.
+) -> dict[Key, list[float]]:
+    """Return the judge's scores of the ``episodes`` of a run's folder, by key, in the order of the questions.
 
     An episode of which a question is not judged, or was answered otherwise when it was, is left out; without
     a judge, all are.
     """
     known = _read(Path(folder))
-    found: dict[Key, list[bool]] = {}
+    found: dict[Key, list[float]] = {}
     for episode in episodes:
         places = _places(episode)
         if all(_stands(known.get(place), question) for place, question in places.items()):
-            found[episode_key(episode)] = [known[place]["correct"] for place in places]
+            found[episode_key(episode)] = [_score(known[place]) for place in places]
     return found
 
 
@@ -166,6 +210,56 @@ def _questions(folder: Path) -> dict[_Place, Mapping[str, Any]]:
 def _places(episode: Mapping[str, Any]) -> dict[_Place, Mapping[str, Any]]:
     questions = episode["metrics"]["questions"]
     return {(*episode_key(episode), number): question for number, question in enumerate(questions)}
+
+
+def _asked(folder: Path, questions: Mapping[_Place, Mapping[str, Any]], trust: bool) -> dict[_Place, Asked]:
+    """Return what is to be judged; rubrics are taken from the data that the run names."""
+    settings = read_settings(folder)
+    benchmarks = {env["name"]: short_name(env["id"]) for env in settings["envs"]}
+    in_data: dict[str, dict[str, Question]] = {}
+    for name in dict.fromkeys(place[0] for place in questions):
+        if benchmarks[name] in _RUBRICS:
+            data: Any = recorded_env(settings, name, trust).make().unwrapped
+            asked = (data.dataset.question(number) for number in range(data.dataset.num_questions))
+            in_data[name] = {question.id: question for question in asked}
+    return {
+        place: asked_of(question, benchmarks[place[0]], in_data.get(place[0], {}).get(question["id"]))
+        for place, question in questions.items()
+    }
+
+
+def _criteria(asked: Mapping[_Place, Asked]) -> dict[str, list[str]]:
+    """Return the names of the criteria, by benchmark."""
+    found: dict[str, set[str]] = {}
+    for question in asked.values():
+        found.setdefault(question.benchmark, set()).add(question.criterion)
+    return {benchmark: sorted(names) for benchmark, names in sorted(found.items())}
+
+
+def _leniency(
+    folder: Path,
+    judge: Judge,
+    asked: Mapping[_Place, Asked],
+    known: Mapping[_Place, dict[str, Any]],
+    count: int,
+    concurrency: int,
+) -> dict[str, Any]:
+    """Ask the judge about vague answers and reworded ones."""
+    policies = {
+        policy["name"] for policy in read_settings(folder)["policies"] if policy.get("policy") == _VAGUE
+    }
+    own = [known[place] for place, one in asked.items() if place[1] in policies and one.answerable]
+    questions = chosen(asked.values(), count)
+    vague = [] if own else [one._replace(prediction=vague_answer(one)) for one in questions]
+    reworded = [one._replace(prediction=reworded_answer(one)) for one in questions]
+    try:
+        with ThreadPoolExecutor(concurrency) as pool:
+            verdicts = list(pool.map(judge.verdict, [*vague, *reworded]))
+    except ChatError as error:
+        raise RunError(
+            f"{error}\nthe verdicts are in {folder}, the judge's leniency is not; the same command goes on"
+        ) from error
+    return leniency(own or verdicts[: len(vague)], verdicts[len(vague) :])
 
 
 def _stands(verdict: Mapping[str, Any] | None, question: Mapping[str, Any]) -> bool:
@@ -185,33 +279,12 @@ def _record(place: _Place, question: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-# --- one verdict ------------------------------------------------------------------------------------
-
-
-def _verdict(chat: Chat, prompts: Prompts, question: Mapping[str, Any]) -> dict[str, Any]:
-    prediction = question["prediction"]
-    if prediction is None or not prediction.strip():
-        return {"correct": False, "reason": "no answer was given", "read": None}
-    content = prompts.render(
-        "judge",
-        question=question["question"],
-        answers="\n".join(f"- {answer}" for answer in question["answers"]),
-        prediction=prediction,
-    )
-    reply = chat.complete([{"role": "user", "content": content}]).text
-    found = read_object(reply, "correct") or {}
-    said = str(found.get("correct")).strip().lower()
-    if said not in (*_TRUE, *_FALSE):
-        return {
-            "correct": False,
-            "reason": f"the verdict cannot be read: {reply[:_EXCERPT]!r}",
-            "read": False,
-        }
-    return {"correct": said in _TRUE, "reason": str(found.get("reason") or ""), "read": True}
+# --- agreement ---------------------------------------------------------------------------------------
 
 
 def _agreement(policy: str, verdicts: Sequence[Mapping[str, Any]]) -> Agreement:
     pairs = [(verdict["em"] > 0, verdict["correct"]) for verdict in verdicts]
+    scores = [_score(verdict) for verdict in verdicts]
     answered = [pair for pair, verdict in zip(pairs, verdicts, strict=True) if verdict["read"] is not None]
     agreement = _share([matched == correct for matched, correct in answered])
     kappa = None
@@ -224,11 +297,15 @@ def _agreement(policy: str, verdicts: Sequence[Mapping[str, Any]]) -> Agreement:
         len(pairs),
         len(answered),
         _share([matched for matched, _ in pairs]) or 0.0,
-        _share([correct for _, correct in pairs]) or 0.0,
+        sum(scores) / len(scores) if scores else 0.0,
         agreement,
         kappa,
         sum(verdict["read"] is False for verdict in verdicts),
     )
+
+
+def _score(verdict: Mapping[str, Any]) -> float:
+    return float(verdict.get("score", verdict["correct"]))
 
 
 def _share(values: Sequence[bool]) -> float | None:
@@ -239,7 +316,7 @@ def _share(values: Sequence[bool]) -> float | None:
 
 
 @contextlib.contextmanager
-def _held(folder: Path, settings: ChatSettings) -> Iterator[tuple[dict[_Place, dict[str, Any]], Appender]]:
+def _held(folder: Path, described: dict[str, Any]) -> Iterator[tuple[dict[_Place, dict[str, Any]], Appender]]:
     """Hold the folder; yields the verdicts that are there, and the file to add to."""
     lock = FolderLock(folder)
     lock.acquire()
@@ -248,7 +325,7 @@ def _held(folder: Path, settings: ChatSettings) -> Iterator[tuple[dict[_Place, d
         remove_temporaries(folder / JUDGEMENTS_FILE)
         drop_torn_line(folder / JUDGEMENTS_FILE)
         known = _read(folder, "remove the line and judge the run again")
-        _check_judge(folder / JUDGE_FILE, settings.describe(), bool(known))
+        _check_judge(folder / JUDGE_FILE, described, bool(known))
         yield known, file
     finally:
         file.close()
@@ -258,7 +335,7 @@ def _held(folder: Path, settings: ChatSettings) -> Iterator[tuple[dict[_Place, d
 def _check_judge(path: Path, described: dict[str, Any], judged: bool) -> None:
     """Check that the folder's judge is this one; where nothing is judged yet, it is from now on."""
     if not judged or not path.exists():
-        write_whole(path, [f"{json.dumps(described, ensure_ascii=False, indent=2)}\n".encode()])
+        _write_judge(path, described)
         return
     there = read_json(path, dict[str, Any], f"remove it and {JUDGEMENTS_FILE} to judge anew")
     names = [name for name in described if there.get(name) != described[name]]
@@ -268,6 +345,10 @@ def _check_judge(path: Path, described: dict[str, Any], judged: bool) -> None:
             f"{path.parent} was judged by another judge ({changes}): repeat its settings, or remove {path.name} and "
             f"{JUDGEMENTS_FILE} to judge anew"
         )
+
+
+def _write_judge(path: Path, described: Mapping[str, Any]) -> None:
+    write_whole(path, [f"{json.dumps(described, ensure_ascii=False, indent=2)}\n".encode()])
 
 
 def _read(folder: Path, mend: str | None = None) -> dict[_Place, dict[str, Any]]:

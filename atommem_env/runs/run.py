@@ -26,7 +26,7 @@ class Run:
             ``task_id``, ``task_index``, ``source`` and ``metrics``.
         folder: where it is, ``None`` when it is in memory only.
         timings: times and costs of its episodes, as in ``timing.jsonl``, as far as they are known, in any order.
-        judgements: by episode, whether a judge took each answer for right (see :mod:`atommem_env.runs.judge`), as far
+        judgements: by episode, a judge's score of each answer in [0, 1] (see :mod:`atommem_env.runs.judge`), as far
             as it was asked.
         trust: whether its record may name more than this package's own, code and addresses, when it is looked at
             (see :mod:`atommem_env.runs.trust`).
@@ -37,7 +37,7 @@ class Run:
     episodes: list[dict[str, Any]]
     folder: Path | None = None
     timings: list[dict[str, Any]] = field(default_factory=list)
-    judgements: Mapping[Key, list[bool]] = field(default_factory=dict)
+    judgements: Mapping[Key, list[float]] = field(default_factory=dict)
     trust: bool = False
     base_url: str | None = None
 

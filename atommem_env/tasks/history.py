@@ -20,7 +20,7 @@ from atommem_env.tasks.documents import SEPARATOR, session_header, session_title
 from atommem_env.tasks.grouping import group_sizes
 from atommem_env.tasks.permutation import Permutation
 from atommem_env.tasks.task import Task, Unit, check_num_questions
-from atommem_env.tasks.turns import turn_offset
+from atommem_env.tasks.turns import turn_offset, write_turn
 from atommem_env.text import PieceTokenizer, Tokenizer, digest
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class HistoryTasks:
             units=_units(self.dataset, row, questions, text, sessions),
             dates=tuple(row.nows[text.document_at(end - 1)] for _, end in chunks) if any(row.nows) else (),
             abstain=self.abstain,
-            history=row.id,
+            history=row.shared or row.id,
         )
 
     def _grouping(self) -> str:
@@ -407,11 +407,16 @@ def _units(
     """Return the units of evidence: turns, and of a long turn the sentences that its question is about."""
     units = []
     for number, question in enumerate(questions):
-        for place, turn, role in question.turns:
+        for place, turn, role, whole in question.turns:
             ends = dataset.turn_ends(row.rows[place])
             base = text.starts[place] + len(text.headers[place])
             base += int(ends[turn - 1]) + 1 if turn else 0
             said = sessions[place].turns[turn]
+            if whole:
+                last = base + len(write_turn(said))
+                first = base + turn_offset(said, 0)
+                units.append(Unit(number, place, first, last, role, turn, whole))
+                continue
             for start, end in turn_spans(said.text, question.answers, dataset.word_shares):
                 first, last = turn_offset(said, start), turn_offset(said, end)
                 units.append(Unit(number, place, base + first, base + last, role, turn))

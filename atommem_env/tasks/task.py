@@ -71,7 +71,8 @@ class Task:
             no dates.
         stream: the order of chunks and questions; empty where all chunks come first, then all questions.
         abstain: the phrase that counts as abstaining; ``""`` where every question has an answer.
-        history: the id of the history that it is about, the unit of resampling; ``""`` in a pooled task.
+        history: the unit of resampling: the id of the history that it is about, or the name of what several have in
+            common; ``""`` in a pooled task.
     """
 
     id: str

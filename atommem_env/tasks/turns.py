@@ -94,7 +94,7 @@ def read_turns(text: str) -> tuple[Turn, ...]:
 def seem_turns(text: str) -> bool:
     """Tell whether a part of a text without any header is one of a session: every turn has a speaker or a number."""
     first, *lines = text.split("\n")
-    begun = [line for line in lines if not line.startswith(_INDENT)]
+    begun = [line for line in lines if line and not line.startswith(_INDENT)]
     if not begun:
         return _begins_turn(first)
     return all(map(_begins_turn, begun))

@@ -16,7 +16,7 @@ from atommem_env.data.convert import cache_key, convert
 from atommem_env.data.convert_formats import explain, listing, recognise
 from atommem_env.data.dataset import QADataset
 from atommem_env.data.histories import History
-from atommem_env.data.reading import read_rows
+from atommem_env.data.reading import Row, read_rows
 from atommem_env.data.records import Record
 from atommem_env.data.rows import shorten
 from atommem_env.data.sources.files import (
@@ -144,6 +144,8 @@ def _open_auto(place: _Place, world: WorldConfig | ChatConfig | None) -> QADatas
             "(QADataset.from_records, QADataset.from_histories) or the path of a JSON file as source"
         )
     folder = _data_folder()
+    if folder is not None and (rows := _row_files(place, folder)):
+        return _open_rows(place, rows, f"file:{folder.name}/{place.part}", place.again(str(folder.resolve())))
     paths = find_files(benchmark, folder, place.part) if folder is not None else ()
     if paths:
         return _open_files(place, paths)
@@ -192,10 +194,20 @@ def _warn_generated(benchmark: Benchmark, part: str, folder: Path | None) -> Non
 def _open_path(place: _Place, path: Path) -> QADataset:
     if path.is_file():
         return _open_files(place, (path,))
+    if rows := _row_files(place, path):
+        return _open_rows(place, rows, f"file:{path.name}/{place.part}", place.again(str(path.resolve())))
     found = find_files(place.benchmark, path, place.part)
     if not found:
         raise FileNotFoundError(nothing_found(place.benchmark, path, place.part))
     return _open_files(place, found)
+
+
+def _row_files(place: _Place, folder: Path) -> list[Path]:
+    """Return the files of a benchmark whose rows are folders."""
+    benchmark = place.benchmark
+    if benchmark.folders is None:
+        return []
+    return [path.resolve() for path in benchmark.folders(folder.resolve(), place.part)]
 
 
 # --- how they are opened ------------------------------------------------------------------------------
@@ -259,7 +271,7 @@ def _file_records(place: _Place, paths: Sequence[Path], aliases: Path | None) ->
     total = sum(path.stat().st_size for path in paths)
     with _Progress(benchmark.title, total, shown=place.progress and total > _BIG_FILE) as bar:
         for path in paths:
-            for row in read_rows(path, place.split):
+            for row in _rows_of(benchmark, path, place.split):
                 record = _parse(benchmark, row.value, f"{path.name}: {row.place}")
                 if isinstance(record, History):
                     yield record if benchmark.amend is None else benchmark.amend(number, record)
@@ -268,6 +280,16 @@ def _file_records(place: _Place, paths: Sequence[Path], aliases: Path | None) ->
                 number += 1
                 bar.reached(row.bytes_read)
             bar.finished(path.stat().st_size)
+
+
+def _rows_of(benchmark: Benchmark, path: Path, split: str) -> Iterator[Row]:
+    """Yield the rows of a file, or those of a file in a folder that is a row."""
+    rows = None if benchmark.read_file is None else benchmark.read_file(path)
+    if rows is None:
+        yield from read_rows(path, split)
+        return
+    for row in rows:
+        yield Row(row, path.parent.name, path.stat().st_size)
 
 
 def _parse(benchmark: Benchmark, row: object, place: str) -> Record | History:

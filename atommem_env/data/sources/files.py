@@ -53,7 +53,8 @@ def check_variant(benchmark: Benchmark, path: Path, variant: str | None) -> None
     ]
     if variant is not None and named and variant not in named:
         raise ValueError(
-            f"variant={variant!r} but the file's name says otherwise: {path.name}; pass variant={named[0]!r}"
+            f"{benchmark.part_word}={variant!r} but the file's name says otherwise: {path.name}; pass "
+            f"{benchmark.part_word}={named[0]!r}"
         )
 
 

@@ -1,0 +1,141 @@
+"""MemoryAgentBench's rows: lists of facts and what replaces what, other texts, subsets, hops and lengths."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import pytest
+
+from atommem_env.core.config import HistoryConfig
+from atommem_env.data.sources import open_dataset
+from atommem_env.env import history_tasks
+from atommem_env.envs.memoryagentbench import MEMORYAGENTBENCH, MemoryAgentBenchRows, memoryagentbench
+from atommem_env.tasks.documents import split_documents
+from atommem_env.tasks.history import HistoryTasks
+
+FACTS = """Here is a list of facts:
+0. The author of Grey Hills is Ilse Marn.
+1. Karo Bridge is located in the city of Velden.
+2. Otto Lenz was born in the city of Ulm.
+3. The author of Grey Hills is Otto Lenz Jr..
+4. The author of Red Hills is Otto Lenz Jr..
+5. Otto Lenz was born in the city of Velden.
+6. The author of Grey Hills is Otto Lenz Jr..
+"""
+
+
+def row(source: str = "factconsolidation_sh_6k", **changes: Any) -> dict[str, Any]:
+    asked = {
+        "Who is the author of Grey Hills?": ["Otto Lenz Jr."],
+        "Which city is Karo Bridge located in?": ["velden"],
+        "Where was Otto Lenz born?": ["Ulm"],
+        "Which sport is rowing?": ["Judo"],
+    }
+    metadata = {"source": source, "qa_pair_ids": [f"{source}_no{number}" for number in range(4)]}
+    return {
+        "context": FACTS,
+        "questions": list(asked),
+        "answers": list(asked.values()),
+        "metadata": metadata,
+        **changes,
+    }
+
+
+def test_the_last_fact_that_answers_is_the_evidence_and_replaces_those_of_its_key() -> None:
+    history = MemoryAgentBenchRows()(row())
+    units = [[(unit.turn - 1, unit.role) for unit in question.evidence] for question in history.questions]
+    # Fact 3 says what fact 6 says, so that it is neither replaced nor replaces; Otto Lenz's birth is told anew later.
+    assert units == [[(6, "supporting"), (0, "superseded")], [(1, "supporting")], [], []]
+    assert history.malformed == 2
+    assert [question.type.removeprefix("factconsolidation_sh_6k") for question in history.questions] == [
+        "_conflicted",
+        "_unconflicted",
+        "_conflicted",
+        "",
+    ]
+    assert history.questions[0].id == "factconsolidation_sh_6k_no0"
+
+
+def test_questions_of_several_hops_have_no_evidence_and_share_the_unit_of_resampling() -> None:
+    history = MemoryAgentBenchRows()(row("factconsolidation_mh_6k"))
+    assert not any(question.evidence for question in history.questions)
+    assert history.malformed == 0
+    assert history.shared == MemoryAgentBenchRows()(row()).shared == "factconsolidation_6k"
+    assert history.id != MemoryAgentBenchRows()(row()).id
+
+
+def test_another_text_has_its_paragraphs_as_turns_and_a_long_one_its_sentences() -> None:
+    long = "The mill stood still. " * 600
+    history = MemoryAgentBenchRows()(row("eventqa_full", context=f"One\nline.\n\n\nTwo.\n\n{long}"))
+    turns = [turn.text for turn in history.sessions[0].turns]
+    assert turns[:2] == ["One\nline.", "Two."]
+    assert turns[2:] == ["The mill stood still."] * 600
+    assert history.questions[0].type == "eventqa_full"
+
+
+def write(path: Path) -> Path:
+    sources = [f"factconsolidation_{hop}_{length}" for hop in ("sh", "mh") for length in ("6k", "32k")]
+    path.write_text(json.dumps([row(source) for source in sources]))
+    return path
+
+
+def tasks_of(file: Path, hop: str | None = None) -> HistoryTasks:
+    return history_tasks(open_dataset(memoryagentbench(hop), file, "test"), HistoryConfig.of({}), "")
+
+
+def test_hop_and_length_choose_lists_and_the_source_says_so(tmp_path: Path) -> None:
+    file = write(tmp_path / "Conflict_Resolution.json")
+    assert open_dataset(MEMORYAGENTBENCH, tmp_path, "test").num_questions == 16
+    chosen = open_dataset(memoryagentbench("single", "6k"), file, "test")
+    assert chosen.num_questions == 4
+    assert "[hop=single,length=6k]" in chosen.source
+    env: Any = gym.make("AtomMem-MemoryAgentBench-v0", source=file, hop="multi").unwrapped
+    assert env.num_tasks == 2
+    with pytest.raises(ValueError, match="subset='test_time_learning' but the file's name says otherwise"):
+        gym.make("AtomMem-MemoryAgentBench-v0", source=file, subset="test_time_learning")
+    with pytest.raises(ValueError, match="length"):
+        gym.make("AtomMem-MemoryAgentBench-v0", source=file, length="7k")
+
+
+def test_chunks_end_where_facts_end_and_tasks_of_one_text_are_one_unit(tmp_path: Path) -> None:
+    env: Any = gym.make(
+        "AtomMem-MemoryAgentBench-v0", source=write(tmp_path / "conflict_resolution.json"), chunk_tokens=40
+    )
+    observation, _ = env.reset(options={"task_index": 0})
+    read = []
+    while observation["phase"] == 0:
+        (document,) = split_documents(observation["chunk"])
+        read += [turn.text.removesuffix("\n") for turn in document.turns]
+        observation, *_ = env.step([])
+    assert read == FACTS.splitlines()
+    tasks = tasks_of(tmp_path / "conflict_resolution.json")
+    assert {tasks.build(index).history for index in range(4)} == {
+        "factconsolidation_6k",
+        "factconsolidation_32k",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"answers": [["x"]]}, "4 questions and 1 answers"),
+        ({"context": "no fact"}, "a list of numbered facts"),
+        ({"metadata": {}}, "field 'source' is missing"),
+    ],
+)
+def test_what_is_wrong_in_a_row_is_said(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        MemoryAgentBenchRows()(row(**changes))
+
+
+def test_the_samples_facts_conflict_as_often_as_was_counted(samples: Path) -> None:
+    file = samples / "memoryagentbench_conflict_resolution.sample.json.gz"
+    tasks, found = tasks_of(file, "single"), {}
+    for index in range(2):
+        task = tasks.build(index)
+        replaced = {unit.question for unit in task.units if unit.role == "superseded"}
+        found[task.history] = len(replaced), len({unit.question for unit in task.units})
+    assert found == {"factconsolidation_6k": (74, 100), "factconsolidation_64k": (64, 98)}

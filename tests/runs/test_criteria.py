@@ -1,0 +1,196 @@
+"""Criteria by benchmark and type, rubrics from the data, and the judge's leniency, with a scripted judge."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atommem_env import Answer, evaluate
+from atommem_env.llm import Chat, ChatSettings
+from atommem_env.llm.prompts import Prompts
+from atommem_env.runs.criteria import Asked, Judge, answer_lines, read_mark
+from atommem_env.runs.errors import RunError
+from atommem_env.runs.judge import judge, read_leniency
+from atommem_env.runs.leniency import chosen, reworded_answer, vague_answer
+from atommem_env.runs.run import Run
+from fake_server import FakeServer, prompt_of
+
+QUESTION = Asked("When was the mill built?", ("8 May 1931",), "in spring")
+
+
+def settings(server: FakeServer) -> ChatSettings:
+    return ChatSettings("m", server.address, retries=0, temperature=0.0, concurrency=1)
+
+
+def asks(server: FakeServer, asked: Asked, variant: str = "paper") -> tuple[dict[str, Any], list[str]]:
+    """Return the verdict, and what the judge was asked for it."""
+    found = Judge(Chat(settings(server)), Prompts(), variant).verdict(asked)
+    return found, [prompt_of(request) for request in server.asked]
+
+
+@pytest.mark.parametrize(
+    ("type", "answerable", "criterion", "says"),
+    [
+        ("single-session-user", True, "judge/equivalent", "only a part"),
+        ("multi-session", True, "judge/equivalent", "only a part"),
+        ("temporal-reasoning", True, "judge/temporal", "off by one"),
+        ("knowledge-update", True, "judge/update", "present value"),
+        ("single-session-preference", True, "judge/preference", "need not take every point"),
+        ("temporal-reasoning", False, "judge/abstain", "cannot be told"),
+    ],
+)
+def test_longmemevals_criteria_by_type(
+    chat_server: FakeServer, type: str, answerable: bool, criterion: str, says: str
+) -> None:
+    server = chat_server.begin(lambda prompt: '{"reason": "so", "correct": true}')
+    asked = QUESTION._replace(type=type, answerable=answerable, benchmark="longmemeval")
+    found, prompts = asks(server, asked)
+    assert (found["criterion"], found["score"], found["calls"], len(prompts)) == (criterion, 1.0, 1, 1)
+    assert says in prompts[0]
+    assert all(text in prompts[0] for text in (QUESTION.question, "8 May 1931", "in spring"))
+
+
+def marks(prompt: str) -> str:
+    """Give the mark that stands in the item."""
+    return json.dumps({"reason": "", "score": prompt.partition("asked of the reply: ")[2].split()[0]})
+
+
+def test_a_rubric_is_marked_item_by_item_in_both_variants(chat_server: FakeServer) -> None:
+    rubric = ("1 date", "0.5 place", "0 name", "many wheels")
+    asked = QUESTION._replace(benchmark="beam", type="information_extraction", rubric=rubric)
+    found, prompts = asks(chat_server.begin(marks), asked)
+    assert found["marks"] == [1.0, 0.5, 0.0, None]
+    assert (found["score"], found["correct"], found["read"], found["calls"]) == (1.5 / 4, False, False, 4)
+    assert all(QUESTION.question in prompt for prompt in prompts)
+    assert asks(chat_server.begin(marks), asked, "code")[0]["score"] == 0.25
+
+
+def same(prompt: str) -> str:
+    item = prompt.partition("right reply: ")[2].partition("\n")[0]
+    line = prompt.partition("reply given: ")[2].partition("\n")[0]
+    return json.dumps({"same": item in line})
+
+
+def test_the_order_of_events_is_matched_line_by_line_within_a_bound_of_calls(chat_server: FakeServer) -> None:
+    reply = "1) first the roof\n\n- then the doors\n* at last the walls"
+    asked = QUESTION._replace(
+        benchmark="beam", type="event_ordering", rubric=("walls", "roof", "stairs"), prediction=reply
+    )
+    found, prompts = asks(chat_server.begin(same), asked)
+    assert found["marks"] == [1, None, 0]
+    # Ranks of walls, roof, stairs and the doors: 1, 2, 3, 5 as it should be; 3, 1, 5, 2 as it is. Three pairs of six
+    # are in order and three are not, so that tau-b is 0; two of three lines and two of three items match.
+    assert found["score"] == pytest.approx(2 / 3 * 1 / 2)
+    assert asks(chat_server.begin(same), asked, "code")[0]["score"] == pytest.approx(1 / 2)
+    assert found["calls"] == len(prompts) <= 9
+    assert "3 lines x 3 items" in found["reason"]
+
+
+def test_lines_and_marks_are_read_as_they_are_written() -> None:
+    assert answer_lines("1. a\n\n  (2) b\n- c") == ["a", "b", "c"]
+    assert [read_mark(value) for value in (1, "0.5", "0,5", 0.7, True, None)] == [
+        1.0,
+        0.5,
+        0.5,
+        None,
+        None,
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("8 May 1931", "May 8, 1931"),
+        ("May 8, 1931", "8 May 1931"),
+        ("3 wheels", "three wheels"),
+        ("$3 or 3.5", "$3 or 3.5"),
+        ("Ulm", "Ulm"),
+    ],
+)
+def test_a_right_answer_in_other_words(answer: str, said: str) -> None:
+    assert reworded_answer(QUESTION._replace(answers=(answer,))).endswith(f": {said}")
+
+
+def test_a_vague_answer_is_on_topic_and_does_not_name_the_answer() -> None:
+    said = vague_answer(Asked("Is the mill or the bridge older?", ("the bridge",), None))
+    assert "mill" in said
+    assert "bridge" not in said
+    away = QUESTION._replace(answerable=False)
+    assert chosen([QUESTION, QUESTION, away], 5) == [QUESTION]
+
+
+class Says:
+    """Answers every question with one text."""
+
+    def reset(self, observation: dict[str, Any], info: dict[str, Any]) -> None:
+        pass
+
+    def act(self, observation: dict[str, Any], info: dict[str, Any]) -> list[Answer]:
+        return [Answer("three wheels")] if observation["phase"] else []
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    chat = [[{"role": "user", "id": 0, "content": "My mill has 3 wheels."}]]
+    asked = {
+        "information_extraction": [
+            {
+                "question": "How many wheels has my mill?",
+                "answer": "3 wheels",
+                "rubric": ["1 wheels", "0.5 mill"],
+            }
+        ],
+        "abstention": [{"question": "Which car?", "ideal_response": "There is none.", "rubric": ["0 car"]}],
+    }
+    file = tmp_path / "beam_100k.json"
+    file.write_text(json.dumps([{"conversation_id": "1", "chat": chat, "probing_questions": asked}]))
+    evaluate("AtomMem-BEAM-v0", {"says": Says}, episodes=1, out=tmp_path / "run", source=file)
+    return tmp_path / "run"
+
+
+def test_rubrics_come_from_the_data_that_the_run_names(chat_server: FakeServer, run: Path) -> None:
+    made = judge(run, settings(chat_server.begin(marks)))
+    assert [(verdict["score"], verdict["criterion"]) for verdict in made.verdicts] == [
+        (0.75, "judge/rubric"),
+        (0.0, "judge/rubric"),
+    ]
+    assert list(Run.load(run).judgements.values()) == [[0.75, 0.0]]
+    recorded = json.loads((run / "judge.json").read_text())
+    assert recorded["criteria"] == {"beam": ["judge/rubric"]}
+    assert (recorded["model"], recorded["variant"], recorded["prompts"]) == ("m", "paper", Prompts().digest)
+    with pytest.raises(RunError, match="variant: 'paper' there, 'code' now"):
+        judge(run, settings(chat_server), variant="code")
+
+
+def test_data_that_changed_is_an_error(chat_server: FakeServer, run: Path) -> None:
+    file = run.parent / "beam_100k.json"
+    file.write_text(file.read_text().replace("1 wheels", "1 wheel"))
+    with pytest.raises(RunError):
+        judge(run, settings(chat_server.begin(marks)))
+
+
+def test_leniency_is_measured_once_and_printed_beside_the_judged_score(
+    chat_server: FakeServer, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from atommem_env.cli import application
+
+    server = chat_server.begin(lambda prompt: json.dumps({"score": 1 if "in passing" in prompt else 0}))
+    assert read_leniency(run) is None
+    monkeypatch.setenv("OPENAI_BASE_URL", server.address)
+    shown = CliRunner().invoke(application(), ["judge", str(run), "--model", "m", "--leniency", "5"])
+    assert shown.exit_code == 0, shown.output
+    assert read_leniency(run) == {
+        "vague_answers": 1,
+        "vague_passed": 1.0,
+        "reworded_answers": 1,
+        "reworded_failed": 1.0,
+    }
+    table = CliRunner().invoke(application(), ["table", str(run), "--format", "markdown"]).output
+    for text in (shown.output, table):
+        assert "passed 100 % of 1 answers that are vague and wrong" in " ".join(text.split())
