@@ -1,7 +1,7 @@
 #!/bin/sh
 # Trains with scratchpad and entries (full), without the scratchpad, and without entries (storage), from two seeds,
 # by reinforcement learning alone on the generated world; runs one of them with and without a limit on memory; and
-# draws it all. Measured figures are in docs/learned.md. Usage: sh examples/learned_memory/ablations.sh [FOLDER]
+# draws it all. Usage: sh examples/learned_memory/ablations.sh [FOLDER]
 set -eu
 out=${1:-runs/ablations}
 here=$(dirname "$0")

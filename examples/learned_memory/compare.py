@@ -6,10 +6,11 @@
         musique=musique_ans_v1.0_dev.jsonl
 
 Memory has 20 entries of at most 256 tokens, and 200 documents are read. Every policy reads the same tasks with the
-engine `rules` and BM25, and each question of a file is in at most one task. Workflows that store what they read
-and have no rule of their own for a full store are run with three: the store refuses (*refuse*), it drops its oldest
-entry (*evict oldest*), or the entry that fits the questions worst makes room for what fits better (*keep-best*); with
-the last, also with the second look that `learned` has, for the entries whose titles the entries shown mention.
+default engine (`world` in the generated world, else `rules`) and BM25, and each question of a file is in at most one
+task. Workflows that store what they read and have no rule of their own for a full store are run with three: the
+store refuses (*refuse*), it drops its oldest entry (*evict oldest*), or the entry that fits the questions worst makes
+room for what fits better (*keep-best*); with the last, also with the second look that `learned` has, for the entries
+whose titles the entries shown mention.
 
 The best static is the one with the highest *read*: the share of a question's evidence that is in view when it is
 answered. A learned policy is set next to it task by task. No torch is needed. The same command goes on where it was

@@ -3,7 +3,7 @@
 Needs playwright (the extra ``browser``) and a Chromium, ``$ATOMMEM_CHROMIUM`` or one on the path; skipped without.
 The pictures of the README are made by
 
-    ATOMMEM_SCREENSHOTS=docs/images pytest -m heavy -n 0 tests/runs/test_view_browser.py -k pictures
+    ATOMMEM_SCREENSHOTS=docs/images pytest -m heavy -n 0 tests/viewer/test_view_browser.py -k pictures
 """
 
 from __future__ import annotations
