@@ -98,7 +98,7 @@ def test_it_does_what_the_network_chooses_in_the_wrapper(
         path = tmp_path / "drawn.npz"
         Network(weights()).save(path)
     network, policy = Network.load(path), Learned(checkpoint=path)
-    env = DiscreteOperations(make(**arguments), queries=network.queries)
+    env = DiscreteOperations(make(**arguments), answer=policy.engine.answer, queries=network.queries)
     for index in range(3):
         chosen: list[Any] = []
         view, _ = env.reset(options={"task_index": index})

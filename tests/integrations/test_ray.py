@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from atommem_env._version import __version__
 from atommem_env.cli import application
 from atommem_env.integrations.ray import _Worker
-from atommem_env.runs import EpisodeError, RunError, evaluate
+from atommem_env.runs import RunError, evaluate
 from atommem_env.runs.evaluation import make_plan
-from atommem_env.runs.execution import Work
+from atommem_env.runs.execution import Failure, Work
 from small_data import hotpot_rows, records
 
 WORLD = "AtomMem-World-v0"
@@ -83,7 +83,7 @@ def test_without_ray_evaluate_says_what_to_install(no_ray: None) -> None:
 def test_the_engine_ray_takes_no_options_of_a_model() -> None:
     result = atommem("--engine", "ray", "--model", "m")
     assert result.exit_code == 2
-    assert "--model is for --engine llm; the engine is 'rules'" in " ".join(result.output.split())
+    assert "--model is for --engine llm; the engine is 'auto'" in " ".join(result.output.split())
 
 
 def test_a_worker_finds_the_data_from_the_runs_folder(
@@ -121,5 +121,6 @@ def test_a_worker_without_a_module_of_the_run_says_so() -> None:
 def test_an_error_of_a_policy_stays_one(work: Work) -> None:
     (policy,) = work.policies
     worker = opened(replace(work, policies=(replace(policy, arguments={"k": "many"}),)))
-    with pytest.raises(EpisodeError, match="policy 'rag' on AtomMem-HotpotQA-v0, task index 1"):
-        worker.run(KEY)
+    outcome = worker.run(KEY)
+    assert isinstance(outcome, Failure)
+    assert "policy 'rag' on AtomMem-HotpotQA-v0, task index 1" in outcome.message

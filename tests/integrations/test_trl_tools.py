@@ -156,9 +156,9 @@ def test_a_model_that_stops_has_forfeited_but_keeps_what_it_earned_at_once() -> 
 
 def test_bad_calls_are_reported_and_refused() -> None:
     tools = started()
-    bad: Any = 5
+    bad: Any = ["A number would be taken as text."]
     tools.create(bad)
-    tools.update(bad, "No such entry.")
+    tools.update(5, "No such entry.")
     tools.delete("3")  # type: ignore[arg-type]  # a model may write a number so
     tools.create("</think> is text like any other \ud800")
     shown = tools.answer("too early")
