@@ -1,7 +1,8 @@
 """A text policy without a model: it sits in the agent's chair where adapters are tested and shown.
 
 It does what the baseline ``rag`` does, from the text of a prompt alone: it stores every document, searches with
-the question, and lets the rules engine answer. Where its scores appear they are those of rules, not of a model.
+the question, and lets an engine without a model answer. Where its scores appear they are those of rules, not of a
+model.
 """
 
 from __future__ import annotations
@@ -34,17 +35,24 @@ class ScriptedPolicy:
         forget: the share of documents that it does not store, in [0, 1], so that the rollouts of a group
             can differ.
         seed: which documents these are.
+        engine: what answers; ``"world"`` reads the generated world, ``"rules"`` is for other data.
 
     Raises:
         ValueError: when an argument is out of range.
     """
 
-    def __init__(self, protocol: str | Protocol = "atommem", forget: float = 0.0, seed: int = 0) -> None:
+    def __init__(
+        self,
+        protocol: str | Protocol = "atommem",
+        forget: float = 0.0,
+        seed: int = 0,
+        engine: str = "world",
+    ) -> None:
         if not 0 <= forget <= 1:
             raise ValueError(f"forget={forget!r}: expected a share in [0, 1]")
         self.protocol = get_protocol(protocol)
         self._forget, self._seed = forget, seed
-        self._engine: Any = None
+        self._engine: Any = get_engine(engine)
 
     def __call__(self, messages: Sequence[Mapping[str, str]]) -> str:
         """Return the text that answers ``messages``."""
@@ -63,8 +71,6 @@ class ScriptedPolicy:
         standing = [item.strip() for item in _ITEM.split(view.get("Standing queries", ""))[1:]]
         if question not in standing:
             return [Read(question)]
-        if self._engine is None:
-            self._engine = get_engine("rules")
         passages = [item.strip() for item in _ENTRY.split(view.get("Entries found", ""))[1:]]
         return [Answer(self._engine.answer(question, passages) or "unknown")]
 

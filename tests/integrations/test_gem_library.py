@@ -11,7 +11,9 @@ import pytest
 
 from atommem_env.integrations import gem as adapter
 from atommem_env.integrations.text_episode import TextEpisode
+from atommem_env.registration import WORLD_ENVS
 from scripted_policy import ScriptedPolicy
+from small_data import HISTORY_IDS
 from trainers import library, pytestmark  # noqa: F401
 
 gem = library("gem")
@@ -19,6 +21,7 @@ gem = library("gem")
 ROOT = Path(__file__).resolve().parents[2]
 SMALL: dict[str, Any] = {"num_docs": 10, "num_questions": 2, "chunk_tokens": 400, "chunk_overlap": 20}
 WORLD = "atommem:World-v0"
+MADE_HERE = [id.replace("AtomMem-", "atommem:") for id in WORLD_ENVS]
 
 adapter.register()
 
@@ -37,8 +40,9 @@ def test_every_id_is_made_however_often_it_is_registered() -> None:
     adapter.register()
     assert WORLD in adapter.IDS
     for id in set(adapter.IDS) - {"atommem:Custom-v0"}:
-        source = {} if id == WORLD else {"source": "generated"}
-        env = gem.make(id, task_index=0, **source, **SMALL)
+        source = {} if id in MADE_HERE else {"source": "generated"}
+        small = {"num_questions": 2} if id.replace("atommem:", "AtomMem-") in HISTORY_IDS else SMALL
+        env = gem.make(id, task_index=0, **source, **small)
         assert isinstance(env, gem.Env)
         assert isinstance(env, adapter.AtomMemEnv)
         assert env.reset()[1]["task_index"] == 0

@@ -34,7 +34,7 @@ def small_episode(**options: Any) -> TextEpisode:
 @pytest.mark.parametrize("prompt_mode", ["reset", "append"])
 def test_the_scripted_policy_does_what_rag_does_in_every_mode(protocol: str, prompt_mode: str) -> None:
     env = gym.make("AtomMem-World-v0", num_docs=15, num_questions=2)  # one chunk: no document is cut
-    run = atommem_env.evaluate(env, "rag", episodes=6, engine="rules", progress=False)
+    run = atommem_env.evaluate(env, "rag", episodes=6, engine="world", progress=False)
     episode = TextEpisode(env, protocol=protocol, prompt_mode=prompt_mode)
     policy = ScriptedPolicy(protocol)
     played = [episode.play(policy, index) for index in range(6)]

@@ -115,7 +115,10 @@ def test_each_step_is_a_row_with_its_own_prompt_and_the_rest_is_masked_out(refer
 
 def test_all_rows_of_an_episode_have_its_return(references: list[str]) -> None:
     def generate(batch: list[list[Message]]) -> list[str]:
-        return [ScriptedPolicy(forget=number % 2)(messages) for number, messages in enumerate(batch)]
+        return [
+            ScriptedPolicy(forget=number % 2, engine="rules")(messages)
+            for number, messages in enumerate(batch)
+        ]
 
     rows = make_rollout_func(3, generate=generate)([references[1]] * 12, Trainer(12))
     rewards = rows["env_reward"]

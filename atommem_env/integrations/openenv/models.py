@@ -57,6 +57,7 @@ class AtomMemObservation(Observation):  # type: ignore[misc]
     cursor: int = Field(description="Which chunk, or which question, from 0.")
     num_chunks: int
     num_questions: int
+    now: str = Field(description="The date of the last document shown, or of the question; empty: none.")
     memory_size: int = Field(description="The number of entries, the scratchpad not counted.")
     capacity: int = Field(description="The largest number of entries; 0: none.")
     looks_left: int
