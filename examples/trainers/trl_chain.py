@@ -60,7 +60,7 @@ datasets.disable_progress_bars()
 
 def atommem(*words: str) -> None:
     print("\n$ atommem", *words, flush=True)
-    subprocess.run([sys.executable, "-m", "atommem_env.cli", *words], check=True)
+    subprocess.run([sys.executable, "-m", "atommem_env", *words], check=True)
 
 
 class Report(transformers.TrainerCallback):

@@ -51,11 +51,11 @@ class Noting:
     ``fails``, it raises.
 
     Args:
-        folder: where the files are.
+        folder: ``in`` and where the files are, which change: they are not what the policy is made of.
     """
 
     def __init__(self, folder: str) -> None:
-        self._folder = Path(folder)
+        self._folder = Path(folder.removeprefix("in "))
 
     def reset(self, observation: dict[str, Any], info: dict[str, Any]) -> None:
         with open(self._folder / "starts", "a") as file:
@@ -96,7 +96,7 @@ class Bench:
             12,
             out=self.folder / out,
             progress=False,
-            policy_arguments={f"{__name__}:Noting": {"folder": str(self.folder)}},
+            policy_arguments={f"{__name__}:Noting": {"folder": f"in {self.folder}"}},
             **arguments,
             **TINY,
         )
@@ -105,7 +105,7 @@ class Bench:
         """Start the command of the same run, slowly, in a session of its own; what it says is in ``said``."""
         (self.folder / "harm").write_text("slow")
         arguments = [word for name, value in TINY.items() for word in ("--arg", f"{name}={value}")]
-        own = ["--policy", f"{__name__}:Noting", "--policy-arg", f"{__name__}:Noting.folder={self.folder}"]
+        own = ["--policy", f"{__name__}:Noting", "--policy-arg", f"{__name__}:Noting.folder=in {self.folder}"]
         command = [sys.executable, "-m", "atommem_env", "run", "--env", WORLD, *arguments, *own]
         path = os.pathsep.join([str(ROOT / "tests"), str(Path(__file__).parent)])
         with open(self.folder / "said", "w") as said:

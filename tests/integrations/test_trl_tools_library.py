@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from atommem_env import QADataset
 from atommem_env.integrations.text_episode import BENCHMARKS
 from atommem_env.integrations.trl.text import TextTools, set_text_templates
 from atommem_env.integrations.trl.tools import (
@@ -24,14 +25,23 @@ from atommem_env.integrations.trl.tools import (
 from atommem_env.protocols.tool_calls import ToolProtocol
 from scripted_model import scripted_generate
 from scripted_policy import ScriptedPolicy
-from small_data import dataset
+from small_data import records
 from tiny_model import make_tiny_model
 from trainers import library, pytestmark  # noqa: F401
 
 trl = library("trl")
 
 CUSTOM = "AtomMem-Custom-v0"
-SMALL = {"source": dataset(), "num_docs": 6, "num_questions": 1, "chunk_tokens": 100, "chunk_overlap": 20}
+# Of one document each, so that the rules that answer in the scripted policy can.
+ONE_HOP = QADataset.from_records(
+    {
+        **record,
+        "question": f"When was {record['documents'][0]['title']} born?",
+        "answers": [str(1800 + number)],
+    }
+    for number, record in enumerate(records())
+)
+SMALL = {"source": ONE_HOP, "num_docs": 6, "num_questions": 1, "chunk_tokens": 100, "chunk_overlap": 20}
 BRIEF = {**SMALL, "template": "Call your tools; writes wait until the next other call.\n\n$turn"}
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "trainers" / "trl_tools.py"
 
@@ -47,7 +57,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def policies(protocol: str = "json") -> list[ScriptedPolicy]:
     """Return scripts of which the first remembers all and the last nothing."""
-    return [ScriptedPolicy(protocol, forget=share) for share in (0.0, 1.0)]
+    return [ScriptedPolicy(protocol, forget=share, engine="rules") for share in (0.0, 1.0)]
 
 
 def trained(
