@@ -21,7 +21,7 @@ from atommem_env.tasks.documents import (
 from atommem_env.tasks.turns import Turn, turn_line
 from atommem_env.text import sentences
 
-_STAMP: Final = re.compile(r"\[[^\]\n]*\d[^\]\n]*\] (?:[^\s:\n][^:\n]{0,60}: )?")
+_STAMP: Final = re.compile(r"\[[^\]\n\d]*\d[^\]\n]*\] (?:[^\s:\n][^:\n]{0,60}: )?")
 _SESSION: Final = re.compile(r"Session [1-9][0-9]*(?: \([^\n]*\))?")
 
 Fits = Callable[[str], bool]
