@@ -11,4 +11,4 @@ out=${OUT:-runs/paper}
 atommem run "${task[@]}" --split train --source "${SOURCE:-hub}" --episodes "${EPISODES:-1000}" \
     --policy atommem --engine llm --model "$MODEL" --base-url "$BASE_URL" --max-tokens 4096 \
     --concurrency "${CONCURRENCY:-64}" --cache "$out/replies" --out "$out/expert"
-atommem export "$out/expert" --format turns --score em --min-score "${MIN_SCORE:-1.0}" --out "$out/sft.parquet"
+atommem export "$out/expert" --trust --format turns --score em --min-score "${MIN_SCORE:-1.0}" --out "$out/sft.parquet"

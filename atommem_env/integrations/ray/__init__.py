@@ -108,11 +108,11 @@ class _Team:
 
     def run(self, keys: Collection[Key], size: int) -> Iterator[Outcome | Failure]:
         """Yield the outcomes of ``keys`` as they come, from at most ``size`` actors."""
-        waiting = deque(keys)
+        waiting, lost = iter(keys), deque[Key]()
         deaths: Counter[Key | None] = Counter()
         for _ in range(min(size, len(keys))):
             self._hire()
-        while waiting or any(key is not None for _, key in self._calls.values()):
+        while self._calls:
             (reference,), _ = self._ray.wait(list(self._calls))
             worker, key = self._calls.pop(reference)
             try:
@@ -127,12 +127,17 @@ class _Team:
                     yield from self._ended()
                     raise RunError(_fatal(key, error)) from error
                 if key is not None:
-                    waiting.append(key)  # last, so that one that kills every actor holds up no other
+                    lost.append(key)  # last, so that one that kills every actor holds up no other
                 self._hire()
                 continue
             deaths.pop(key, None)
-            if waiting:  # before the outcome is written, so that the actor need not wait for that
-                following = waiting.popleft()
+            if isinstance(outcome, Failure):  # first, since a policy that failed may start no further episode
+                yield outcome
+                outcome = None
+            following = next(waiting, None) or (lost.popleft() if lost else None)
+            if (
+                following is not None
+            ):  # before the outcome is written, so that the actor need not wait for that
                 self._calls[worker.run.remote(following)] = worker, following
             else:
                 self._ray.kill(worker)  # its place may be needed for one that replaces a lost one

@@ -162,7 +162,7 @@ class VerifiersHarness(vf.Harness[HarnessConfig]):  # type: ignore[misc]
             # A past answer goes back as it came, with its reasoning, or else it would start a new branch.
             past = iter(said)
             wire = [next(past) if message["role"] == "assistant" else message for message in messages]
-            answer = await client.chat.completions.create(model=ctx.model, messages=[*system, *wire])  # type: ignore[list-item]
+            answer = await client.chat.completions.create(model=ctx.model, messages=[*system, *wire])
             message = answer.choices[0].message
             text = message.content or ""
             said.append({**message.model_dump(exclude_none=True), "content": text})
