@@ -15,9 +15,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from atommem_env.baselines.around import Around
 from atommem_env.baselines.common import Info, Observation
-from atommem_env.baselines.keep_best import Profile, Relevance, require_questions
+from atommem_env.baselines.keep_best import Relevance, TextProfile, require_questions
+from atommem_env.baselines.policy_wrapper import PolicyWrapper
 from atommem_env.core.ledger import Ledger
 from atommem_env.core.operations import (
     SCRATCHPAD,
@@ -38,11 +38,11 @@ class _Sent(NamedTuple):
 
     item: object
     operation: Operation | None
-    profile: Profile | None = None
+    profile: TextProfile | None = None
     ours: bool = False
 
 
-class KeepBestRule(Around):
+class KeepBestRule(PolicyWrapper):
     """A policy whose Creates make room for themselves where they fit the questions better than an entry.
 
     It is told of an entry that was deleted for it as of one that the environment evicted. What the rule notes about
@@ -67,7 +67,7 @@ class KeepBestRule(Around):
 
     def _begin(self, questions: Sequence[str]) -> None:
         self._relevance = Relevance(questions)
-        self._entries: Ledger[Profile | None] = Ledger()
+        self._entries: Ledger[TextProfile | None] = Ledger()
         self._too_long = math.inf
         self._sent: list[_Sent] = []
 

@@ -33,7 +33,7 @@ from atommem_env.baselines.common import (
 )
 from atommem_env.baselines.engines.engine import EngineSpec
 from atommem_env.baselines.entries import stamped_sentences
-from atommem_env.core.checks import bound, one_of
+from atommem_env.core.checks import one_of, positive_or_none
 from atommem_env.core.ledger import Ledger
 from atommem_env.core.operations import Create, Delete
 from atommem_env.core.rules import Rules
@@ -58,7 +58,7 @@ def require_questions(rules: Rules, policy: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class TextProfile:
     """What a score needs to know of a text: how often each of the questions' words stands in it, and its size.
 
     Attributes:
@@ -91,7 +91,7 @@ class Relevance:
         self._total = 0
         self._tokenizer = PieceTokenizer()
 
-    def count(self, text: str) -> Profile:
+    def count(self, text: str) -> TextProfile:
         """Take ``text`` into the frequencies, and return its profile."""
         words = tokens(text)
         counts = [0] * len(self._places)
@@ -103,9 +103,9 @@ class Relevance:
         self._total += len(words)
         for place, count in enumerate(counts):
             self._held[place] += count > 0
-        return Profile(tuple(counts), len(words), self._tokenizer.count(text))
+        return TextProfile(tuple(counts), len(words), self._tokenizer.count(text))
 
-    def score(self, profile: Profile) -> float:
+    def score(self, profile: TextProfile) -> float:
         """Return the best BM25+ score of a text that was counted against any question; 0 without a shared word."""
         spread = K1 * (1 - B + B * profile.length * self._texts / self._total) if self._total else K1
         worth = [
@@ -137,7 +137,7 @@ class KeepBest(LookThenAnswer):
     def __init__(self, engine: EngineSpec = "auto", unit: str = "document", slots: int | None = None) -> None:
         super().__init__(engine)
         self.unit = one_of("unit", unit, UNITS)
-        self.slots = bound("slots", slots)
+        self.slots = positive_or_none("slots", slots)
         self._begin(())
 
     def reset(self, observation: Observation, info: Info) -> None:
@@ -150,7 +150,7 @@ class KeepBest(LookThenAnswer):
     def _begin(self, questions: Sequence[str]) -> None:
         self._reader = DocumentReader(self._rules.entry_tokens)
         self._relevance = Relevance(questions)
-        self._entries: Ledger[Profile] = Ledger()
+        self._entries: Ledger[TextProfile] = Ledger()
         self._too_long = math.inf
 
     def read_chunk(self, observation: Observation) -> Operations:

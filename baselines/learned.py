@@ -20,7 +20,7 @@ from typing import Final
 
 from atommem_env.baselines.common import Info, Observation, Operations, Workflow
 from atommem_env.baselines.engines.engine import EngineSpec
-from atommem_env.core.checks import bound
+from atommem_env.core.checks import positive_or_none
 from atommem_env.discrete.decisions import Decisions
 from atommem_env.discrete.network import Network
 
@@ -55,7 +55,7 @@ class Learned(Workflow):
     ) -> None:
         super().__init__(engine)
         self.network = Network.load(CHECKPOINT if checkpoint is None else checkpoint)
-        self._slots = bound("slots", slots)
+        self._slots = positive_or_none("slots", slots)
         self._decisions: Decisions | None = None
 
     def reset(self, observation: Observation, info: Info) -> None:

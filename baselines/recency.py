@@ -16,7 +16,7 @@ from atommem_env.baselines.common import (
     document_text,
 )
 from atommem_env.baselines.engines.engine import EngineSpec
-from atommem_env.core.checks import bound
+from atommem_env.core.checks import positive_or_none
 from atommem_env.core.ledger import Ledger
 from atommem_env.core.operations import Create, Delete
 
@@ -36,7 +36,7 @@ class Recency(LookThenAnswer):
 
     def __init__(self, engine: EngineSpec = "auto", slots: int | None = None) -> None:
         super().__init__(engine)
-        self.slots = bound("slots", slots)
+        self.slots = positive_or_none("slots", slots)
         self._reader = DocumentReader()
         self._entries: Ledger[None] = Ledger()
 

@@ -20,7 +20,7 @@ from atommem_env.baselines.common import (
     document_text,
 )
 from atommem_env.baselines.engines.engine import EngineSpec
-from atommem_env.core.checks import bound
+from atommem_env.core.checks import positive_or_none
 from atommem_env.core.ledger import Ledger
 from atommem_env.core.operations import Create, Delete
 from atommem_env.text import digest
@@ -43,7 +43,7 @@ class Reservoir(LookThenAnswer):
     def __init__(self, engine: EngineSpec = "auto", seed: int = 0, slots: int | None = None) -> None:
         super().__init__(engine)
         self.seed = seed
-        self.slots = bound("slots", slots)
+        self.slots = positive_or_none("slots", slots)
         self._begin("")
 
     def reset(self, observation: Observation, info: Info) -> None:

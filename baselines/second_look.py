@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from atommem_env.baselines.around import Around
 from atommem_env.baselines.common import READING, Info, Observation
+from atommem_env.baselines.policy_wrapper import PolicyWrapper
 from atommem_env.core.ledger import Ledger
 from atommem_env.core.operations import SCRATCHPAD, Answer, Create, Read, ResultDict, Update, parse
 from atommem_env.discrete.notes import bridges, title_fingerprint
@@ -28,7 +28,7 @@ _REFUSED: Final[ResultDict] = {
 }
 
 
-class SecondLook(Around):
+class SecondLook(PolicyWrapper):
     """A policy that looks once more before it answers, for what the entries shown mention.
 
     An answer that is held back for the look is one that the policy is told was refused; it is asked again

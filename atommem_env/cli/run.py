@@ -30,8 +30,8 @@ from atommem_env.runs.engines import LLM, EngineLike, replies_folder
 from atommem_env.runs.errors import EpisodeError, RunError
 from atommem_env.runs.evaluation import PLACES, RAY, Plan, execute, make_plan
 from atommem_env.runs.folder import read_episodes
-from atommem_env.runs.recipes import EnvRecipe
 from atommem_env.runs.run import Run
+from atommem_env.runs.variants import EnvVariant
 
 _llm_option = functools.partial(typer.Option, rich_help_panel="With --engine llm")
 
@@ -245,7 +245,7 @@ def run_command(
     env_arguments = read_env_arguments(arg or (), source, split)
     if recipe is None:
         names = list(policy or DEFAULT_POLICIES)
-        envs: list[str | EnvRecipe] = list(env or [DEFAULT_ENV])
+        envs: list[str | EnvVariant] = list(env or [DEFAULT_ENV])
     else:
         if env or policy or name:
             raise RunError(

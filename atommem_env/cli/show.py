@@ -28,16 +28,16 @@ from atommem_env.runs.engines import settled
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.execution import Runner, Work
 from atommem_env.runs.keys import episode_key
-from atommem_env.runs.recipes import (
-    EnvRecipe,
-    PolicyRecipe,
-    env_recipes,
-    policy_recipes,
+from atommem_env.runs.run import Run
+from atommem_env.runs.traces import find_trace, replay
+from atommem_env.runs.variants import (
+    EnvVariant,
+    PolicyVariant,
+    env_variants,
+    policy_variants,
     recorded_env,
     recorded_policy,
 )
-from atommem_env.runs.run import Run
-from atommem_env.runs.traces import find_trace, replay
 from atommem_env.viewer.terminal import View, episode_lines, parse_steps
 
 
@@ -96,8 +96,8 @@ def show_command(
     view_options = (gold, full, first, last)
     if run is None:
         name = policy or "rag"
-        (env_recipe,) = env_recipes(env or DEFAULT_ENV, read_env_arguments(arg or (), source, split))
-        (policy_recipe,) = policy_recipes(
+        (env_recipe,) = env_variants(env or DEFAULT_ENV, read_env_arguments(arg or (), source, split))
+        (policy_recipe,) = policy_variants(
             name,
             settled(engine or "auto", seed or 0),
             seed or 0,
@@ -114,7 +114,7 @@ def show_command(
     _show(env_recipe, trace, title, view_options)
 
 
-def _recorded_trace(run: Run, env: EnvRecipe, policy: str | None, task_index: int) -> tuple[Trace, str]:
+def _recorded_trace(run: Run, env: EnvVariant, policy: str | None, task_index: int) -> tuple[Trace, str]:
     """Return an episode of a run and its title: from its stored trace, else by running it again."""
     name = run.settings["policies"][0]["name"] if policy is None else policy
     key = (env.name, name, task_index)
@@ -131,7 +131,7 @@ def _recorded_trace(run: Run, env: EnvRecipe, policy: str | None, task_index: in
     return trace, title
 
 
-def _run(env: EnvRecipe, policy: PolicyRecipe, task_index: int) -> tuple[Trace, str]:
+def _run(env: EnvVariant, policy: PolicyVariant, task_index: int) -> tuple[Trace, str]:
     runner = Runner(Work((env,), (policy,)))
     try:
         made, trace = runner.trace((env.name, policy.name, task_index))
@@ -152,7 +152,7 @@ def _refuse_with_run(options: Mapping[str, object]) -> None:
             )
 
 
-def _show(env: EnvRecipe, trace: Trace, title: str, options: tuple[bool, bool, int, int | None]) -> None:
+def _show(env: EnvVariant, trace: Trace, title: str, options: tuple[bool, bool, int, int | None]) -> None:
     gold, full, first, last = options
     console = output()
     dataset = getattr(env.make().unwrapped, "dataset", None) if gold else None

@@ -32,7 +32,7 @@ def between(name: str, value: Any, low: int, high: int) -> int:
     return number
 
 
-def bound(name: str, value: Any) -> int | None:
+def positive_or_none(name: str, value: Any) -> int | None:
     """Return ``value`` as an int of at least 1, or ``None`` for no bound.
 
     Raises:

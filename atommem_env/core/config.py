@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from atommem_env.core.checks import at_least, between, bound, one_of
+from atommem_env.core.checks import at_least, between, one_of, positive_or_none
 from atommem_env.core.memory import OVERFLOWS
 from atommem_env.core.operations import KINDS, MAX_K
 from atommem_env.core.rules import Rules
@@ -100,7 +100,7 @@ def optional(check: Check) -> Check:
     return check_or_none
 
 
-limit: Final = optional(bound)
+limit: Final = optional(positive_or_none)
 """The check of a bound: an int from 1, or ``None`` for no bound."""
 
 

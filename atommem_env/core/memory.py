@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from atommem_env.core.checks import bound, one_of
+from atommem_env.core.checks import one_of, positive_or_none
 from atommem_env.core.operations import Reason
 from atommem_env.retrieval.base import Retriever
 
@@ -41,7 +41,7 @@ class MemoryStore:
     def __init__(
         self, make_retriever: Callable[[], Retriever], capacity: int | None = None, overflow: str = "refuse"
     ) -> None:
-        self.capacity = bound("capacity", capacity)
+        self.capacity = positive_or_none("capacity", capacity)
         self.overflow = one_of("overflow", overflow, OVERFLOWS)
         self.scratchpad = ""
         self.next_id = 1

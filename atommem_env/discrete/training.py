@@ -105,7 +105,7 @@ def operations_per_step(metrics: Metrics) -> dict[str, float]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lesson:
+class ImitationSample:
     """What a choice was about, and what the oracle knows of it.
 
     Attributes:
@@ -118,13 +118,13 @@ class Lesson:
     serves: npt.NDArray[np.floating[Any]]
     there: npt.NDArray[np.floating[Any]]
 
-    def halved(self) -> Lesson:
+    def halved(self) -> ImitationSample:
         """Return the same in half precision, for keeping many."""
         view = {key: value.astype(np.float16) for key, value in self.view.items()}
-        return Lesson(view, self.serves.astype(np.float16), self.there.astype(np.float16))
+        return ImitationSample(view, self.serves.astype(np.float16), self.there.astype(np.float16))
 
 
-def lessons(env: DiscreteOperations, choose: Choice, task_index: int) -> Iterator[Lesson]:
+def lessons(env: DiscreteOperations, choose: Choice, task_index: int) -> Iterator[ImitationSample]:
     """Play one episode and yield a lesson for each candidate, in the states that ``choose`` itself gets into.
 
     Args:
@@ -143,6 +143,6 @@ def lessons(env: DiscreteOperations, choose: Choice, task_index: int) -> Iterato
                 if text is not None:
                     served = gold.serves(text)
                     serves[number, : served.size] = served
-            yield Lesson(view, serves, np.array([text is not None for text in texts], np.float32))
+            yield ImitationSample(view, serves, np.array([text is not None for text in texts], np.float32))
         view, _, terminated, truncated, _ = env.step(choose(view, env.action_masks()))
         over = terminated or truncated

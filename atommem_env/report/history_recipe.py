@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from atommem_env.report.recipe import Recipe
 from atommem_env.runs.engines import LLM
-from atommem_env.runs.recipes import EnvRecipe
+from atommem_env.runs.variants import EnvVariant
 
 NAME: Final = "histories"
 
@@ -39,7 +39,7 @@ def history_recipe(engine: str, given: Mapping[str, Any], episodes: int | None) 
     """
     workflows = (*_WORKFLOWS, "atommem") if engine == LLM else _WORKFLOWS
     envs = tuple(
-        EnvRecipe(
+        EnvVariant(
             id,
             {"capacity": capacity, **_LIMITS, **({"source": "generated"} if id == "AtomMem-Chat-v0" else {})},
             name=f"{id}[capacity={'none' if capacity is None else capacity}]",

@@ -10,7 +10,7 @@ from atommem_env.registration import ENVS
 from atommem_env.report.summary import Row
 from atommem_env.runs.arguments import env_arguments, find_spec
 from atommem_env.runs.engines import MOST_UNREADABLE
-from atommem_env.runs.jsonable import plain
+from atommem_env.runs.jsonable import to_jsonable
 
 if TYPE_CHECKING:
     from atommem_env.runs.run import Run
@@ -73,7 +73,7 @@ def _arguments(runs: Sequence[Run]) -> list[str]:
                 {
                     f"{name}={json.dumps(value, ensure_ascii=False)}"
                     for name, value in env["arguments"].items()
-                    if name in known and name != "source" and value != plain(known[name].default)
+                    if name in known and name != "source" and value != to_jsonable(known[name].default)
                 }
             )
     common = sorted(set.intersection(*found)) if found else []

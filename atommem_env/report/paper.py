@@ -17,7 +17,7 @@ from atommem_env.report.history_recipe import history_recipe
 from atommem_env.report.recipe import Recipe
 from atommem_env.runs.engines import LLM
 from atommem_env.runs.errors import RunError
-from atommem_env.runs.recipes import EnvRecipe
+from atommem_env.runs.variants import EnvVariant
 
 CITATION: Final = "AtomMem, arXiv 2601.08323"
 MODEL: Final = "Qwen3-8B"
@@ -156,7 +156,7 @@ def make_recipe(
             for retriever, own in retrievers.items()
         }
     envs = tuple(
-        EnvRecipe(
+        EnvVariant(
             id,
             dict(own),
             name=f"{id}[{label}]",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from atommem_env.runs.recipes import EnvRecipe
+from atommem_env.runs.variants import EnvVariant
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Recipe:
         notes: what its user should know, a sentence each.
     """
 
-    envs: tuple[EnvRecipe, ...]
+    envs: tuple[EnvVariant, ...]
     policies: tuple[str, ...]
     arguments: dict[str, Any]
     notes: tuple[str, ...] = ()

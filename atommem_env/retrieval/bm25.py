@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from atommem_env.retrieval.base import best_hits
 from atommem_env.retrieval.postings import Postings
-from atommem_env.retrieval.rows import SMALLEST, Rows
+from atommem_env.retrieval.recent_entries import SMALLEST, RecentEntries
 from atommem_env.retrieval.vocabulary import Search, Vocabulary
 
 K1: Final = 1.5
@@ -25,8 +25,8 @@ class BM25:
     often as it stands there. Only entries that share a token with the query are hits; scores that agree to
     1e-10 are equal, and equal scores go by ascending id.
 
-    The latest entries are kept as :class:`~atommem_env.retrieval.rows.Rows`, which take a write at once and are
-    all looked at by a search; when they have become too many for that, they are settled together in
+    The latest entries are kept as :class:`~atommem_env.retrieval.recent_entries.RecentEntries`, which take a write
+    at once and are all looked at by a search; when they have become too many for that, they are settled together in
     :class:`~atommem_env.retrieval.postings.Postings`.
 
     Adding, replacing or removing an entry costs in proportion to that entry (amortised: now and then entries are
@@ -68,7 +68,7 @@ class BM25:
         self.b = b
         self.delta = delta
         # Each is shared with every fork since one of them was made, until one side writes to it.
-        self._latest = Rows(Vocabulary.current())
+        self._latest = RecentEntries(Vocabulary.current())
         self._settled: Postings | None = None
         self._latest_shared = self._settled_shared = False
 
@@ -162,9 +162,9 @@ class BM25:
         most = self.FEW_ENTRIES if self._settled is None else self.BATCH
         if len(latest.ids) > most or len(latest.words) > self.BATCH_WORDS:
             self._own_settled().extend(latest)
-            self._latest = Rows(latest.vocabulary)
+            self._latest = RecentEntries(latest.vocabulary)
 
-    def _own_latest(self) -> Rows:
+    def _own_latest(self) -> RecentEntries:
         """Return latest entries of our own, to be written."""
         if self._latest_shared:
             self._latest, self._latest_shared = self._latest.copy(), False

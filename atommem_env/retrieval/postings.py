@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atommem_env.retrieval.base import TIE_MARGIN
-from atommem_env.retrieval.rows import SMALLEST, Rows
+from atommem_env.retrieval.recent_entries import SMALLEST, RecentEntries
 from atommem_env.retrieval.vocabulary import Gains, Search
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -113,7 +113,7 @@ class Postings:
         copy.owned = set()
         return copy
 
-    def extend(self, rows: Rows) -> None:
+    def extend(self, rows: RecentEntries) -> None:
         """Take in the entries of ``rows``, none of which is there yet."""
         size, first = len(rows), len(self.ids)
         self.slots.update(zip(rows.ids, range(first, first + size), strict=True))
@@ -132,7 +132,7 @@ class Postings:
         if len(self.ids) > self.next_sweep:
             self._sweep()
 
-    def _post(self, rows: Rows, lengths: Ints, first: int) -> None:
+    def _post(self, rows: RecentEntries, lengths: Ints, first: int) -> None:
         """Append the postings of ``rows``, whose slots count up from ``first``."""
         size = len(rows)
         pairs = np.frombuffer(rows.words, np.int32).astype(np.int64) << _SHIFT

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from atommem_env.data.cache import cache_folder
-from atommem_env.runs.jsonable import plain
+from atommem_env.runs.jsonable import to_jsonable
 
 if TYPE_CHECKING:
     from atommem_env.llm import ChatSettings
@@ -64,7 +64,7 @@ def is_remote(engine: EngineLike) -> bool:
 def describe_engine(engine: EngineLike) -> Any:
     """Return what a run's record says of an engine: its name, or a chat endpoint's model, address and sampling."""
     describe = getattr(engine, "describe", None)
-    return plain(engine) if describe is None else {"name": LLM, **describe()}
+    return to_jsonable(engine) if describe is None else {"name": LLM, **describe()}
 
 
 def recorded_engine(record: Any) -> str | ChatSettings:

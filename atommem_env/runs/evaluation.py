@@ -20,15 +20,15 @@ from atommem_env.runs.keys import Key, num_planned
 from atommem_env.runs.made_of import package_hash
 from atommem_env.runs.pools import run_in_processes, run_in_threads
 from atommem_env.runs.progress import progress_bar
-from atommem_env.runs.recipes import (
-    EnvLike,
-    EnvRecipe,
-    PolicyLike,
-    PolicyRecipe,
-    env_recipes,
-    policy_recipes,
-)
 from atommem_env.runs.run import Run
+from atommem_env.runs.variants import (
+    EnvLike,
+    EnvVariant,
+    PolicyLike,
+    PolicyVariant,
+    env_variants,
+    policy_variants,
+)
 from atommem_env.text import digest
 
 RAY: Final = "ray"
@@ -48,8 +48,8 @@ class Plan:
         notes: what its user should know beforehand, a sentence each.
     """
 
-    envs: tuple[EnvRecipe, ...]
-    policies: tuple[PolicyRecipe, ...]
+    envs: tuple[EnvVariant, ...]
+    policies: tuple[PolicyVariant, ...]
     settings: dict[str, Any]
     notes: tuple[str, ...]
 
@@ -95,8 +95,8 @@ def make_plan(
     episodes = _whole("episodes", episodes, 1)
     seed = _whole("seed", seed, 0)
     engine = settled(engine, seed)
-    envs = env_recipes(env, env_arguments or {})
-    chosen = policy_recipes(policies, engine, seed, policy_arguments or {})
+    envs = env_variants(env, env_arguments or {})
+    chosen = policy_variants(policies, engine, seed, policy_arguments or {})
     for policy in chosen:
         policy.make()
     described = [_describe(env) for env in envs]
@@ -337,7 +337,7 @@ def _outcomes(
         runner.close()
 
 
-def _describe(recipe: EnvRecipe) -> dict[str, Any]:
+def _describe(recipe: EnvVariant) -> dict[str, Any]:
     env = recipe.make()
     try:
         return recipe.describe(env)

@@ -13,8 +13,8 @@ from atommem_env.policies import Policy, Trace, rollout
 from atommem_env.runs.engines import unreadable_of, warn_of_nothing_read
 from atommem_env.runs.errors import EpisodeError, RunError, Stopped
 from atommem_env.runs.keys import Key
-from atommem_env.runs.recipes import EnvRecipe, PolicyRecipe, data_hash
 from atommem_env.runs.traces import store_trace
+from atommem_env.runs.variants import EnvVariant, PolicyVariant, data_hash
 
 
 class Outcome(NamedTuple):
@@ -55,8 +55,8 @@ class Work:
         data_hashes: the hash of the data by the environment's name, where it is known; other data is refused.
     """
 
-    envs: tuple[EnvRecipe, ...]
-    policies: tuple[PolicyRecipe, ...]
+    envs: tuple[EnvVariant, ...]
+    policies: tuple[PolicyVariant, ...]
     traces: bool = True
     data_hashes: Mapping[str, str | None] = field(default_factory=dict)
 

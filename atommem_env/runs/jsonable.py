@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def plain(value: Any) -> Any:
+def to_jsonable(value: Any) -> Any:
     """Return ``value`` as JSON data for a record: an object without a plain form by what it is.
 
     A class or function becomes ``"module:name"``, which environments take again; a dataset or any other
@@ -21,11 +21,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [to_jsonable(item) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_jsonable(item) for key, item in value.items()}
     if hasattr(value, "tolist"):  # a NumPy number or array
-        return plain(value.tolist())
+        return to_jsonable(value.tolist())
     if (isinstance(value, type) or inspect.isfunction(value)) and "<" not in value.__qualname__:
         return f"{value.__module__}:{value.__qualname__}"
     source = getattr(value, "source", None)

@@ -31,7 +31,7 @@ from atommem_env.runs.keys import Key, episode_key, in_order
 from atommem_env.runs.leniency import chosen, leniency, reworded_answer, vague_answer
 from atommem_env.runs.lock import FolderLock
 from atommem_env.runs.progress import progress_bar
-from atommem_env.runs.recipes import recorded_env
+from atommem_env.runs.variants import recorded_env
 from atommem_env.scoring.rubric import check_variant
 
 JUDGEMENTS_FILE: Final = "judgements.jsonl"

@@ -17,8 +17,8 @@ from atommem_env.policies import Trace, without_funnel
 from atommem_env.runs.errors import ReplayError, RunError
 from atommem_env.runs.folder import read_settings
 from atommem_env.runs.keys import Key, episode_key
-from atommem_env.runs.recipes import recorded_env
 from atommem_env.runs.trace_file import TRACES_FILE, StoredTrace, stored_traces
+from atommem_env.runs.variants import recorded_env
 from atommem_env.text import digest
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import gymnasium as gym
 
 from atommem_env.credit import entry_values
 from atommem_env.policies import Trace
-from atommem_env.runs.recipes import recorded_policy
 from atommem_env.runs.run import Run
+from atommem_env.runs.variants import recorded_policy
 
 _OTHERWISE: Final = (
     "run again, the policy does something else: it is not deterministic, or it, its engine or this package "

@@ -18,7 +18,7 @@ from atommem_env.runs import Run, RunError, evaluate
 from atommem_env.runs.arguments import check_arguments, env_arguments, find_spec
 from atommem_env.runs.evaluation import make_plan
 from atommem_env.runs.keys import planned_keys
-from atommem_env.runs.recipes import EnvRecipe
+from atommem_env.runs.variants import EnvVariant
 
 HOTPOT = "AtomMem-HotpotQA-v0"
 
@@ -107,8 +107,8 @@ def test_the_papers_figures_are_fractions_by_environment() -> None:
 
 def test_a_plan_of_a_recipe_has_each_environments_own_policies_and_episodes() -> None:
     envs = [
-        EnvRecipe("AtomMem-World-v0", {"num_docs": 12}, name="w[a]", policies=("rag",), episodes=3),
-        EnvRecipe("AtomMem-World-v0", {"num_docs": 14}, name="w[b]", policies=("rag", "oracle")),
+        EnvVariant("AtomMem-World-v0", {"num_docs": 12}, name="w[a]", policies=("rag",), episodes=3),
+        EnvVariant("AtomMem-World-v0", {"num_docs": 14}, name="w[b]", policies=("rag", "oracle")),
     ]
     plan = make_plan(envs, ["rag", "oracle"], 2, recipe="paper-table1", env_arguments={"num_questions": 1})
     assert plan.total == 3 + 2 * 2

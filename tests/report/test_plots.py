@@ -311,7 +311,7 @@ class Script:
 
 
 def test_a_profile_counts_what_was_done_at_each_chunk_and_at_each_step_of_a_question(run: Run) -> None:
-    from atommem_env.runs.recipes import recorded_env
+    from atommem_env.runs.variants import recorded_env
 
     env = recorded_env(run.settings).make()
     profile = operations.Profile()

@@ -16,7 +16,7 @@ from rank_bm25 import BM25Plus
 from atommem_env.retrieval import vocabulary
 from atommem_env.retrieval.bm25 import BM25
 from atommem_env.retrieval.postings import Postings
-from atommem_env.retrieval.rows import Rows
+from atommem_env.retrieval.recent_entries import RecentEntries
 from atommem_env.retrieval.vocabulary import Vocabulary
 from atommem_env.text import tokens
 
@@ -115,7 +115,7 @@ class Histories(RuleBasedStateMachine):
     def search(self, store: tuple[BM25, dict[int, str]], query: str, k: int, many: bool) -> None:
         index, entries = store
         with pytest.MonkeyPatch.context() as patch:
-            for tables in (Rows, Postings):
+            for tables in (RecentEntries, Postings):
                 patch.setattr(tables, "FEW", 0 if many else 10**9)
             check(index, entries, query, k)
 

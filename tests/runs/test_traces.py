@@ -12,7 +12,6 @@ import pytest
 
 from atommem_env import Answer, Create, Delete, Read, TextProtocol, Update, rollout
 from atommem_env.runs import Run, RunError, evaluate
-from atommem_env.runs.recipes import recorded_env
 from atommem_env.runs.traces import (
     ReplayError,
     StoredTrace,
@@ -23,6 +22,7 @@ from atommem_env.runs.traces import (
     state_digest,
     store_trace,
 )
+from atommem_env.runs.variants import recorded_env
 from small_data import dataset
 
 WORLD = "AtomMem-World-v0"

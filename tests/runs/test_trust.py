@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from atommem_env.cli import application
 from atommem_env.runs import Run, RunError, evaluate
-from atommem_env.runs.recipes import recorded_env, recorded_policy
+from atommem_env.runs.variants import recorded_env, recorded_policy
 from fake_server import FakeServer
 
 Edit = Callable[[dict[str, Any], str], None]

@@ -10,7 +10,7 @@ import pytest
 
 from atommem_env import Answer, Create, Read, Trace, Update, rollout
 from atommem_env.runs import Run, RunError, evaluate
-from atommem_env.runs.recipes import recorded_env, recorded_policy
+from atommem_env.runs.variants import recorded_env, recorded_policy
 from atommem_env.viewer.terminal import View, episode_lines, parse_steps
 from small_data import dataset
 

@@ -22,8 +22,8 @@ from atommem_env.cli import application
 from atommem_env.cli.view import HOST, page_server
 from atommem_env.credit import entry_values
 from atommem_env.runs import Run, RunError, evaluate
-from atommem_env.runs.recipes import recorded_env
 from atommem_env.runs.trace_file import TRACES_FILE
+from atommem_env.runs.variants import recorded_env
 from atommem_env.viewer.view import view_page
 from small_data import dataset, hotpot_rows, records
 

@@ -27,7 +27,7 @@ from time import perf_counter
 from typing import Any, Final, Protocol
 from uuid import uuid4
 
-from atommem_env.core.checks import bound
+from atommem_env.core.checks import positive_or_none
 from atommem_env.integrations.text_episode import (
     Message,
     TextEpisode,
@@ -128,7 +128,7 @@ async def run_episode(
         ValueError: when the first prompt is longer than the limit, ``max_rows`` is below 1, or the task cannot be
             made.
     """
-    bound("max_rows", max_rows)
+    positive_or_none("max_rows", max_rows)
     rows: list[StepRow] = []
     overlong = False
     messages = await asyncio.to_thread(episode.reset, task_index)

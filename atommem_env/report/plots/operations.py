@@ -19,9 +19,9 @@ from atommem_env.report.plots.style import FAINT, QUIET
 from atommem_env.report.summary import Row
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.keys import planned_keys
-from atommem_env.runs.recipes import recorded_env
 from atommem_env.runs.run import Run
 from atommem_env.runs.traces import StoredTrace, read_traces, replay
+from atommem_env.runs.variants import recorded_env
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,7 +10,7 @@ from atommem_env.core.rules import DEFAULT_RULES
 from atommem_env.policies import Policy
 
 
-class Around:
+class PolicyWrapper:
     """A policy that changes what another one does.
 
     Args:

@@ -47,7 +47,7 @@ class _Marks(threading.local):
 _marks = _Marks()
 
 
-class Rows:
+class RecentEntries:
     """Some entries and their words, one entry after the other, in one array.
 
     A write copies the entry's words and moves those behind it. A search passes over all words. Both take less
@@ -84,9 +84,9 @@ class Rows:
         """How many tokens the entries have together."""
         return len(self.words)
 
-    def copy(self) -> Rows:
+    def copy(self) -> RecentEntries:
         """Return an independent copy."""
-        copy = Rows(self.vocabulary)
+        copy = RecentEntries(self.vocabulary)
         copy.ids, copy.lengths, copy.words = self.ids[:], self.lengths[:], self.words[:]
         copy.filled = self.filled
         return copy

@@ -22,16 +22,16 @@ from atommem_env.runs.arguments import (
 )
 from atommem_env.runs.engines import EngineLike, recorded_engine
 from atommem_env.runs.errors import RunError
-from atommem_env.runs.jsonable import given_as_objects, plain
+from atommem_env.runs.jsonable import given_as_objects, to_jsonable
 from atommem_env.runs.made_of import CannotHashError, made_of
 from atommem_env.runs.trust import env_demands, policy_demands, require_trust
 
-EnvLike: TypeAlias = "str | EnvSpec | gym.Env[Any, Any] | EnvRecipe"
+EnvLike: TypeAlias = "str | EnvSpec | gym.Env[Any, Any] | EnvVariant"
 PolicyLike: TypeAlias = "str | Policy | Callable[..., Policy]"
 
 
 @dataclass(frozen=True)
-class EnvRecipe:
+class EnvVariant:
     """An environment of a run.
 
     Attributes:
@@ -57,7 +57,7 @@ class EnvRecipe:
             object.__setattr__(self, "name", self.id)
 
     @classmethod
-    def of(cls, env: EnvLike, arguments: Mapping[str, Any]) -> EnvRecipe:
+    def of(cls, env: EnvLike, arguments: Mapping[str, Any]) -> EnvVariant:
         """Return the recipe of ``env`` with ``arguments``, over which its own go.
 
         Args:
@@ -69,7 +69,7 @@ class EnvRecipe:
             RunError: when the id is unknown, an argument is unknown or missing, or an environment that is
                 made already is given arguments.
         """
-        if isinstance(env, EnvRecipe):
+        if isinstance(env, EnvVariant):
             merged = {**arguments, **env.arguments}
             return replace(env, arguments=check_arguments(env.id, merged, env_arguments(find_spec(env.id))))
         if isinstance(env, gym.Env):
@@ -122,7 +122,7 @@ class EnvRecipe:
         return {
             "name": self.name,
             "id": self.id,
-            "arguments": {name: plain(value) for name, value in arguments.items()},
+            "arguments": {name: to_jsonable(value) for name, value in arguments.items()},
             **({"wrappers": [_describe_wrapper(wrapper) for wrapper in wrappers]} if wrappers else {}),
             **({} if self.policies is None else {"policies": list(self.policies)}),
             **({} if self.episodes is None else {"episodes": self.episodes}),
@@ -146,7 +146,7 @@ class EnvRecipe:
 
 
 @dataclass(frozen=True)
-class PolicyRecipe:
+class PolicyVariant:
     """A policy of a run.
 
     Attributes:
@@ -188,8 +188,8 @@ class PolicyRecipe:
         """Return what a run's record says of the policy."""
         return {
             "name": self.name,
-            "policy": plain(self.policy),
-            "arguments": {name: plain(value) for name, value in self.arguments.items()},
+            "policy": to_jsonable(self.policy),
+            "arguments": {name: to_jsonable(value) for name, value in self.arguments.items()},
             **_made_of(self._parts()),
         }
 
@@ -244,30 +244,30 @@ def data_hash(env: gym.Env[Any, Any]) -> str | None:
     return getattr(getattr(env.unwrapped, "dataset", None), "hash", None)
 
 
-def env_recipes(
+def env_variants(
     envs: EnvLike | Sequence[EnvLike] | Mapping[str, EnvLike], arguments: Mapping[str, Any]
-) -> tuple[EnvRecipe, ...]:
+) -> tuple[EnvVariant, ...]:
     """Return the recipes of one or several environments, which a mapping names.
 
     Raises:
         RunError: when there is none, or one comes twice.
     """
     if isinstance(envs, Mapping):
-        recipes = tuple(replace(EnvRecipe.of(env, arguments), name=str(name)) for name, env in envs.items())
+        recipes = tuple(replace(EnvVariant.of(env, arguments), name=str(name)) for name, env in envs.items())
     else:
-        given = [envs] if isinstance(envs, (str, EnvSpec, gym.Env, EnvRecipe)) else list(envs)
-        recipes = tuple(EnvRecipe.of(env, arguments) for env in given)
+        given = [envs] if isinstance(envs, (str, EnvSpec, gym.Env, EnvVariant)) else list(envs)
+        recipes = tuple(EnvVariant.of(env, arguments) for env in given)
     mend = "tell them apart by their arguments, as in 'ID[num_docs=800]', or pass a dict of names and environments"
     _refuse_repeats("environment", [recipe.name for recipe in recipes], mend)
     return recipes
 
 
-def policy_recipes(
+def policy_variants(
     policies: PolicyLike | Sequence[PolicyLike] | Mapping[str, PolicyLike],
     engine: EngineLike,
     seed: int,
     arguments: Mapping[str, Mapping[str, Any]],
-) -> tuple[PolicyRecipe, ...]:
+) -> tuple[PolicyVariant, ...]:
     """Return the recipes of one or several policies, ``arguments`` being by name.
 
     A policy's name may have arguments of its own, as in ``"rag[second_look=bridge]"``, which go over those.
@@ -289,11 +289,11 @@ def policy_recipes(
     recipes = []
     for name, policy in named:
         made, own = parse_policy(policy) if isinstance(policy, str) else (policy, {})
-        recipes.append(PolicyRecipe(name, made, {**arguments.get(name, {}), **own}, engine, seed))
+        recipes.append(PolicyVariant(name, made, {**arguments.get(name, {}), **own}, engine, seed))
     return tuple(recipes)
 
 
-def recorded_env(settings: Mapping[str, Any], name: str | None = None, trust: bool = False) -> EnvRecipe:
+def recorded_env(settings: Mapping[str, Any], name: str | None = None, trust: bool = False) -> EnvVariant:
     """Return what makes an environment of a run again, by its record.
 
     Args:
@@ -314,12 +314,12 @@ def recorded_env(settings: Mapping[str, Any], name: str | None = None, trust: bo
         for wrapper in record.get("wrappers", ())
     )
     given = replace(spec, additional_wrappers=wrappers) if wrappers else None
-    return EnvRecipe(record["id"], arguments, given, record["name"], record=record)
+    return EnvVariant(record["id"], arguments, given, record["name"], record=record)
 
 
 def recorded_policy(
     settings: Mapping[str, Any], name: str | None = None, trust: bool = False, base_url: str | None = None
-) -> PolicyRecipe:
+) -> PolicyVariant:
     """Return what makes a policy of a run again, by its record; see :func:`recorded_env`.
 
     Args:
@@ -337,7 +337,7 @@ def recorded_policy(
     engine = settings["engine"]
     _refuse_objects("engine", engine)
     require_trust(list(policy_demands(record, engine)), trust)
-    return PolicyRecipe(
+    return PolicyVariant(
         record["name"],
         record["policy"],
         dict(record["arguments"]),
@@ -363,7 +363,7 @@ def _engine_of(record: Mapping[str, Any], base_url: str | None) -> EngineLike:
 
 
 def _describe_wrapper(wrapper: WrapperSpec) -> dict[str, Any]:
-    arguments = {"object": wrapper.name} if wrapper.kwargs is None else plain(wrapper.kwargs)
+    arguments = {"object": wrapper.name} if wrapper.kwargs is None else to_jsonable(wrapper.kwargs)
     return {"name": wrapper.name, "entry_point": wrapper.entry_point, "arguments": arguments}
 
 
