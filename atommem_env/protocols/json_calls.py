@@ -18,16 +18,18 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from atommem_env.core import operations
 from atommem_env.core.operations import KINDS, Action
 from atommem_env.core.rules import DEFAULT_RULES, Rules
 from atommem_env.core.types import Observation
 from atommem_env.protocols.base import FormError, Malformed, Parsed, excerpt, well_formed
-from atommem_env.protocols.calls import Call, find_calls, looks_like_call, settled_fields
 from atommem_env.protocols.rendering import TemplateProtocol
 from atommem_env.protocols.tags import shield
+
+if TYPE_CHECKING:
+    from atommem_env.protocols.calls import Call
 
 _ENCODE: Final = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -71,6 +73,8 @@ class JSONProtocol(TemplateProtocol):
 
 def read_calls(text: str, own_tags: bool = True) -> Parsed:
     """Return the operations that are called in ``text``, and what is malformed; see :func:`find_calls`."""
+    from atommem_env.protocols.calls import find_calls  # its many patterns are compiled when they are needed
+
     parsed = Parsed()
     for found in find_calls(text, own_tags):
         if isinstance(found, Malformed):
@@ -85,6 +89,8 @@ def read_calls(text: str, own_tags: bool = True) -> Parsed:
 
 def read_other_calls(text: str) -> Parsed:
     """Return what :func:`read_calls` does, for a text that was to be in another form: other JSON is prose."""
+    from atommem_env.protocols.calls import looks_like_call
+
     parsed = read_calls(text, own_tags=False)
     return parsed if parsed.operations or looks_like_call(text) else Parsed()
 
@@ -95,6 +101,8 @@ def operation_of(call: Call) -> operations.Operation:
     Raises:
         FormError: when its fields do not fit; says which are expected.
     """
+    from atommem_env.protocols.calls import settled_fields
+
     operation = operations.parse({**settled_fields(call.kind, call.fields), "op": call.kind})
     if operation is None:
         raise FormError(f"the fields do not fit: expected {_signature(call.kind)}")

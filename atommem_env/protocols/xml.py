@@ -24,12 +24,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from atommem_env.core.operations import Delete, Operation, Update
 from atommem_env.core.types import Observation
 from atommem_env.protocols.base import FormError, Parsed
-from atommem_env.protocols.calls import whole_number
 from atommem_env.protocols.json_calls import read_other_calls
 from atommem_env.protocols.tagged import TagProtocol, integer
 from atommem_env.protocols.tags import Tag, attribute
@@ -67,7 +66,7 @@ class XMLProtocol(TagProtocol):
         named = attribute(tag.attributes, "id")
         if named is not None:
             return Delete(_id(named))
-        only = whole_number(tag.content)
+        only = _number(tag.content)
         if not isinstance(only, int):
             raise FormError("expected the id of one entry, such as 3")
         return Delete(only)
@@ -82,5 +81,12 @@ class XMLProtocol(TagProtocol):
 
 
 def _id(text: str) -> int:
-    number = whole_number(text)
+    number = _number(text)
     return number if isinstance(number, int) else integer(text)
+
+
+def _number(text: str) -> Any:
+    # Its many patterns are compiled when they are needed.
+    from atommem_env.protocols.calls import whole_number
+
+    return whole_number(text)

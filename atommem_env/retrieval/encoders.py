@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from atommem_env.core.resolve import is_reference, resolve
 from atommem_env.retrieval.cached import CachedEncoder, Encoder, Kind, Vectors, by_kind
-from atommem_env.retrieval.endpoint_encoder import EndpointEncoder
 from atommem_env.text import digest
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
     "ENDPOINT_PREFIX",
     "CachedEncoder",
     "Encoder",
-    "EndpointEncoder",
     "FunctionEncoder",
     "Kind",
     "SentenceTransformerEncoder",
@@ -182,7 +180,7 @@ def make_encoder(spec: object = None) -> CachedEncoder:
 
     Args:
         spec: ``None`` (:data:`DEFAULT_MODEL`), the name or folder of a ``sentence-transformers`` model,
-            ``"openai:MODEL"`` for a model behind an OpenAI-compatible endpoint (:class:`EndpointEncoder`,
+            ``"openai:MODEL"`` for a model behind an OpenAI-compatible endpoint (``EndpointEncoder``,
             its address and key from ``$OPENAI_BASE_URL`` and ``$OPENAI_API_KEY``), a
             ``SentenceTransformer``, an encoder (see :class:`Encoder`), a function from a list of texts to
             their vectors, a class or function without required arguments that returns one of these, or
@@ -220,6 +218,8 @@ def make_encoder(spec: object = None) -> CachedEncoder:
 
 def _by_name(spec: str) -> object:
     if spec.startswith(ENDPOINT_PREFIX):
+        from atommem_env.retrieval.endpoint_encoder import EndpointEncoder
+
         return EndpointEncoder(spec.removeprefix(ENDPOINT_PREFIX))
     return resolve(spec) if is_reference(spec) else SentenceTransformerEncoder(spec)
 
