@@ -17,6 +17,7 @@ import pytest
 
 import trainers
 from atommem_env import DiscreteOperations
+from atommem_env.baselines.engines.engine import get_engine
 from atommem_env.baselines.learned import Learned
 from atommem_env.discrete.network import Network
 from atommem_env.discrete.training import play
@@ -105,7 +106,7 @@ def test_the_network_scores_as_the_policy_does(queries: tuple[str, ...]) -> None
 
 
 def test_a_checkpoint_scores_the_same_as_a_plain_policy(tmp_path: Path) -> None:
-    env = make(reward="score")
+    env = make(reward="score", answer=get_engine("rules").answer)
     network = to_network(trained(SlotPolicy, env).policy)
     network.save(tmp_path / "mine.npz")
     policy = Learned(checkpoint=tmp_path / "mine.npz")
