@@ -1,4 +1,4 @@
-"""The decision process, rule by rule (DESIGN section 2)."""
+"""The decision process, rule by rule (docs/process.md)."""
 
 from __future__ import annotations
 

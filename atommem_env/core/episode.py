@@ -422,7 +422,7 @@ class Episode:
     # --- the cursor -----------------------------------------------------------------------------------
 
     def _move(self, step: _Step) -> None:
-        """Move the cursor by the operations as submitted (DESIGN section 2, "When the cursor moves")."""
+        """Move the cursor by the operations as submitted (docs/process.md, "The cursor")."""
         reading = self.phase == READING
         look = not step.answered and (not reading or {result.op for result in self.results} == {"read"})
         if look:

@@ -83,7 +83,7 @@ def test_wrong_settings_are_errors(capacity: int, overflow: str) -> None:
 
 
 class Plain:
-    """The least that a retriever must have: what DESIGN section 5 names."""
+    """The least that a retriever must have: add, replace, remove, search."""
 
     def __init__(self) -> None:
         self.texts: dict[int, str] = {}

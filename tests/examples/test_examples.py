@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PROCESS = ROOT / "docs" / "process.md"
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 pytestmark = pytest.mark.skipif(not EXAMPLES, reason="the examples are not beside the tests")
@@ -29,3 +31,10 @@ def test_the_readmes_python_runs(tmp_path: Path) -> None:
     script.write_text("\n".join(blocks), encoding="utf-8")
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not PROCESS.exists(), reason="the documentation is not next to the tests")
+def test_the_worked_episode_of_the_process_page_is_what_happens() -> None:
+    found = doctest.testfile(str(PROCESS), module_relative=False)
+    assert found.attempted
+    assert not found.failed

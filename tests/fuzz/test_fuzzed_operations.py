@@ -1,4 +1,4 @@
-"""Seeded actions, well-formed and odd, against a plain model of the decision process (DESIGN section 2).
+"""Seeded actions, well-formed and odd, against a plain model of the decision process (docs/process.md).
 
 The model keeps dicts and lists and knows nothing of the package but how it counts and splits tokens.
 The quick suite plays a few episodes; ``--faults N`` plays 25 times N.
