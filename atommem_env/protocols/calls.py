@@ -77,10 +77,11 @@ _BEGINS: Final = (
     rf"|\[(?=\s*(?:\[\s*)?(?:\{{{_SPACED_KEY}|[\"']\{{\s*\\?[\"']"
     rf"|[\"'](?:{_KIND})(?:_memory|_entry)?[\"']\s{{0,8}}[,\]])))"
 )
+_SPACE: Final = r"(?:[\w-]{1,24}:|[|\uff5c][\w-]{1,24}[|\uff5c])?"  # what some models put before a tag's name
 _LIKE_JSON = re.compile(_BEGINS)
 _MARKS = re.compile(
     rf"(?P<thought>{OPEN})|(?P<thought_end>{CLOSE})|(?P<json>{_BEGINS})"
-    r"|<(?P<prefix>[\w-]{1,24}:)?(?P<tag>function|invoke|tool|tool_call|call|action|op|operation|command)"
+    rf"|<{_SPACE}(?P<tag>function|invoke|tool|tool_call|call|action|op|operation|command)"
     rf"(?:\s*=\s*[\"']?|\s+(?:name|tool|type|op|kind)\s*=\s*[\"']?|>\s*(?=[\w.:]{{1,64}}\s*<arg_key))"
     r"(?P<called>[\w.:/-]{1,64})[\"']?(?P<further>\s[^<>]{0,4000}?)?\s*(?P<nothing>/?)(?:>|(?=<arg_key))"
     rf"|<(?P<element>op|operation|name|tool|tool_name|function_name|function|action|command)>\s{{0,8}}"
@@ -110,9 +111,9 @@ _OPENS = re.compile(r"\w{1,7}[ \t]{0,8}=[ \t]{0,8}[\"'“]")
 _BLOCK_SCALAR = re.compile(r"[|>][-+]?[ \t]*\Z")
 _CONTINUED = re.compile(r"([ \t]{2,})[^\n]*(?:\n|\Z)|[ \t]*\n")
 _PARAMETER = re.compile(
-    r"<(?:[\w-]{1,24}:)?(?:parameter|param|argument|arg)(?:\s*=\s*|\s+(?:name|key)\s*=\s*)[\"']?(?P<name>[\w.-]{1,64})[\"']?"
-    r"[^<>]{0,80}>(?P<value>.*?)(?:</(?:[\w-]{1,24}:)?(?:parameter|param|argument|arg)(?:=[\w.-]{1,64})?>"
-    r"|(?=<(?:[\w-]{1,24}:)?parameter[ =])|\Z)"
+    rf"<{_SPACE}(?:parameter|param|argument|arg)(?:\s*=\s*|\s+(?:name|key)\s*=\s*)[\"']?(?P<name>[\w.-]{{1,64}})[\"']?"
+    rf"[^<>]{{0,80}}>(?P<value>.*?)(?:</{_SPACE}(?:parameter|param|argument|arg)(?:=[\w.-]{{1,64}})?>"
+    rf"|(?=<{_SPACE}parameter[ =])|\Z)"
     r"|<arg_key>\s{0,8}(?P<key>[\w.-]{1,64})\s{0,8}</arg_key>\s{0,8}<arg_value>(?P<argument>.*?)(?:</arg_value>|(?=<arg_key>)|\Z)"
     r"|<(?P<field>content|query|id|k)>(?P<text>.*?)(?:</(?P=field)>|(?=<(?:content|query|id|k)>)|\Z)",
     re.IGNORECASE | re.ASCII | re.DOTALL,
@@ -328,7 +329,7 @@ class _Scan:
                 yield Call(found, attributes, mark.group())
             return mark.end()
         closing = re.compile(
-            rf"</(?:[\w-]{{1,24}}:)?{tag}(?:=[\w.-]{{1,64}})?>|</[\w:-]{{0,32}}tool_call>", re.I | re.A
+            rf"</{_SPACE}{tag}(?:=[\w.-]{{1,64}})?>|</[\w:-]{{0,32}}tool_call>", re.I | re.A
         )
         end = self._search(f"</{tag.lower()}>", closing, mark.end())
         body_end = len(self._text) if end is None else end.start()

@@ -122,6 +122,7 @@ CREATES = [
         "function_calls", '<invoke name="create">' + tagged("parameter", "x", ' name="content"') + "</invoke>"
     ),
     '<ns:invoke name="create">' + '<ns:parameter name="content">x' + "</ns:parameter></ns:invoke>",
+    '<｜NS｜invoke name="create"><｜NS｜parameter name="content" string="true">x</｜NS｜parameter></｜NS｜invoke>',
     "<seed:tool_call>" + "<function=create><parameter=content>x" + "</parameter></function></seed:tool_call>",
     "<tool_call>create\n<arg_key>content</arg_key>\n<arg_value>x</arg_value>\n</tool_call>",
     "<create><content>x</content></create>",
