@@ -82,7 +82,8 @@ def in_lockstep(
     while True:
         shown = [plain(one) for one in iterate(env.observation_space, observations)]
         for place in fresh:
-            told = ("task_id", "source", "rules")  # the engine goes by the source, the entries' size by the rules
+            # The engine goes by the source, the size of entries by the rules.
+            told = ("task_id", "source", "rules")
             info = {"task_index": tasks[place], **{key: infos[key][place] for key in told}}
             agents[place].reset(shown[place], info)
             traces[place] = Trace.begin(shown[place], info)

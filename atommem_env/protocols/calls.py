@@ -328,9 +328,7 @@ class _Scan:
             else:
                 yield Call(found, attributes, mark.group())
             return mark.end()
-        closing = re.compile(
-            rf"</{_SPACE}{tag}(?:=[\w.-]{{1,64}})?>|</[\w:-]{{0,32}}tool_call>", re.I | re.A
-        )
+        closing = re.compile(rf"</{_SPACE}{tag}(?:=[\w.-]{{1,64}})?>|</[\w:-]{{0,32}}tool_call>", re.I | re.A)
         end = self._search(f"</{tag.lower()}>", closing, mark.end())
         body_end = len(self._text) if end is None else end.start()
         stop = len(self._text) if end is None else end.end()
