@@ -246,7 +246,7 @@ def contained_rows(value: Mapping[str, Any], name: str, split: str) -> list[Any]
     return [value]
 
 
-_ROW_FIELDS = {"question", "input", "context", "paragraphs", "conversation", "haystack_sessions", "sessions"}
+ROW_FIELDS = {"question", "input", "context", "paragraphs", "conversation", "haystack_sessions", "sessions"}
 """A row has one of these; ``{id: row}`` is told from a row of objects by them."""
 
 _HOLDERS = ("data", "rows", "records", "examples", "instances", "questions")
@@ -254,7 +254,7 @@ _HOLDERS = ("data", "rows", "records", "examples", "instances", "questions")
 
 def _is_rows(held: object) -> bool:
     values = held if isinstance(held, list) else list(held.values()) if isinstance(held, Mapping) else []
-    return bool(values) and all(isinstance(row, Mapping) and bool(_ROW_FIELDS & set(row)) for row in values)
+    return bool(values) and all(isinstance(row, Mapping) and bool(ROW_FIELDS & set(row)) for row in values)
 
 
 def _as_list(held: Any) -> list[Any]:

@@ -26,7 +26,11 @@ from atommem_env.data.custom import CUSTOM, parse_record
 from atommem_env.data.dataset import QADataset
 from atommem_env.data.sources import GeneratedDataWarning, open_dataset
 from atommem_env.data.world import WorldConfig
+from atommem_env.envs.beam import BEAM
 from atommem_env.envs.hotpotqa import HOTPOTQA
+from atommem_env.envs.locomo import LOCOMO
+from atommem_env.envs.longmemeval import LONGMEMEVAL
+from atommem_env.envs.memoryagentbench import MEMORYAGENTBENCH
 from atommem_env.envs.musique import MUSIQUE
 from atommem_env.envs.wiki2 import WIKI2
 
@@ -270,11 +274,8 @@ def test_2wiki_has_plain_names_that_need_more_than_a_name(tmp_path: Path) -> Non
     write(tmp_path / "other" / "train.json", [wiki2_row()])
     assert chosen(WIKI2, tmp_path) == "file:dev.json without aliases"
     assert chosen(WIKI2, tmp_path / "2WikiMultihopQA") == "file:dev.json without aliases"
-    with pytest.raises(FileNotFoundError):
-        open_dataset(WIKI2, tmp_path, "train")
-    assert chosen(WIKI2, tmp_path / "other", "train") == "file:train.json without aliases", (
-        "the folder itself was given"
-    )
+    for folder in (tmp_path, tmp_path / "other"):
+        assert chosen(WIKI2, folder, "train") == "file:train.json without aliases"
     write(tmp_path / "other" / "train.json", [hotpot_row()])
     with pytest.raises(FileNotFoundError):
         open_dataset(WIKI2, tmp_path / "other", "train")
@@ -393,7 +394,8 @@ def test_the_same_name_in_another_projects_form_is_passed_over(tmp_path: Path) -
         tmp_path / "2wikimultihopqa" / "dev.jsonl", [{"id": "f", "question": "q?", "golden_answers": ["a"]}]
     )
     with pytest.raises(
-        FileNotFoundError, match=r"with rows of HotpotQA; data files there: .*hotpotqa-dev-kilt.jsonl"
+        FileNotFoundError,
+        match=r"any file with rows of HotpotQA.*data files there: .*hotpotqa-dev-kilt.jsonl",
     ):
         open_dataset(HOTPOTQA, tmp_path)
     with pytest.raises(FileNotFoundError):
@@ -458,11 +460,32 @@ def test_auto_takes_files_then_the_hubs_cache_then_the_world(
 def test_the_warning_says_what_was_looked_for_and_what_lies_there(
     no_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(tmp_path / "data" / "my_dev.json", [hotpot_row()])
+    write(tmp_path / "data" / "my_dev.json", [wiki2_row()])
     monkeypatch.setenv("ATOMMEM_DATA", str(tmp_path / "data"))
     with pytest.warns(
         GeneratedDataWarning, match=r"looked for hotpot_dev_distractor_v1.json.*there: my_dev.json"
     ):
+        open_dataset(HOTPOTQA, world=SMALL)
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "problem"),
+    [
+        (
+            "mine.json",
+            {"question": "q?", "label": "a"},
+            r"mine.json: its rows have the fields 'question', 'label'",
+        ),
+        ("hotpot_dev.json", {"q": 1}, "hotpot_dev.json: its rows have the fields 'q'"),
+        ("a/b/mine.json", {**hotpot_row(), "answer": ""}, "mine.json: the row has no answer"),
+    ],
+)
+def test_nothing_is_generated_beside_a_file_that_nobody_recognises(
+    no_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, row: Any, problem: str
+) -> None:
+    write(tmp_path / "data" / name, [row])
+    monkeypatch.setenv("ATOMMEM_DATA", str(tmp_path / "data"))
+    with pytest.raises(FileNotFoundError, match=f"looked for hotpot_dev.*{problem}.*source='generated'"):
         open_dataset(HOTPOTQA, world=SMALL)
 
 
@@ -647,6 +670,10 @@ def test_a_sample_opens_with_its_counts(
         (WIKI2, "train", "2wikimultihopqa_train.sample.json.gz"),
         (MUSIQUE, "validation", "musique_ans_v1.0_dev.sample.jsonl.gz"),
         (MUSIQUE, "train", "musique_ans_v1.0_train.sample.jsonl.gz"),
+        (LONGMEMEVAL, "test", "longmemeval.sample.json.gz"),
+        (LOCOMO, "test", "locomo10.sample.json.gz"),
+        (BEAM, "test", "beam_100k.sample.json.gz"),
+        (MEMORYAGENTBENCH, "test", "memoryagentbench_conflict_resolution.sample.json.gz"),
     ],
 )
 def test_the_samples_folder_holds_every_benchmark(

@@ -94,6 +94,32 @@ def test_a_variant_is_a_file_and_the_files_name_may_not_contradict(tmp_path: Pat
         open_dataset(dataclasses.replace(LONGMEMEVAL, generated=False), split="test")
 
 
+@pytest.mark.parametrize(
+    ("name", "variants"),
+    [
+        ("longmemeval.sample.json", (None, "s", "m", "oracle")),
+        ("chats/mine.json", (None, "s")),
+        ("longmemeval_s.sample.json", (None, "s")),
+        ("LongMemEval-M.jsonl", ("m",)),
+    ],
+)
+def test_a_file_of_any_name_is_found_in_a_folder_unless_it_names_another_variant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, variants: tuple[str | None, ...]
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(json.dumps(row()) if name.endswith("l") else json.dumps([row()]))
+    (tmp_path / "locomo10.json").write_text("[]")
+    monkeypatch.setenv("ATOMMEM_DATA", str(tmp_path))
+    for variant in variants:
+        for source in (tmp_path, "auto"):
+            found = open_dataset(LONGMEMEVAL, source, "test", variant=variant).source
+            assert found.startswith(f"file:{Path(name).name}#")
+    if "s" not in variants:
+        for source in (tmp_path, "auto"):
+            with pytest.raises(FileNotFoundError, match="no LongMemEval file for variant='s'"):
+                open_dataset(LONGMEMEVAL, source, "test", variant="s")
+
+
 def test_the_samples_rows_are_read(samples: Path) -> None:
     env = gym.make("AtomMem-LongMemEval-v0", source=samples / "longmemeval.sample.json.gz")
     inner: Any = env.unwrapped

@@ -25,6 +25,7 @@ from atommem_env.data.sources.files import (
     find_files,
     looks_like_path,
     nothing_found,
+    unrecognised,
 )
 from atommem_env.data.sources.hub import HubFiles, cached_files, download_files
 
@@ -158,6 +159,12 @@ def _open_auto(place: _Place, world: WorldConfig | ChatConfig | None) -> QADatas
         raise FileNotFoundError(
             f"No {benchmark.title} data was found for {benchmark.part_name}={place.part!r}: pass {hub}source='<path of "
             f"the official file>', or set ATOMMEM_DATA to a folder with it (see {benchmark.homepage}){there}"
+        )
+    if folder is not None and (unread := unrecognised(benchmark, folder)):
+        raise FileNotFoundError(
+            f"ATOMMEM_DATA: {nothing_found(benchmark, folder, place.part)}. Of these, what cannot be read as "
+            f"{benchmark.title}, or anything known here: {'; '.join(unread[:5])}. Mend or move it, or pass "
+            "source='generated' for generated data"
         )
     _warn_generated(benchmark, place.part, folder)
     return _open_generated(benchmark, place.split, world)
