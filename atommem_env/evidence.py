@@ -52,20 +52,49 @@ _DIGIT = re.compile(r"\d")
 _BRACKETS = re.compile(r"(?<!\s)\s*\([^()]*\)")
 _ITEM = re.compile(r"\A\s*\d+[.)]\s+")
 
-# The rule's numbers. They were chosen on the training samples of three benchmarks and confirmed on others.
+# The rule's numbers. Those of titled documents were chosen on the training samples of three benchmarks, those of turns
+# on generated chats and two conversations of LoCoMo; both were confirmed on others.
 _RARE = 0.001  # a word that a smaller share of documents has weighs no more
 _COMMON = 0.01  # a single word with a capital begins a sentence as a name when a smaller share has it
-_OVERALL = 0.55  # the share of all words, by weight, that a text must have
-_NAMED = 0.65  # the share of the names, by weight, and of the numbers
 _EVERY = 0.9  # the share of all words, by weight, that stands for all of them
 _TELLING = (
     4.0  # names and numbers that weigh as much as this many of the rarest words tell a sentence by themselves
 )
-_STRETCH = 1.5  # the length of a window, in lengths of the unit
 _SHORTEST = 16  # words of the shortest window
 _SLACK = 4  # words that a line may have besides
 _LONG_TURN = 60  # words of a turn that is one unit
 _TURN_SENTENCES = 3  # units of a longer one
+
+
+class _Least(NamedTuple):
+    """How much of a unit a text must have.
+
+    Attributes:
+        overall: the share of all words, by weight.
+        names: the share of the names, by weight.
+        numbers: the share of the numbers.
+        stretch: the length of a window, in lengths of the unit.
+        power: what the weight of a word is raised to: below 1, words that many documents have count for more.
+        weight: words that weigh so much, as far as this is less than ``most`` of all words.
+        most: a share of all words, by weight.
+    """
+
+    overall: float
+    names: float
+    numbers: float = 0.65
+    stretch: float = 1.5
+    power: float = 1.0
+    weight: float = 0.0
+    most: float = 1.0
+
+    def of(self, weight: float) -> float:
+        """Return how much words must weigh, of a unit whose words weigh ``weight`` in all."""
+        return max(self.overall * weight, min(self.weight, self.most * weight))
+
+
+_TITLED = _Least(overall=0.55, names=0.65)
+_NUMBERED_FACT = _Least(overall=0.65, names=0.65)
+_TURN = _Least(overall=0.4, names=0.85, stretch=1.2, power=0.5, weight=2.4, most=0.7)
 
 
 class EvidenceUnit(NamedTuple):
@@ -250,7 +279,7 @@ def _leading_name(raw: Sequence[str], titled: bool, shares: Mapping[str, float])
 
 
 def _pattern(
-    text: str, title: str, shares: Mapping[str, float], apart: Collection[str], overall: float
+    text: str, title: str, shares: Mapping[str, float], apart: Collection[str], rule: _Least
 ) -> _Pattern:
     """Return what to look for of a unit.
 
@@ -259,7 +288,7 @@ def _pattern(
         title: its document's title.
         shares: the share of documents that have each of its words.
         apart: the words that its rivals do not have; empty where it has no rivals.
-        overall: the share of all its words, by weight, that a text must have.
+        rule: how much of it a text must have.
     """
     words, raw = tokens(text), _WORDS.findall(text)
     content = _content(words)
@@ -283,15 +312,20 @@ def _pattern(
         if word not in skipped:
             weight, number = _weight(shares.get(word, _RARE)), word in numbers
             counts[word] = _Word(
-                weight, weight if word in names and not number else 0.0, float(number), float(word in apart)
+                weight**rule.power,
+                weight if word in names and not number else 0.0,
+                float(number),
+                float(word in apart),
             )
     whole = _Word(*map(sum, zip(*counts.values(), strict=True))) if counts else _Word(0.0, 0.0, 0.0, 0.0)
-    least = _Word(overall * whole.weight, _NAMED * whole.name, _NAMED * whole.number, 0.5 * whole.apart)
+    least = _Word(
+        rule.of(whole.weight), rule.names * whole.name, rule.numbers * whole.number, 0.5 * whole.apart
+    )
     return _Pattern(
         words=counts,
         least=_Word(*(count - 1e-9 for count in least)),
         all=whole,
-        window=max(_SHORTEST, int(_STRETCH * len(words))),
+        window=max(_SHORTEST, int(rule.stretch * len(words))),
         named=tuple(named),
         titles=() if named else tuple(titles),
         bag=dict(Counter(content)) if named else {},
@@ -328,7 +362,9 @@ class Matcher:
         said = [
             [_ITEM.sub("", part, count=1) or part for part in unit.parts or (unit.text,)] for unit in units
         ]
-        overall = [_NAMED if _ITEM.match(unit.text) else _OVERALL for unit in units]
+        rules = [
+            _NUMBERED_FACT if _ITEM.match(unit.text) else _TITLED if unit.title else _TURN for unit in units
+        ]
         asked = dict.fromkeys(
             word
             for unit, parts in zip(units, said, strict=True)
@@ -342,7 +378,7 @@ class Matcher:
             others = rivals.get((unit.question, unit.role))
             for text in parts:
                 apart = set(tokens(text)) - others - STOP_WORDS if others else set()
-                self._add(number, _pattern(text, unit.title, shares, apart, overall[number]), vocabulary)
+                self._add(number, _pattern(text, unit.title, shares, apart, rules[number]), vocabulary)
         self._vocabulary = vocabulary
         return vocabulary
 
@@ -497,7 +533,7 @@ class _Found:
     def _is_alone(self, pattern: _Pattern) -> bool:
         for line in self._text.splitlines():
             words = tokens(line)
-            if len(words) <= _STRETCH * pattern.length + _SLACK:
+            if len(words) <= _TITLED.stretch * pattern.length + _SLACK:
                 had = [pattern.words[word] for word in set(words) if word in pattern.words]
                 if (
                     sum(count.weight for count in had) >= pattern.least.weight

@@ -2,10 +2,10 @@
 
     python examples/funnel_quality.py [FOLDER OF BENCHMARK FILES] [--tasks N]
 
-For each benchmark whose files are in the folder (train and dev), and for the generated world, the units of evidence of
-tasks of 200 documents are put against
+For each benchmark whose files are in the folder (train and dev), for the generated world and for generated chats, the
+units of evidence of tasks of 200 documents (of a chat: all its turns) are put against
 
-- ghosts: every other document of the task, each as an entry of its own, those of the unit's question left out;
+- ghosts: every other document or turn of the task, each as an entry of its own, those of the unit's question left out;
 - rewrites of the unit, made by rule: its whole document, the sentence under its title and alone, a note without stop
   words, with two fifths or all of the words changed that are no names or numbers, cut, among other facts, in halves;
 - the same sentence with another subject in the place of its own.
@@ -20,7 +20,7 @@ import json
 import random
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,12 @@ WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class Fact:
-    """A unit of evidence and its document."""
+    """A unit of evidence and its document: a title and a text, or a turn, which stands under its speaker's name."""
 
     sentence: str
     title: str
     text: str
+    turn: bool = False
 
     @property
     def subject(self) -> str:
@@ -80,7 +81,12 @@ def reworded(sentence: str, share: float, words: list[str], draw: random.Random)
 
 
 def with_other_subject(fact: Fact, other: Fact) -> str | None:
-    """Return the sentence about the subject of ``other``; ``None`` where it names none, or they share a word."""
+    """Return the sentence about the subject of ``other``; ``None`` where it names none, or they share a word.
+
+    A turn names whom it speaks to and seldom what it is about, so it has none.
+    """
+    if fact.turn:
+        return None
     if set(WORD.findall(fact.subject.lower())) & set(WORD.findall(other.subject.lower())):
         return None
     if fact.subject and fact.subject in fact.sentence:
@@ -154,6 +160,17 @@ class Count:
         return 100 * self.held / self.of if self.of else float("nan")
 
 
+def stored(documents: Sequence[Any]) -> Iterator[tuple[tuple[int, int], str]]:
+    """Yield the entries of a policy that stores all: document and turn (-1: none) of each, and its text."""
+    for number, document in enumerate(documents):
+        turns = getattr(document, "turns", None)
+        if turns is None:
+            yield (number, -1), f"{document.title}\n{document.text}"
+        else:
+            for place, turn in enumerate(turns):
+                yield (number, place), f"[{document.date}] {turn.speaker}: {turn.text}"
+
+
 def measure(env: gym.Env[Any, Any], tasks: int, seed: int = 0) -> dict[str, Count]:
     """Return how many units were held, by kind of text: ``ghosts`` and the kinds of :data:`REWRITES`."""
     base: Any = env.unwrapped
@@ -165,20 +182,25 @@ def measure(env: gym.Env[Any, Any], tasks: int, seed: int = 0) -> dict[str, Coun
         env.reset(options={"task_index": index})
         task = base.task
         units = evidence_units(task)
-        own: dict[int, set[int]] = defaultdict(set)
+        own: dict[int, set[tuple[int, int]]] = defaultdict(set)
         for unit in task.units:
-            own[unit.question].add(unit.document)
+            own[unit.question].add((unit.document, unit.turn))
         matcher = Matcher(units, shares)
+        entries = list(stored(task.documents))
         ghosts = {
             number
-            for place, document in enumerate(task.documents)
-            for number in matcher.held(f"{document.title}\n{document.text}")
+            for place, text in entries
+            for number in matcher.held(text)
             if place not in own[units[number].question]
         }
         for number, unit in enumerate(task.units):
             counts["ghosts"].add(number in ghosts)
             document = task.documents[unit.document]
-            fact = Fact(units[number].text, document.title, document.text)
+            if unit.turn >= 0:
+                turn = document.turns[unit.turn]
+                fact = Fact(units[number].text, turn.speaker, turn.text, turn=True)
+            else:
+                fact = Fact(units[number].text, document.title, document.text)
             facts.append((fact, Matcher([units[number]], shares)))
         words += [word for word in WORD.findall(task.documents[0].text) if not is_name(word)]
     draw = random.Random(seed)
@@ -211,7 +233,11 @@ def environments(folder: Path | None) -> Iterator[tuple[str, gym.Env[Any, Any]]]
             env = opened(f"AtomMem-{name}-v0", source=str(folder), split=split)
             if env is not None:
                 yield f"{name} {split}", env
+    conversations = folder and opened("AtomMem-LoCoMo-v0", source=str(folder))
+    if conversations:
+        yield "LoCoMo", conversations
     yield "generated world", gym.make("AtomMem-World-v0")
+    yield "generated chats", gym.make("AtomMem-Chat-v0")
 
 
 def opened(id: str, **arguments: Any) -> gym.Env[Any, Any] | None:
@@ -234,7 +260,7 @@ def main() -> None:
     print("| --- | " + "--: | " * (len(kinds) + 1))
     for name, env in environments(options.folder):
         counts = measure(env, options.tasks)
-        cells = [f"{counts[kind].percent:.1f}" for kind in kinds]
+        cells = [f"{counts[kind].percent:.1f}" if counts[kind].of else "–" for kind in kinds]
         print(f"| {name} | {counts['ghosts'].of} | " + " | ".join(cells) + " |")
     judged = list(judge_labels())
     right = sum(wanted == found for _, _, wanted, found, _ in judged)
