@@ -24,8 +24,11 @@ def test_an_example_runs_without_a_warning(path: Path, tmp_path: Path) -> None:
     assert done.stdout.strip()
 
 
-def test_the_readmes_python_runs(tmp_path: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_the_python_of_a_first_page_runs(page: str, tmp_path: Path) -> None:
+    if not (ROOT / page).exists():
+        pytest.skip(f"{page} is not next to the tests")
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.S)
     assert blocks
     script = tmp_path / "readme.py"
     script.write_text("\n".join(blocks), encoding="utf-8")
