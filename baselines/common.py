@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from atommem_env.baselines.engines.engine import UNKNOWN, EngineSpec, counted, get_engine
-from atommem_env.baselines.entries import SessionHeaders, session_texts, turn_texts
+from atommem_env.baselines.entries import SessionHeaders, session_texts
 from atommem_env.core.checks import one_of
 from atommem_env.core.operations import SCRATCHPAD, Answer, Operation, Read
 from atommem_env.core.rules import DEFAULT_RULES, Rules
 from atommem_env.core.types import Info as Info
 from atommem_env.core.types import Observation as Observation
-from atommem_env.tasks.documents import DocumentStitcher, StitchedDocument, in_parts
+from atommem_env.tasks.documents import DocumentStitcher, StitchedDocument, in_parts, turn_texts
 from atommem_env.text import PieceTokenizer, sentence_spans
 
 READING = 0

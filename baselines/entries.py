@@ -1,8 +1,7 @@
 """What is stored of a conversation: each entry says who said it and when.
 
-An entry of a turn is ``[{date}] {speaker}: {text}``; the date is in the data's own words. Where there is no date or no
-speaker (a numbered fact), that part is left out. An entry of a session is ``Session {number} ({date})`` on a line, then
-a line for each turn.
+An entry of a turn is what :func:`~atommem_env.tasks.documents.turn_texts` makes of it. An entry of a session is
+``Session {number} ({date})`` on a line, then a line for each turn.
 """
 
 from __future__ import annotations
@@ -18,18 +17,13 @@ from atommem_env.tasks.documents import (
     session_header,
     split_documents,
 )
-from atommem_env.tasks.turns import Turn, turn_line
+from atommem_env.tasks.turns import Turn, stamp, turn_line
 from atommem_env.text import sentences
 
 _STAMP: Final = re.compile(r"\[[^\]\n\d]*\d[^\]\n]*\] (?:[^\s:\n][^:\n]{0,60}: )?")
 _SESSION: Final = re.compile(r"Session [1-9][0-9]*(?: \([^\n]*\))?")
 
 Fits = Callable[[str], bool]
-
-
-def stamp(speaker: str, date: str) -> str:
-    """Return what stands before the text of a turn in an entry: when it was said, and who said it."""
-    return (f"[{date}] " if date else "") + (f"{speaker}: " if speaker else "")
 
 
 def split_stamp(text: str) -> tuple[str, str]:
@@ -52,14 +46,6 @@ def session_name(title: str, date: str) -> str:
 def is_session_name(line: str) -> bool:
     """Tell whether a line is what :func:`session_name` returns."""
     return _SESSION.fullmatch(line) is not None
-
-
-def turn_texts(turn: Turn, date: str, fits: Fits) -> list[str]:
-    """Return the entries of a turn: one, or parts of whole sentences, each of which says who and when."""
-    begin = stamp(turn.speaker, date)
-    if not turn.text.strip():
-        return []
-    return [begin + part for part in in_parts(turn.text, lambda part: fits(begin + part))]
 
 
 def session_texts(session: StitchedDocument, fits: Fits) -> list[str]:

@@ -5,8 +5,8 @@ scores the possible choices: skip it, create it, put it in an entry's place, del
 (:mod:`atommem_env.discrete.decisions`). Answering: the same look and the same answer as in the other workflows.
 
 The network was trained by reinforcement learning in ``DiscreteOperations``, after a supervised start, and runs here
-in NumPy. The checkpoint that comes with the package has seen the generated world only;
-``checkpoint="path.npz"`` takes another.
+in NumPy. Two checkpoints come with the package, and have seen generated data only: one that sees the questions while
+it reads, and one for where they are not shown, which is taken there. ``checkpoint="path.npz"`` takes another.
 
 Source: the claim that a policy over atomic operations can be learned is AtomMem's (arXiv 2601.08323); this network
 is none of the paper's.
@@ -20,12 +20,16 @@ from typing import Final
 
 from atommem_env.baselines.common import Info, Observation, Operations, Workflow
 from atommem_env.baselines.engines.engine import EngineSpec
+from atommem_env.baselines.keep_best import require_questions
 from atommem_env.core.checks import positive_or_none
 from atommem_env.discrete.decisions import Decisions
 from atommem_env.discrete.network import Network
 
 CHECKPOINT: Final = Path(__file__).parent / "checkpoints" / "world.npz"
 """The checkpoint that comes with the package, trained on the generated world alone."""
+
+BLIND_CHECKPOINT: Final = Path(__file__).parent / "checkpoints" / "blind.npz"
+"""The one for where no question is shown while reading, trained on generated chats and the world alone."""
 
 _SLOTS: Final = 20
 
@@ -37,7 +41,7 @@ class Learned(Workflow):
 
     Args:
         engine: what answers: a name, an engine, or the settings of a chat endpoint.
-        checkpoint: the network's file; ``None``: the package's own.
+        checkpoint: the network's file; ``None``: the package's own that fits the environment.
         slots: the most entries to keep; ``None``: the environment's capacity, or 20 where it has none.
 
     Raises:
@@ -55,12 +59,14 @@ class Learned(Workflow):
     ) -> None:
         super().__init__(engine)
         self.network = Network.load(CHECKPOINT if checkpoint is None else checkpoint)
+        self._own = checkpoint is None
         self._slots = positive_or_none("slots", slots)
         self._decisions: Decisions | None = None
 
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""
         super().reset(observation, info)
+        self._take_network()
         slots = min((limit for limit in (self._slots, observation["capacity"]) if limit), default=_SLOTS)
         about = self.network.about
         self._decisions = Decisions(
@@ -71,9 +77,20 @@ class Learned(Workflow):
             queries=self.network.queries,
             reading_queries=about.get("reading_queries", False),
             compress=self.engine.compress if about.get("scratchpad", False) else None,
+            blind=self.network.blind,
         )
         self._decisions.begin(observation, self._rules)
         self._taken = True
+
+    def _take_network(self) -> None:
+        """Take the network that fits what is shown while reading."""
+        unseen = self._rules.questions_shown == "when_asked"
+        if self._own and unseen != self.network.blind:
+            self.network = Network.load(BLIND_CHECKPOINT if unseen else CHECKPOINT)
+        if not self.network.blind:
+            require_questions(
+                self._rules, "learned, with a checkpoint that was trained to see the questions,"
+            )
 
     def read_chunk(self, observation: Observation) -> Operations:
         """Return the operations of the choices over a chunk."""

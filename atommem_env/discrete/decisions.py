@@ -1,7 +1,8 @@
 """One episode as a sequence of choices among a fixed number of actions, and the operations that they mean.
 
-While reading, the documents (or sentences) that a chunk completes are candidates, one after the other; a document
-over the environment's limit for an entry is several, of whole sentences. For each, one action is chosen:
+While reading, the documents (or sentences) that a chunk completes are candidates, one after the other, or the turns
+of the sessions, each with who said it and when; one over the environment's limit for an entry is several, of whole
+sentences. For each, one action is chosen:
 
 =====================  ========================================================================
 action                 meaning
@@ -37,9 +38,11 @@ from atommem_env.core.operations import SCRATCHPAD, Answer, Create, Delete, Oper
 from atommem_env.core.rules import Rules
 from atommem_env.core.types import Observation
 from atommem_env.core.words import STOP_WORDS
-from atommem_env.discrete.features import FEATURES, text_features
+from atommem_env.discrete.blind import BLIND_FEATURES, BlindNotes, compare
+from atommem_env.discrete.features import TEXT_FEATURES
 from atommem_env.discrete.notes import Array, Note, Notes, bridges
-from atommem_env.tasks.documents import DocumentStitcher, in_parts
+from atommem_env.tasks.documents import DocumentStitcher, StitchedDocument, in_parts, turn_texts
+from atommem_env.tasks.turns import Turn, stamp
 from atommem_env.text import sentences, tokens
 
 UNITS: Final = ("document", "sentence")
@@ -47,9 +50,6 @@ UNITS: Final = ("document", "sentence")
 QUERIES: Final = ("question", "words", "bridge")
 """The query generator: the question as it stands; its content words; and, as a second look, the titles of entries that
 are not shown and that an entry that is shown mentions."""
-
-TEXT_FEATURES: Final = (*FEATURES, "rank_held")
-"""What is said of a text for a question: also its place among the entries held now (falls with it)."""
 
 SLOT_FEATURES: Final = ("filled", "age", "shown")
 """What is said of a slot: whether it holds an entry, since when (share of the text), whether that is shown."""
@@ -70,7 +70,7 @@ STATE_FEATURES: Final = (
 SKIP: Final = 0
 CREATE: Final = 1
 _FIRST_SLOT: Final = 2
-_FADE: Final = 6.0
+_AT_ONCE: Final = 64
 
 Answerer = Callable[[str, Sequence[str]], str]
 Compressor = Callable[[Sequence[str], str, str, int], str]
@@ -115,6 +115,7 @@ class Decisions:
         reading_queries: whether they can be chosen while reading, too.
         compress: writes each chunk into the scratchpad, from the questions, the scratchpad, the chunk and a number
             of tokens, next to what is chosen; ``None``: the scratchpad stays empty.
+        blind: whether texts are seen without the questions (:mod:`atommem_env.discrete.blind`): Q is 1 then.
 
     Raises:
         ValueError: when an argument is out of range.
@@ -129,12 +130,14 @@ class Decisions:
         queries: Sequence[str] = ("question",),
         reading_queries: bool = False,
         compress: Compressor | None = None,
+        blind: bool = False,
     ) -> None:
         if slots < 1 or max_questions < 1:
             raise ValueError(f"slots={slots}, max_questions={max_questions}: expected at least 1 of each")
         if not queries:
             raise ValueError(f"queries=(): choose at least one of {', '.join(QUERIES)}")
-        self.num_slots, self.max_questions = slots, max_questions
+        self.num_slots, self.max_questions = slots, 1 if blind else max_questions
+        self.blind = blind
         self.unit = one_of("unit", unit, UNITS)
         self.queries = tuple(one_of("queries", query, QUERIES) for query in queries)
         self.reading_queries = reading_queries
@@ -155,11 +158,11 @@ class Decisions:
             ValueError: when it asks more than ``max_questions`` questions.
         """
         questions = observation["questions"]
-        if len(questions) > self.max_questions:
+        if not self.blind and len(questions) > self.max_questions:
             raise ValueError(
                 f"the task asks {len(questions)} questions, more than max_questions={self.max_questions}: raise that"
             )
-        self._notes = Notes(questions or ("",))  # none is known while a history is read
+        self._notes = BlindNotes() if self.blind else Notes(questions or ("",))
         self._stitcher = DocumentStitcher()
         self._limit: float = rules.entry_tokens or math.inf
         self._allowed = frozenset(rules.operations if rules.storage else ())
@@ -186,20 +189,35 @@ class Decisions:
         self._reads: list[Read] = []
         if not self.answering:
             self._candidates = self._read()
-            held = [slot.note for slot in self._slots if slot is not None]
-            compared = [*held, *(candidate.note for candidate in self._candidates)]
-            self._features = text_features(self._notes, compared)
-            self._rows = {note: row for row, note in enumerate(compared)}
+            self._compare()
+
+    def _compare(self) -> None:
+        """Compare the entries with the candidates that come next."""
+        held = [slot.note for slot in self._slots if slot is not None]
+        at_hand = self._candidates[self._place : self._place + _AT_ONCE] if self.blind else self._candidates
+        compared = [*held, *(candidate.note for candidate in at_hand)]
+        self._compared = compare(self._notes, compared)
+        self._rows = {note: row for row, note in enumerate(compared)}
 
     def _read(self) -> list[_Candidate]:
         last = self._observation["cursor"] == self._observation["num_chunks"] - 1
         documents = self._stitcher.feed(self._observation["chunk"], last)
-        texts = [
-            (document.title, text)
-            for document in documents
-            for text in self._parts(document.title, document.text)
-        ]
-        return [_Candidate(f"{title}\n{text}", self._notes.take(title, text)) for title, text in texts]
+        return [candidate for document in documents for candidate in self._offered(document)]
+
+    def _offered(self, document: StitchedDocument) -> list[_Candidate]:
+        """Return the candidates of a document or a session."""
+        if not document.turns:
+            title = document.title
+            texts = self._parts(title, document.text)
+            return [_Candidate(f"{title}\n{text}", self._notes.take(title, text)) for text in texts]
+        turns = [(turn, text) for turn in document.turns for text in self._spoken(turn, document.date)]
+        return [_Candidate(text, self._notes.take("", text, turn)) for turn, text in turns]
+
+    def _spoken(self, turn: Turn, date: str) -> list[str]:
+        """Return the texts that a turn is offered as: each says who said it and when."""
+        if self.unit == "sentence":
+            return [stamp(turn.speaker, date) + sentence for sentence in sentences(turn.text)]
+        return turn_texts(turn, date, lambda part: self._notes.size("", part) <= self._limit)
 
     def _parts(self, title: str, text: str) -> list[str]:
         """Return the texts that a document is offered as: itself; in parts of whole sentences where it is too long."""
@@ -237,6 +255,11 @@ class Decisions:
             self._slots = [None if slot is not None and slot.id == id else slot for slot in self._slots]
 
     # --- the agent's side -----------------------------------------------------------------------------
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of what is said of a text."""
+        return BLIND_FEATURES if self.blind else TEXT_FEATURES
 
     @property
     def answering(self) -> bool:
@@ -305,7 +328,11 @@ class Decisions:
             id = None if before is None else before.id
             self._slots[number] = _Slot(id, candidate.note, self._progress(), candidate.content)
         self._place += 1
-        return self._collected() if self.due else None
+        if self.due:
+            return self._collected()
+        if self.blind and not self._place % _AT_ONCE:
+            self._compare()
+        return None
 
     def _collected(self) -> list[Operation]:
         """Return the operations of the choices made since the environment's last action."""
@@ -342,8 +369,9 @@ class Decisions:
         """Return which actions are possible, of shape (:attr:`num_actions`,)."""
         masks = np.zeros(self.num_actions, np.bool_)
         queries = masks[_FIRST_SLOT + 2 * self.num_slots :]
-        looks = self._observation["looks_left"] > 0 and bool(self._observation["questions"])
-        if "read" in self._allowed and (looks if self.answering else self.reading_queries):
+        asked = bool(self._observation["questions"])
+        looks, reading = self._observation["looks_left"] > 0 and asked, self.reading_queries and asked
+        if "read" in self._allowed and (looks if self.answering else reading):
             queries[:] = True
             queries[self._asked] = False
             if "bridge" in self.queries and not self._bridges():
@@ -380,12 +408,12 @@ class Decisions:
         """Return what can be known before the choice, as arrays of float32 in [0, 1].
 
         ``candidate`` (Q, F) and ``slots`` (S, Q, F) say how well each text serves each question (F is the
-        number of :data:`TEXT_FEATURES`), ``slot_state`` (S, 3) has :data:`SLOT_FEATURES`, ``questions`` (Q,) tells
+        number of :attr:`features`), ``slot_state`` (S, 3) has :data:`SLOT_FEATURES`, ``questions`` (Q,) tells
         which questions there are (while answering, which is asked), ``state`` has :data:`STATE_FEATURES`.
         Unused rows are zero.
         """
         count = len(self._notes.questions)
-        width = len(TEXT_FEATURES)
+        width = len(self.features)
         view = {
             "candidate": np.zeros((self.max_questions, width), np.float32),
             "slots": np.zeros((self.num_slots, self.max_questions, width), np.float32),
@@ -395,20 +423,20 @@ class Decisions:
         }
         filled = [(number, slot) for number, slot in enumerate(self._slots) if slot is not None]
         numbers = [number for number, _ in filled]
-        held = self._features[[self._rows[slot.note] for _, slot in filled]]
-        view["slots"][numbers, :count] = _with_rank(held, held)
+        held = [self._rows[slot.note] for _, slot in filled]
+        view["slots"][numbers, :count] = self._compared.beside(held, held)
         shown = {entry["id"] for entry in self._observation["retrieved"]}
         progress = self._progress()
         view["slot_state"][numbers] = [
             (1, max(progress - slot.since, 0), slot.id in shown) for _, slot in filled
         ] or np.zeros((0, len(SLOT_FEATURES)))
-        if self.answering:
+        if self.answering and not self.blind:
             view["questions"][self._observation["cursor"] : self._observation["cursor"] + 1] = 1
         else:
             view["questions"][:count] = 1
-            if not self.due:
-                row = self._rows[self._candidates[self._place].note]
-                view["candidate"][:count] = _with_rank(self._features[row : row + 1], held)[0]
+            note = self.candidate_note
+            if note is not None:
+                view["candidate"][:count] = self._compared.beside([self._rows[note]], held)[0]
         return view
 
     def _state(self) -> Array:
@@ -422,7 +450,7 @@ class Decisions:
                 left,
                 ending and not left,
                 min(filled / 20, 1),
-                min(len(self._notes.questions) / 10, 1),
+                min(self._observation["num_questions"] / 10, 1),
                 self._fits(),
                 min(self._observation["looks_left"] / 3, 1),
                 bool(self._asked),
@@ -457,10 +485,4 @@ class Decisions:
     def _served(self) -> int:
         """Return the question that the candidate serves best; without a candidate, the first."""
         note = self.candidate_note
-        return 0 if note is None else int(self._features[self._rows[note], :, 0].argmax())
-
-
-def _with_rank(texts: Array, held: Array) -> Array:
-    """Return features with one more: how few of the texts ``held`` serve each question better."""
-    better = (held[None, :, :, 0] > texts[:, None, :, 0]).sum(1)
-    return np.concatenate([texts, np.exp(-better / _FADE)[:, :, None].astype(np.float32)], axis=2)
+        return 0 if note is None else self._compared.best_question(self._rows[note])

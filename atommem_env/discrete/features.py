@@ -32,7 +32,37 @@ FEATURES: Final = (
 )
 """What is said of a text for a question; all in [0, 1]."""
 
+TEXT_FEATURES: Final = (*FEATURES, "rank_held")
+"""What is said of a text beside the entries: also its place among those held now (falls with it)."""
+
 _FADE: Final = 6.0
+
+
+class TextComparison:
+    """Texts beside the questions and one another.
+
+    Args:
+        notes: where the texts were taken.
+        texts: the texts' notes: the entries', then those at hand.
+    """
+
+    def __init__(self, notes: Notes, texts: Sequence[Note]) -> None:
+        self._features = text_features(notes, texts)
+
+    def beside(self, rows: Sequence[int], held: Sequence[int]) -> Array:
+        """Return the features of some texts beside the entries held, of shape (rows, questions, features)."""
+        texts = self._features[list(rows)]
+        return np.concatenate([texts, rank_among(texts, self._features[list(held)])], axis=2)
+
+    def best_question(self, row: int) -> int:
+        """Return the question that a text serves best."""
+        return int(self._features[row, :, 0].argmax())
+
+
+def rank_among(texts: Array, held: Array) -> Array:
+    """Return how few of the texts ``held`` have more of the first feature, of shape (texts, questions, 1)."""
+    better = (held[None, :, :, 0] > texts[:, None, :, 0]).sum(1)
+    return np.asarray(np.exp(-better / _FADE)[:, :, None], np.float32)
 
 
 def text_features(notes: Notes, texts: Sequence[Note]) -> Array:
@@ -54,7 +84,7 @@ def text_features(notes: Notes, texts: Sequence[Note]) -> Array:
     here = np.argsort(np.argsort(-scores, axis=0, kind="stable"), axis=0).astype(np.float32)
     asked = np.stack([note.asked for note in texts])
     strength = np.maximum(to_best * np.exp(-places / _FADE), asked)
-    mentions, same = _links(texts)
+    mentions, same = title_links(texts)
     times = mentions.sum(0)
     rare = mentions / np.sqrt(np.maximum(times, 1))
     newer = same * (np.array([note.order for note in texts])[None] > [[note.order] for note in texts])
@@ -83,7 +113,7 @@ def text_features(notes: Notes, texts: Sequence[Note]) -> Array:
     return np.asarray(np.clip(np.stack(columns, axis=2), 0, 1), np.float32)
 
 
-def _links(texts: Sequence[Note]) -> tuple[Array, Array]:
+def title_links(texts: Sequence[Note]) -> tuple[Array, Array]:
     """Return who mentions whose title (row mentions column), and whose titles are the same, both without selves."""
     by_title: dict[int, list[int]] = {}
     for number, note in enumerate(texts):

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from atommem_env.core.types import Gold
+from atommem_env.core.types import Gold, GoldUnit
+from atommem_env.data.records import SUPERSEDED, SUPPORTING
 from atommem_env.discrete.notes import Array, Note
 from atommem_env.evidence import Matcher, WordShares, gold_units
 from atommem_env.retrieval.bm25 import K1, B
@@ -18,7 +19,7 @@ class EvidenceHeld:
     """The evidence of one episode, and which of it some of its texts hold.
 
     Args:
-        gold: ``info["gold"]``.
+        gold: ``info["gold"]``; what is superseded in it counts for nothing.
         questions: the episode's questions.
         word_shares: the environment's, or ``None``: every word is rare.
         top_k: how many entries a look shows.
@@ -31,7 +32,12 @@ class EvidenceHeld:
         word_shares: WordShares | None = None,
         top_k: int = 6,
     ) -> None:
-        units = gold_units(gold)
+        units = gold_units(
+            [
+                {**question, "evidence": [unit for unit in question["evidence"] if _supports(unit)]}
+                for question in gold
+            ]
+        )
         asked = [Counter(tokens(question)) for question in questions]
         self._words = list(dict.fromkeys(word for words in asked for word in words))
         self._asks = np.array([[words[word] for word in self._words] for words in asked])
@@ -43,6 +49,11 @@ class EvidenceHeld:
         self._units: dict[Note, list[int]] = {}
         self._counts: dict[Note, Array] = {}
         self._seen: set[int] = set()
+
+    @property
+    def num_questions(self) -> int:
+        """How many questions there are."""
+        return len(self._asks)
 
     def take(self, note: Note, text: str) -> None:
         """Note what ``text`` holds; call it with every text before it is asked about."""
@@ -98,3 +109,7 @@ class EvidenceHeld:
         gain = counts * (K1 + 1) / (counts + spread[:, None])
         rarity = np.log((len(notes) + 1) / np.maximum((counts > 0).sum(0), 1))
         return np.asarray((gain * rarity) @ self._asks.T, np.float32)
+
+
+def _supports(unit: GoldUnit) -> bool:
+    return unit.get("role", SUPPORTING) != SUPERSEDED

@@ -12,20 +12,25 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from atommem_env.discrete.decisions import SLOT_FEATURES, STATE_FEATURES, TEXT_FEATURES
+from atommem_env.discrete.blind import BLIND_FEATURES
+from atommem_env.discrete.decisions import SLOT_FEATURES, STATE_FEATURES
+from atommem_env.discrete.features import TEXT_FEATURES
 from atommem_env.discrete.notes import Array
 
 _LARGEST: Final = 256_000_000  # bytes of arrays
 FORMAT: Final = 1
 INPUTS: Final = len(TEXT_FEATURES) + len(SLOT_FEATURES) + len(STATE_FEATURES)
-"""What the worth of a text for a question is computed from."""
+"""How many numbers the worth of a text for a question is computed from."""
+
+BLIND_INPUTS: Final = len(BLIND_FEATURES) + len(SLOT_FEATURES) + len(STATE_FEATURES)
+"""How many that of a text is while no question is known."""
 
 KINDS: Final = ("skip", "create", "replace", "delete")
 """The kinds of actions that have a bias of their own, besides one for each query."""
@@ -37,7 +42,8 @@ class Network:
     """Maps a view to a score for each action; the higher, the better.
 
     Args:
-        weights: ``text.{0,1,2}.{weight,bias}``: the layers of the text's worth, (H, :data:`INPUTS`), (H, H),
+        weights: ``text.{0,1,2}.{weight,bias}``: the layers of the text's worth, (H, :data:`INPUTS`, or
+            :data:`BLIND_INPUTS` where ``about["blind"]`` is true), (H, H),
             (1, H); ``bias.{weight,bias}``: how the episode's state moves each kind of action,
             (4 + queries, states).
         about: what is told of it: plain data.
@@ -67,11 +73,17 @@ class Network:
                     f"its weights {name} have the shape {value.shape}: the checkpoint is damaged"
                 )
         inputs, states = self.weights["text.0.weight"].shape[1], self.weights["bias.weight"].shape[1]
-        if (inputs, states) != (INPUTS, len(STATE_FEATURES)):
+        expected = BLIND_INPUTS if self.blind else INPUTS
+        if (inputs, states) != (expected, len(STATE_FEATURES)):
             raise ValueError(
                 f"the checkpoint takes {inputs} features of a text and {states} of the episode; this version gives "
-                f"{INPUTS} and {len(STATE_FEATURES)}: train it again, or install the version that made it"
+                f"{expected} and {len(STATE_FEATURES)}: train it again, or install the version that made it"
             )
+
+    @property
+    def blind(self) -> bool:
+        """Whether it sees texts without the questions."""
+        return bool(self.about.get("blind", False))
 
     @property
     def queries(self) -> tuple[str, ...]:
@@ -119,7 +131,7 @@ class Network:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the checkpoint ``path``."""
-        about = {**self.about, "format": FORMAT, "features": list(_feature_names())}
+        about = {**self.about, "format": FORMAT, "features": _feature_names(self.blind)}
         text = np.frombuffer(json.dumps(about, sort_keys=True).encode(), np.uint8)
         with open(path, "wb") as file:
             np.savez_compressed(file, allow_pickle=False, about=text, **self.weights)
@@ -137,7 +149,7 @@ class Network:
             raise ValueError(
                 f"checkpoint {os.fspath(path)!r}: expected an npz file of this package ({error})"
             ) from error
-        if about.get("features") != list(_feature_names()):
+        if about.get("features") != _feature_names(bool(about.get("blind", False))):
             raise ValueError(
                 f"checkpoint {os.fspath(path)!r} was trained on other features than this version's: train it again"
             )
@@ -158,5 +170,5 @@ def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     return weights, about
 
 
-def _feature_names() -> Sequence[str]:
-    return (*TEXT_FEATURES, *SLOT_FEATURES, *STATE_FEATURES)
+def _feature_names(blind: bool) -> list[str]:
+    return [*(BLIND_FEATURES if blind else TEXT_FEATURES), *SLOT_FEATURES, *STATE_FEATURES]

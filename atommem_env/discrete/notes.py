@@ -19,9 +19,13 @@ import numpy.typing as npt
 from atommem_env.core.operations import Read
 from atommem_env.core.words import STOP_WORDS, bare_title, stem
 from atommem_env.retrieval.bm25 import DELTA, K1, B
+from atommem_env.tasks.turns import Turn
 from atommem_env.text import PieceTokenizer, tokens
 
 Array = npt.NDArray[np.float32]
+
+NO_TITLE: Final = hash(())
+"""The fingerprint of the title of a text that has none."""
 
 _WORD = re.compile(r"\w+")
 _LONGEST_NAME: Final = 6
@@ -84,8 +88,14 @@ class Notes:
         self._best: list[list[float]] = [[] for _ in questions]
         self._tokenizer = PieceTokenizer()
 
-    def take(self, title: str, text: str) -> Note:
-        """Take a text into the counts and return its note."""
+    def take(self, title: str, text: str, turn: Turn | None = None) -> Note:
+        """Take a text into the counts and return its note.
+
+        Args:
+            title: its title, ``""`` where it has none.
+            text: what it says.
+            turn: of a text that is one turn of a session, or a part of one: who says it, and what.
+        """
         whole = f"{title}\n{text}"
         words = tokens(whole)
         distinct = set(words)
@@ -192,7 +202,7 @@ def bridges(shown: Sequence[Mapping[str, Any]], titles: Collection[int]) -> list
         At most 4, each for 2 entries, in the order in which they are mentioned.
     """
     found: dict[int, str] = {}
-    for entry in shown:
+    for entry in shown if set(titles) - {NO_TITLE} else ():
         for fingerprint, name in names(entry["content"].partition("\n")[2]):
             if fingerprint in titles:
                 found.setdefault(fingerprint, name)

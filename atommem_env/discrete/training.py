@@ -110,7 +110,8 @@ class ImitationSample:
 
     Attributes:
         view: what could be known.
-        serves: whether the candidate (first) and each slot's text hold evidence of each question, (1 + S, Q).
+        serves: whether the candidate (first) and each slot's text hold evidence of each question, (1 + S, Q); of any
+            where the questions are not shown.
         there: whether there is such a text, (1 + S,).
     """
 
@@ -142,7 +143,10 @@ def lessons(env: DiscreteOperations, choose: Choice, task_index: int) -> Iterato
             for number, text in enumerate(texts):
                 if text is not None:
                     served = gold.serves(text)
-                    serves[number, : served.size] = served
+                    if env.decisions.blind:
+                        serves[number] = served.max(initial=0)
+                    else:
+                        serves[number, : served.size] = served
             yield ImitationSample(view, serves, np.array([text is not None for text in texts], np.float32))
         view, _, terminated, truncated, _ = env.step(choose(view, env.action_masks()))
         over = terminated or truncated

@@ -19,7 +19,6 @@ from atommem_env.core.words import content_stems
 from atommem_env.discrete.decisions import (
     SLOT_FEATURES,
     STATE_FEATURES,
-    TEXT_FEATURES,
     Answerer,
     Compressor,
     Decisions,
@@ -50,14 +49,16 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
     ``state``       (8,)             where the episode stands
     ==============  ===============  ==================================================================
 
-    Nothing in it comes from gold. Questions are answered from the entries shown. An info has
+    F is the number of :data:`~atommem_env.discrete.features.TEXT_FEATURES`; where the questions are not shown while
+    reading, that of :data:`~atommem_env.discrete.blind.BLIND_FEATURES`, and Q is 1: what the texts say without any
+    question. Nothing in it comes from gold. Questions are answered from the entries shown. An info has
     the environment's keys when the environment was stepped, and then ``operations``: what it was given, as plain
     dicts; between, it is empty.
 
     Args:
         env: a ``MemoryEnv``, wrapped or not, whose configuration the defaults are taken from.
         slots: S, the most entries to hold; ``None``: the environment's capacity.
-        max_questions: Q; ``None``: the most that the environment asks.
+        max_questions: Q; ``None``: the most that the environment asks. With ``questions_shown="when_asked"`` it is 1.
         unit: what a candidate is, ``"document"`` or ``"sentence"``.
         queries: the query generator's: ``"question"``, ``"words"``, ``"bridge"``.
         reading_queries: whether queries can be made while reading, too.
@@ -114,14 +115,18 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
             raise ValueError(
                 "slots=None and the environment has no capacity: give either, for example capacity=20 to gym.make"
             )
-        max_questions = config.num_questions[1] if max_questions is None else max_questions
+        blind = config.questions_shown == "when_asked"
+        if blind:
+            max_questions = 1
+        elif max_questions is None:
+            max_questions = _most_questions(config.num_questions)
         self.decisions = Decisions(
-            slots, answer or best_sentence, max_questions, unit, queries, reading_queries, compress
+            slots, answer or best_sentence, max_questions, unit, queries, reading_queries, compress, blind
         )
         self.reward = one_of("reward", reward, REWARDS)
         shapes = {
-            "candidate": (max_questions, len(TEXT_FEATURES)),
-            "slots": (slots, max_questions, len(TEXT_FEATURES)),
+            "candidate": (max_questions, len(self.decisions.features)),
+            "slots": (slots, max_questions, len(self.decisions.features)),
             "slot_state": (slots, len(SLOT_FEATURES)),
             "questions": (max_questions,),
             "state": (len(STATE_FEATURES),),
@@ -143,7 +148,7 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
         if self.reward != "score":
             self.gold = EvidenceHeld(
                 info["gold"],
-                observation["questions"],
+                [question.question for question in self.env.get_wrapper_attr("episode").task.questions],
                 self.env.get_wrapper_attr("dataset").word_shares,
                 rules.top_k,
             )
@@ -188,7 +193,7 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
         notes = self.decisions.notes
         if self.reward == "evidence":
             return gold.held(notes)
-        return gold.read(notes, self.decisions.max_questions if self._over else self.decisions.answered)
+        return gold.read(notes, gold.num_questions if self._over else self.decisions.answered)
 
     def _take(self) -> None:
         """Tell what the candidate holds."""
@@ -204,6 +209,15 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
             self.gold.see(
                 observation["cursor"], [note for id, note in held if note is not None and id in ids]
             )
+
+
+def _most_questions(size: int | Sequence[int] | None) -> int:
+    if size is None:
+        raise ValueError(
+            "max_questions=None and the environment asks all questions of a history at once: give either, for example "
+            "num_questions=4 to gym.make, or leave the questions unseen (questions_shown='when_asked')"
+        )
+    return size if isinstance(size, int) else size[1]
 
 
 def best_sentence(question: str, shown: Sequence[str]) -> str:

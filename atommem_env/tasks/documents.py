@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from atommem_env.tasks.turns import Turn, read_turns, seem_turns, turn_line
+from atommem_env.tasks.turns import Turn, read_turns, seem_turns, stamp, turn_line
 from atommem_env.text import sentences
 
 SEPARATOR: Final = "\n\n"
@@ -231,6 +231,20 @@ def in_parts(text: str, fits: Callable[[str], bool]) -> list[str]:
         else:
             parts.append(sentence)
     return parts
+
+
+def turn_texts(turn: Turn, date: str, fits: Callable[[str], bool]) -> list[str]:
+    """Return the entries of a turn, ``[{date}] {speaker}: {text}``: one, or parts of whole sentences, each stamped so.
+
+    Args:
+        turn: the turn.
+        date: when it was said, in the data's own words; where it is ``""``, or nobody speaks, that part is left out.
+        fits: whether a text can be an entry.
+    """
+    begin = stamp(turn.speaker, date)
+    if not turn.text.strip():
+        return []
+    return [begin + part for part in in_parts(turn.text, lambda part: fits(begin + part))]
 
 
 def overlap(left: str, right: str) -> int:

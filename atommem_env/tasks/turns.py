@@ -48,6 +48,11 @@ def turn_line(turn: Turn) -> str:
     return f"{turn.speaker}: {turn.text}" if turn.speaker else turn.text
 
 
+def stamp(speaker: str, date: str) -> str:
+    """Return what stands before the text of a turn in an entry: when it was said, and who said it."""
+    return (f"[{date}] " if date else "") + (f"{speaker}: " if speaker else "")
+
+
 def write_turn(turn: Turn) -> str:
     """Return a turn as it stands in a task's text, without the line break that ends it."""
     text = turn_line(turn)

@@ -5,6 +5,7 @@
     python examples/learned_memory/train.py --out runs/world                 # under half an hour
     python examples/learned_memory/train.py --out runs/mine \\
         --data hotpotqa=hotpot_train_v1.1.json --data musique=musique_ans_v1.0_train.jsonl
+    python examples/learned_memory/train.py --out runs/blind --blind         # with the questions unseen
     python examples/learned_memory/train.py --resume runs/mine               # go on where it stopped
 
 A network says what a text is worth for a question (atommem_env.discrete). The supervised start fits it to what an
@@ -12,8 +13,11 @@ oracle knows, whether the text holds the question's evidence, in the states that
 MaskablePPO then improves the choices; its reward is the change, with each choice, in the share of the evidence that
 would be read. Nothing of either is in an observation.
 
-A fifth of the questions, by the hash of their ids, is held out. The checkpoint that reads the most of *their*
-evidence, taking the best action each time, is kept as best.npz. The folder:
+With --blind no question is shown while reading: it learns from generated chats and the world with revisions what is
+worth keeping for whoever asks later.
+
+A fifth of the questions, by the hash of their ids, is held out; of chats, those of another split. The checkpoint
+that reads the most of *their* evidence, taking the best action each time, is kept as best.npz. The folder:
 
     config.json       the arguments, versions and data
     progress.jsonl    what was measured: one object for each round
@@ -50,8 +54,10 @@ from atommem_env import DiscreteOperations
 from atommem_env.baselines.engines.engine import get_engine
 from atommem_env.data.sources import open_dataset
 from atommem_env.data.world import WorldConfig
+from atommem_env.data.world.chat import ChatConfig
 from atommem_env.discrete.network import Network
 from atommem_env.discrete.training import lessons, operations_per_step, scores, split
+from atommem_env.envs.chat import CHAT
 from atommem_env.envs.hotpotqa import HOTPOTQA
 from atommem_env.envs.musique import MUSIQUE
 from atommem_env.envs.wiki2 import WIKI2
@@ -64,6 +70,11 @@ BENCHMARKS = {
     "musique": (MUSIQUE, "AtomMem-MuSiQue-v0"),
     "world": (WORLD, "AtomMem-World-v0"),
     "world-revisions": (WORLD, "AtomMem-World-v0"),
+}
+
+CHATS = {  # generated conversations, for --blind; all of a history's questions are asked
+    "chat": {},
+    "chat-long": {"sessions": 40, "noise": 0.7, "revisions": 0.6},
 }
 
 QUERIES = ("question", "bridge")  # a look with the question, then one with the names that lead on
@@ -82,6 +93,11 @@ def arguments(argv=None):
         metavar="NAME[=FILE]",
         help=f"what to train on, as often as you like: {', '.join(BENCHMARKS)}; without FILE, the generated world "
         "in its schema; without --data, all of these, generated",
+    )
+    add(
+        "--blind",
+        action="store_true",
+        help=f"questions are shown when asked, after reading; --data may be {', '.join(CHATS)}, too",
     )
     add("--split", default="train", help="which split of it")
     add("--questions", type=int, nargs="+", default=[1, 4, 10], help="the numbers of questions of the tasks")
@@ -123,7 +139,9 @@ def arguments(argv=None):
         args.questions, args.docs, args.world_size = [1, 4], 60, 200
         args.warm_episodes, args.decisions, args.round, args.steps = 60, 8000, 4000, 1000
         args.held_out_tasks = 3
-    args.data = args.data or list(BENCHMARKS)
+    args.data = args.data or ([*CHATS, "world-revisions"] if args.blind else list(BENCHMARKS))
+    if args.blind and not args.resume:
+        args.questions = [max(args.questions)]
     return args
 
 
@@ -135,6 +153,9 @@ def open_parts(args):
     parts = {}
     for item in args.data:
         name, _, file = item.partition("=")
+        if name in CHATS and args.blind:
+            parts[name] = ("AtomMem-Chat-v0", *open_chats(args, CHATS[name]))
+            continue
         if name not in BENCHMARKS:
             raise SystemExit(
                 f"--data {item}: expected NAME or NAME=FILE, NAME one of {', '.join(BENCHMARKS)}"
@@ -146,13 +167,24 @@ def open_parts(args):
     return parts
 
 
+def open_chats(args, settings):
+    """Return generated chats to train on, a tenth of a split's, and others of another world."""
+    sizes = {"train": args.world_size, "validation": max(args.world_size // 4, 20)}
+    return [
+        open_dataset(CHAT, "generated", split, ChatConfig(seed=args.world_seed, size=size, **settings))
+        for split, size in sizes.items()
+    ]
+
+
 def make_env(args, id, dataset, questions):
     scratchpad = args.scratchpad or args.no_storage
+    pooled = {"num_docs": args.docs, "num_questions": questions}
+    shown = {"questions_shown": "when_asked", "isolate_questions": True} if args.blind else {}
     env = gym.make(
         id,
         source=dataset,
-        num_docs=args.docs,
-        num_questions=questions,
+        **({} if questions is None else pooled),
+        **shown,
         capacity=args.capacity,
         entry_tokens=256,
         scratchpad_tokens=256,
@@ -181,12 +213,14 @@ def warm_start(trainer, rounds=6):
     optimizer = torch.optim.Adam(network.text.parameters(), weight_decay=1e-5)
     known = []
     for number in range(rounds):
-        choose = to_network(policy).choose
+        choose = to_network(policy, {"blind": args.blind}).choose
         for _ in range(max(1, args.warm_episodes // rounds // len(trainer.fit))):
             for env in trainer.fit:
                 for lesson in lessons(env, choose, int(rng.integers(64 * env.get_wrapper_attr("num_tasks")))):
                     trainer.decisions += 1
-                    if lesson.serves[0].any() or rng.random() < 0.12:  # most candidates hold nothing
+                    if lesson.serves[0].any() or rng.random() < (
+                        0.4 if args.blind else 0.12
+                    ):  # most hold nothing
                         known.append(lesson.halved())
                 trainer.episodes += 1
         first = 1e-3 if number == rounds - 1 else 3e-3
@@ -301,16 +335,18 @@ class Trainer:
         self.decisions = self.episodes = self.records = self.since_best = 0
         self.best, self.seconds = -1.0, 0.0
         self.parts = open_parts(args)
-        specs = [(id, part, number) for id, part, _ in self.parts.values() for number in args.questions]
+        asked = {name: [None] if name in CHATS else args.questions for name in self.parts}
+        specs = [(id, part, number) for name, (id, part, _) in self.parts.items() for number in asked[name]]
         self.fit = [make_env(args, *spec) for spec in specs]
         self.held_out = {
-            name: {number: make_env(args, id, part, number) for number in args.questions}
+            name: {number: make_env(args, id, part, number) for number in asked[name]}
             for name, (id, _, part) in self.parts.items()
         }
         makers = [lambda spec=spec: make_env(args, *spec) for spec in specs]
         self.model = MaskablePPO(
             SlotPolicy,
             SubprocVecEnv(makers) if args.processes else DummyVecEnv(makers),
+            policy_kwargs={"trim": not args.blind},
             n_steps=max(1, args.steps // len(makers)),
             batch_size=args.batch,
             n_epochs=args.epochs,
@@ -331,6 +367,7 @@ class Trainer:
         about = {
             "trained_on": [part.source for _, part, _ in self.parts.values()],
             "questions": self.args.questions,
+            "blind": self.args.blind,
             "seed": self.args.seed,
             "phase": phase,
             "decisions": self.decisions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -12,17 +13,23 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from atommem_env import DiscreteOperations, rollout
+from atommem_env import DiscreteOperations, QADataset, rollout
 from atommem_env.baselines import make_policy
-from atommem_env.baselines.learned import CHECKPOINT, Learned
+from atommem_env.baselines.learned import BLIND_CHECKPOINT, CHECKPOINT, Learned
 from atommem_env.core.operations import to_dict
 from atommem_env.discrete.decisions import STATE_FEATURES
-from atommem_env.discrete.network import INPUTS, Network
-from small_data import dataset
+from atommem_env.discrete.network import BLIND_INPUTS, INPUTS, Network
+from atommem_env.evidence import mean_share
+from small_data import chats, dataset
 
 DATA = dataset()
 SMALL: dict[str, Any] = {
     "source": DATA, "num_docs": 40, "num_questions": 3, "chunk_tokens": 300, "capacity": 5,
+}  # fmt: skip
+
+CHATS: dict[str, Any] = {
+    "source": QADataset.from_histories(chats(3), name="chats"), "num_docs": None, "num_questions": None,
+    "chunk_tokens": 60, "entry_tokens": 30,
 }  # fmt: skip
 
 
@@ -30,9 +37,9 @@ def make(**kwargs: Any) -> gym.Env[Any, Any]:
     return gym.make("AtomMem-Custom-v0", **{**SMALL, **kwargs})
 
 
-def weights(seed: int = 0) -> dict[str, Any]:
+def weights(seed: int = 0, inputs: int = INPUTS) -> dict[str, Any]:
     generator = np.random.default_rng(seed)
-    shapes = {"text.0": (8, INPUTS), "text.1": (8, 8), "text.2": (1, 8), "bias": (5, len(STATE_FEATURES))}
+    shapes = {"text.0": (8, inputs), "text.1": (8, 8), "text.2": (1, 8), "bias": (5, len(STATE_FEATURES))}
     return {
         name: value
         for layer, shape in shapes.items()
@@ -46,11 +53,12 @@ def weights(seed: int = 0) -> dict[str, Any]:
 # --- the checkpoint that comes with the package -----------------------------------------------------
 
 
-def test_the_shipped_checkpoint_is_small_and_tells_what_it_was_trained_on() -> None:
-    assert CHECKPOINT.stat().st_size < 1_000_000
-    about = Network.load(CHECKPOINT).about
+@pytest.mark.parametrize("path", [CHECKPOINT, BLIND_CHECKPOINT], ids=["questions shown", "unseen"])
+def test_a_shipped_checkpoint_is_small_and_tells_what_it_was_trained_on(path: Path) -> None:
+    assert path.stat().st_size < 100_000
+    about = Network.load(path).about
     assert about["trained_on"]
-    assert all(source.startswith("generated:world") for source in about["trained_on"]), "generated data alone"
+    assert all(source.startswith("generated:") for source in about["trained_on"]), "generated data alone"
     assert {"seed", "decisions", "phase", "version"} <= set(about)
 
 
@@ -73,6 +81,42 @@ def test_it_keeps_more_of_the_generated_worlds_evidence_than_keep_best() -> None
     assert read["learned"] > read["keep-best"]
 
 
+def test_it_keeps_more_of_what_chats_are_asked_for_later_than_a_fair_sample() -> None:
+    env = gym.make("AtomMem-Chat-v0", histories=2, capacity=20)
+    kept = {
+        name: np.mean(
+            [
+                mean_share(rollout(env, make_policy(name), options={"task_index": index}).metrics, "kept")
+                for index in range(2)
+            ]
+        )
+        for name in ("learned", "reservoir")
+    }
+    assert kept["learned"] > 2 * kept["reservoir"] > 0
+
+
+def test_the_choices_with_the_questions_in_view_are_those_of_the_version_before() -> None:
+    reading = [
+        [operation for operation in action if operation["op"] != "answer"]
+        for index in range(4)
+        for action in rollout(make(), make_policy("learned"), options={"task_index": index}).actions
+    ]
+    assert hashlib.sha256(json.dumps(reading).encode()).hexdigest()[:16] == "b30bd39bdc075c0e"
+
+
+def test_a_checkpoint_that_sees_the_questions_is_refused_where_they_are_not_shown() -> None:
+    env = make(questions_shown="when_asked")
+    with pytest.raises(ValueError, match="questions_shown='always'"):
+        rollout(env, Learned(checkpoint=CHECKPOINT))
+    policy = make_policy("learned")
+    for arguments in ({"questions_shown": "when_asked"}, {}):  # one policy takes the network that fits
+        old = rollout(make(**arguments), policy, options={"task_index": 0})
+        assert (
+            old.actions
+            == rollout(make(**arguments), make_policy("learned"), options={"task_index": 0}).actions
+        )
+
+
 def test_it_needs_no_torch() -> None:
     code = (
         "import sys; from atommem_env.baselines import make_policy; make_policy('learned'); "
@@ -86,17 +130,24 @@ def test_it_needs_no_torch() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{}, {"num_questions": 1}, {"entry_tokens": 20}, {"operations": ("create", "read", "update", "answer")}],
-    ids=["as it is", "one question", "small entries", "no delete"],
+    [
+        {},
+        {"num_questions": 1},
+        {"entry_tokens": 20},
+        {"operations": ("create", "read", "update", "answer")},
+        CHATS,
+    ],
+    ids=["as it is", "one question", "small entries", "no delete", "questions unseen"],
 )
 @pytest.mark.parametrize("checkpoint", ["shipped", "drawn"])
 def test_it_does_what_the_network_chooses_in_the_wrapper(
     checkpoint: str, arguments: dict[str, Any], tmp_path: Path
 ) -> None:
-    path = CHECKPOINT
+    path = BLIND_CHECKPOINT if arguments is CHATS else CHECKPOINT
     if checkpoint == "drawn":
         path = tmp_path / "drawn.npz"
-        Network(weights()).save(path)
+        blind = arguments is CHATS
+        Network(weights(inputs=BLIND_INPUTS if blind else INPUTS), {"blind": blind}).save(path)
     network, policy = Network.load(path), Learned(checkpoint=path)
     env = DiscreteOperations(make(**arguments), answer=policy.engine.answer, queries=network.queries)
     for index in range(3):

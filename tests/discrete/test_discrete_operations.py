@@ -26,11 +26,11 @@ from atommem_env import DiscreteOperations, MemoryEnv, QADataset
 from atommem_env.baselines.engines.engine import get_engine
 from atommem_env.core.operations import KINDS
 from atommem_env.discrete.decisions import STATE_FEATURES, TEXT_FEATURES
-from atommem_env.discrete.network import INPUTS, Network
+from atommem_env.discrete.network import BLIND_INPUTS, INPUTS, Network
 from atommem_env.discrete.wrapper import best_sentence
 from atommem_env.registration import ENVS
 from atommem_env.text import PieceTokenizer
-from small_data import HISTORY_IDS, dataset, records
+from small_data import HISTORY_IDS, chats, dataset, records, small_histories
 
 DATA = dataset()
 SMALL: dict[str, Any] = {"num_docs": 12, "num_questions": 2, "chunk_tokens": 120, "chunk_overlap": 20}
@@ -68,16 +68,16 @@ def actions(steps: list[tuple[Any, ...]]) -> list[list[dict[str, Any]]]:
     return [step[4]["operations"] for step in steps if "operations" in step[4]]
 
 
-def network(seed: int = 0, queries: tuple[str, ...] = ("question",)) -> Network:
+def network(seed: int = 0, queries: tuple[str, ...] = ("question",), blind: bool = False) -> Network:
     """Return a network with weights drawn once and for all."""
     generator = np.random.default_rng(seed)
-    shapes = {"text.0": (16, INPUTS), "text.1": (16, 16), "text.2": (1, 16)}
+    shapes = {"text.0": (16, BLIND_INPUTS if blind else INPUTS), "text.1": (16, 16), "text.2": (1, 16)}
     shapes["bias"] = (4 + len(queries), len(STATE_FEATURES))
     weights = {}
     for layer, shape in shapes.items():
         weights[f"{layer}.weight"] = generator.normal(size=shape) / np.sqrt(shape[1])
         weights[f"{layer}.bias"] = generator.normal(size=shape[0])
-    return Network(weights, {"queries": queries})
+    return Network(weights, {"queries": queries, "blind": blind})
 
 
 # --- any environment, any choices -------------------------------------------------------------------
@@ -535,10 +535,11 @@ def test_a_scratchpad_is_written_at_each_chunk_beside_the_choices() -> None:
 # --- Gymnasium --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("id", [id for id in ENVS if id not in HISTORY_IDS])
+@pytest.mark.parametrize("id", ENVS)
 def test_gymnasiums_checker_has_nothing_to_say(id: str) -> None:
     source = {"source": DATA} if "Custom" in id else {} if "World" in id else {"source": "generated"}
-    env = gym.make(id, **source, num_docs=12, num_questions=(1, 2), chunk_tokens=300, capacity=3)
+    arguments = {**source, "num_docs": 12, "num_questions": (1, 2), "chunk_tokens": 300}
+    env = gym.make(id, **(small_histories() if id in HISTORY_IDS else arguments), capacity=3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message=".*is different from the unwrapped version.*")
@@ -633,9 +634,13 @@ def test_asynchronous_environments_equal_synchronous_ones() -> None:
 
 def fingerprint() -> str:
     """Return a hash of what a network does in a few episodes."""
-    env, chosen = make(), network().choose
+    unseen = {"source": QADataset.from_histories(chats(4)), "capacity": 3}
+    made = [
+        (make(), network()),
+        (DiscreteOperations(gym.make("AtomMem-Custom-v0", **unseen)), network(blind=True)),
+    ]
     return hashlib.sha256(
-        repr([actions(play(env, chosen, index)) for index in range(3)]).encode()
+        repr([actions(play(env, one.choose, index)) for env, one in made for index in range(3)]).encode()
     ).hexdigest()
 
 

@@ -15,7 +15,7 @@ import gymnasium as gym
 import numpy as np
 
 from atommem_env.discrete.decisions import SLOT_FEATURES, STATE_FEATURES
-from atommem_env.discrete.network import INPUTS, KINDS, Network
+from atommem_env.discrete.network import KINDS, Network
 from atommem_env.integrations.text_episode import load_library
 
 _WHAT = "atommem_env.integrations.sb3"
@@ -45,20 +45,24 @@ class SlotNetwork(BaseFeaturesExtractor):  # type: ignore[misc]
         observation_space: the wrapper's.
         queries: how many queries can be chosen.
         hidden: H, the width of the layers.
+        trim: whether it begins by deleting, at the end of the text, what a look would not show.
     """
 
-    def __init__(self, observation_space: gym.spaces.Dict, queries: int = 1, hidden: int = 48) -> None:
-        slots = observation_space["slots"].shape[0]  # type: ignore[index]
+    def __init__(
+        self, observation_space: gym.spaces.Dict, queries: int = 1, hidden: int = 48, trim: bool = True
+    ) -> None:
+        slots, _, features = observation_space["slots"].shape  # type: ignore[misc]
+        inputs = features + len(SLOT_FEATURES) + len(STATE_FEATURES)
         self.num_actions = 2 + 2 * slots + queries
         super().__init__(observation_space, self.num_actions + _VALUE)
         self.text = nn.ModuleList(
-            [nn.Linear(INPUTS, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, 1)]
+            [nn.Linear(inputs, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, 1)]
         )
         self.bias = nn.Linear(len(STATE_FEATURES), len(KINDS) + queries)
         nn.init.zeros_(self.bias.weight)
         with torch.no_grad():
             self.bias.bias.copy_(torch.tensor([*_BIAS, *[1.0] * queries]) / _SPEED)
-            for name, value in _DELETE.items():
+            for name, value in _DELETE.items() if trim else ():
                 place = STATE_FEATURES.index(name)
                 self.bias.weight[KINDS.index("delete"), place] = value / _SPEED
                 self.bias.weight[KINDS.index("create"), place] = -value / _SPEED
@@ -136,18 +140,29 @@ class SlotPolicy(MaskableMultiInputActorCriticPolicy):  # type: ignore[misc]
         action_space: the wrapper's.
         lr_schedule: the learning rate.
         hidden: the width of the layers.
+        trim: see :class:`SlotNetwork`.
         **kwargs: see ``MaskableActorCriticPolicy``.
     """
 
     def __init__(
-        self, observation_space: Any, action_space: Any, lr_schedule: Any, hidden: int = 48, **kwargs: Any
+        self,
+        observation_space: Any,
+        action_space: Any,
+        lr_schedule: Any,
+        hidden: int = 48,
+        trim: bool = True,
+        **kwargs: Any,
     ) -> None:
         slots = observation_space["slots"].shape[0]
         kwargs.update(
             net_arch=[],
             ortho_init=False,
             features_extractor_class=SlotNetwork,
-            features_extractor_kwargs={"queries": int(action_space.n) - 2 - 2 * slots, "hidden": hidden},
+            features_extractor_kwargs={
+                "queries": int(action_space.n) - 2 - 2 * slots,
+                "hidden": hidden,
+                "trim": trim,
+            },
         )
         super().__init__(observation_space, action_space, lr_schedule, **kwargs)
 
