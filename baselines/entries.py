@@ -32,6 +32,12 @@ def split_stamp(text: str) -> tuple[str, str]:
     return (found.group(), text[found.end() :]) if found else ("", text)
 
 
+def read_stamp(begin: str) -> tuple[str, str]:
+    """Return the date and the speaker that a stamp tells, each ``""`` where it does not."""
+    date, _, speaker = begin.partition("] ")
+    return date.removeprefix("["), speaker.removesuffix(": ")
+
+
 def stamped_sentences(text: str) -> list[str]:
     """Return the sentences of an entry, each with the stamp that begins it."""
     begin, rest = split_stamp(text)

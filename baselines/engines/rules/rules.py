@@ -27,6 +27,8 @@ from atommem_env.baselines.engines.rules.questions import Question, find_options
 from atommem_env.baselines.engines.rules.reading import best_span, by_relevance
 from atommem_env.baselines.engines.rules.relations import related_names, relations_asked
 from atommem_env.baselines.engines.rules.spans import dates
+from atommem_env.baselines.engines.rules.speech import answer_speech
+from atommem_env.baselines.engines.rules.spoken import read_speech
 from atommem_env.core.words import content_stems, stem
 from atommem_env.text import PieceTokenizer, Tokenizer, tokens
 
@@ -54,10 +56,14 @@ class RulesEngine:
     def answer(self, question: str, passages: Sequence[str]) -> str:
         """Answer ``question`` from ``passages``; never empty.
 
+        What stands in passages of a conversation is answered by :mod:`~atommem_env.baselines.engines.rules.speech`.
         Without passages the answer is a guess from the question: *yes*, the first of two options, or
         *unknown*.
         """
         question = question[:_LONGEST_QUESTION]
+        said = read_speech(passages)
+        if said:
+            return answer_speech(question, said)
         docs = _shortlist(question, read_passages(passages))
         asked = read_question(question, docs)
         if not docs:
