@@ -36,6 +36,7 @@ class FullContext(Workflow):
 
     name = "full-context"
     uses_buffer = True
+    lasting = ("_passages",)
 
     def __init__(self, engine: EngineSpec = "auto", budget_tokens: int = 32_768, keep: str = "last") -> None:
         super().__init__(engine)
