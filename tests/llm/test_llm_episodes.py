@@ -15,7 +15,8 @@ import atommem_env
 from atommem_env.baselines import make_policy
 from atommem_env.llm import ChatError, ChatSettings
 from atommem_env.policies import Trace
-from fake_server import FakeServer, failed, said
+from atommem_env.runs.errors import EpisodeError
+from fake_server import Answer, FakeServer, failed, said
 from small_data import dataset
 
 
@@ -231,3 +232,96 @@ def test_a_run_says_each_thing_once_whatever_the_number_of_workers(server: FakeS
         )
     assert sum("reasoning and no text" in str(warning.message) for warning in caught) == 1
     assert sum("could be read" in str(warning.message) for warning in caught) == 1
+
+
+# --- a server that misbehaves in every way ------------------------------------------------------------
+
+
+def choice(finish: str = "stop", **message: Any) -> Answer:
+    return Answer(body={"choices": [{"finish_reason": finish, "message": message}]})
+
+
+def cut(text: str) -> Answer:
+    answer = said(text)
+    answer.body["usage"]["prompt_tokens"] = 256  # of more than 400 words
+    return answer
+
+
+ASKED_AGAIN = [
+    failed(400, "temperature and top_p cannot both be specified"),
+    Answer(422, {"detail": [{"loc": ["body", "seed"], "msg": "extra fields not permitted"}]}),
+    failed(429, "60 requests per minute"),
+    Answer(body={"choices": []}),
+    Answer(body={"choices": None}),
+    choice("error", content="half a rep"),
+    said(""),
+]
+FILTERED = failed(400, "The prompt was filtered", code="content_filter")
+ONLY_REASONING = choice(content=None, reasoning="It may be the River Brenholt.")
+STOPS = [
+    Answer(400, {"error": "the model is loaded with context length of only 4096 tokens"}),
+    Answer(body={"error": {"message": "Insufficient credits", "code": 402}}),
+]
+CALLS = [{"type": "function", "function": {"name": "create", "arguments": '{"content": "from a call"}'}}]
+PARTS = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "create(content='from a part')"}]
+
+
+def test_a_run_on_a_server_that_misbehaves_in_every_way_in_turn(server: FakeServer, tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    def run_into(folder: str, *policies: Any) -> Any:
+        """Start the run until nothing stops it any more; note what was said on the way."""
+        while True:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                try:
+                    return atommem_env.evaluate(
+                        "AtomMem-Custom-v0",
+                        policies,
+                        episodes=1,
+                        jobs=1,
+                        engine=settings(server, cache=tmp_path / "replies", retries=6),
+                        out=tmp_path / folder,
+                        source=dataset(),
+                        num_docs=20,
+                        num_questions=2,
+                        chunk_tokens=400,
+                        chunk_overlap=0,
+                    )
+                except EpisodeError as stopped:
+                    heard.append(str(stopped))
+                finally:
+                    heard.extend(str(warning.message) for warning in caught)
+
+    counted = [FILTERED, ONLY_REASONING]
+    server.plan = [
+        *ASKED_AGAIN,
+        cut("(nothing)"),
+        choice(content=None, tool_calls=CALLS),
+        choice(content=PARTS),
+    ]
+    server.plan += [STOPS[0], FILTERED, STOPS[1], *counted]
+    run_into("one", "atommem")
+    server.plan = list(counted)
+    done = run_into("one", "atommem", "mem0")
+
+    for words in ("lower chunk_tokens", "Insufficient credits", "num_ctx", "reasoning and no text"):
+        assert sum(words in text for text in heard) >= 1, words
+    unreadable = {episode["policy"]: episode["unreadable"] for episode in done.episodes}
+    assert unreadable["atommem"] == {"chat": [2, 7]}
+    assert unreadable["mem0"]["extract_facts"][0] == 2
+    assert all(name in str(done) for name in ("chat 2 of 7", "extract_facts 2 of"))
+    assert done.episodes[0]["metrics"]["operations"]["create"] == 2  # of the call, and of the part
+    assert not {"seed", "top_p"} & set(server.asked[-1])
+
+    kept = [json.loads(file.read_bytes()) for file in (tmp_path / "replies").rglob("*") if file.is_file()]
+    assert all(reply["text"].strip() and reply["finish_reason"] == "stop" for reply in kept)
+    calls = sum(of for counts in unreadable.values() for _, of in counts.values())
+    assert len(kept) == calls - 4
+
+    asked = len(server.asked)
+    assert run_into("one", "atommem", "mem0").episodes == done.episodes
+    assert len(server.asked) == asked
+    server.plan = [*counted, *counted]
+    assert run_into("two", "atommem", "mem0").episodes == done.episodes
+    assert len(server.asked) == asked + 4
