@@ -8,7 +8,8 @@ r"""Finds calls of the operations in a text, in any of the ways in which models 
 - Python: ``create(content="x")``, ``[create("x"), read("y")]``.
 - Tags: ``<function=create><parameter=content>x</parameter></function>``, ``<invoke name="create">...</invoke>``,
   ``<create><content>x</content></create>``, ``<create_memory>x</create_memory>``, ``<arg_key>``/``<arg_value>``.
-- Lines: ``op: create`` and then ``content: x``; ``create content="x"`` at the beginning of one.
+- Lines: ``op: create`` and then ``content: x``; ``create content="x"`` at the beginning of one. Where a text has no
+  other call, also ``create "x"``, ``create: x``, ``update 3: x``, ``delete 3`` on a line of their own.
 - Arrays: ``["create", "x"]``, ``["update", 3, "x"]``. Three names of operations or more, and nothing else, are a list.
 
 All of it in one pass over the text, outside of what a model thinks, so that the time is linear in its length.
@@ -27,7 +28,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from atommem_env.core.operations import KINDS
 from atommem_env.protocols.base import FormError, Malformed, excerpt
 from atommem_env.protocols.loose_json import Arguments, Broken, LooseReader, read_loosely
-from atommem_env.protocols.thinking import CLOSE, OPEN, ending_of, reasoning_end
+from atommem_env.protocols.thinking import CLOSE, NEVER_ENDS, OPEN, ending_of, reasoning_end, unended_thinking
 
 MAIN: Final = {"create": "content", "read": "query", "update": "content", "delete": "id", "answer": "content"}
 """The field that is meant where a call gives one text without a name."""
@@ -140,6 +141,18 @@ _ID = re.compile(
     r"(?P<number>-?[0-9]{1,18})(?:\.0{0,18})?[\s\])}\"'>.,;:]*",
     re.IGNORECASE | re.ASCII,
 )
+_COMMAND = re.compile(
+    r"^[ \t]*(?:(?:[-*>`]|\d{1,3}[.)])[ \t]*)?(?:(?:action|op|operation|tool)[ \t]*:[ \t]*)?[*`]{0,2}"
+    rf"(?P<kind>{_KIND})(?:_memory|_entry)?[*`]{{0,2}}"
+    r"(?:[ \t]*(?P<colon>:)[*`]{0,2}[ \t]*|[ \t]+)(?P<said>\S[^\n]*)$",
+    re.IGNORECASE | re.ASCII | re.MULTILINE,
+)
+_NUMBERED = re.compile(
+    r"(?:(?:entry|memory|id)[ \t]+)?[\[#]{0,2}(?P<id>\d{1,18})\]?(?:[ \t]*[:=,][ \t]*|[ \t]+(?=[\"'“]))",
+    re.I | re.A,
+)
+_QUOTED = re.compile(r"\"([^\"]*)\"[.,;]?|'([^']*)'[.,;]?|“([^”]*)”[.,;]?")
+_NOTHING: Final = ("", "none", "nothing", "no", "n/a", "null", "nil")
 _GAP: Final = 200
 _MOST_READINGS: Final = 3
 _MOST_LEVELS: Final = 4
@@ -164,6 +177,8 @@ def find_calls(text: str, own_tags: bool = True) -> list[Found]:
         text: what a model wrote.
         own_tags: whether the tags of the protocol ``atommem`` count; it looks for them itself.
     """
+    if mark := unended_thinking(text):
+        return [Malformed(excerpt(text.strip()), NEVER_ENDS.format(mark))]
     for _ in range(_MOST_READINGS):
         found = list(_Scan(text, own_tags).found())
         if found:
@@ -174,7 +189,28 @@ def find_calls(text: str, own_tags: bool = True) -> list[Found]:
         text = again
     if looks_like_call(text):
         return [Malformed(excerpt(text.strip()), "it looks like a call, and none can be read in it")]
-    return []
+    lines = (line for piece in _outside_thoughts(text) for line in _COMMAND.finditer(piece))
+    return [call for line in lines if (call := _command(line)) is not None]
+
+
+def _command(line: re.Match[str]) -> Call | None:
+    """Return the call that a line such as ``create: x`` or ``delete 3`` is, or ``None``."""
+    kind, said = line["kind"].lower(), line["said"].strip().strip("`*").strip()
+    if kind == "delete":
+        return Call(kind, {"id": said}, line.group()) if _ID.fullmatch(said[:80]) else None
+    entry = ""
+    if kind == "update":
+        numbered = _NUMBERED.match(said)
+        if numbered is None:
+            return None
+        entry, said = numbered["id"], said[numbered.end() :]
+    quoted = _QUOTED.fullmatch(said)
+    if quoted is None and (not (entry or line["colon"]) or said.strip(" .-").lower() in _NOTHING):
+        return None
+    fields = {
+        MAIN[kind]: said if quoted is None else next(part for part in quoted.groups() if part is not None)
+    }
+    return Call(kind, {"id": entry, **fields} if entry else fields, line.group())
 
 
 def looks_like_call(text: str) -> bool:

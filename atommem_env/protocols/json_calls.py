@@ -10,7 +10,8 @@ them. What counts, for every text:
 - Bracketed prose is no JSON: only ``{`` before a key, and ``[`` (one or two) before such a ``{``, can begin a call.
   A container that is not JSON even with all allowances is malformed, and the calls that are whole within it count:
   a text cut short loses only its last call. An empty object says nothing.
-- What a model thinks (:mod:`atommem_env.protocols.thinking`) is ignored, unless it never ends.
+- What a model thinks (:mod:`atommem_env.protocols.thinking`) is ignored. A text that begins with a thinking that
+  never ends is one malformed piece; further on such a mark is prose.
 - The time is linear in the length of the text.
 """
 

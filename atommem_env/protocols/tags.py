@@ -12,8 +12,9 @@ What counts, for every text:
 - Unknown tags, of whatever script or length, are prose; an opening tag without its ``>`` is prose too.
 - What a model thinks (``<think>...</think>``, ``[THINK]...[/THINK]`` and the other marks of
   :mod:`atommem_env.protocols.thinking`) is ignored. A text whose first such mark is ``</think>`` was written by a
-  model whose prompt ended in ``<think>``: all before the mark is ignored. An unclosed ``<think>`` ignores
-  nothing, and within a known tag the mark is content like any other.
+  model whose prompt ended in ``<think>``: all before the mark is ignored. A text that begins with a ``<think>``
+  that never ends is nothing but thinking, and one malformed piece; further on such a mark is prose, and within a
+  known tag it is content like any other.
 - The time is linear in the length of the text.
 """
 
@@ -25,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from atommem_env.protocols.base import Malformed, excerpt
-from atommem_env.protocols.thinking import CLOSE, OPEN, ending_of, reasoning_end
+from atommem_env.protocols.thinking import CLOSE, NEVER_ENDS, OPEN, ending_of, reasoning_end, unended_thinking
 
 THINK: Final = "think"
 _NAME = re.compile(r"[^\s<>/=\"'`]+")
@@ -80,6 +81,9 @@ class TagScanner:
 
     def scan(self, text: str) -> Iterator[Tag | Malformed]:
         """Yield the closed tags and the malformed ones of ``text``, in order."""
+        if mark_of_all := unended_thinking(text):
+            yield Malformed(excerpt(text.strip()), NEVER_ENDS.format(mark_of_all))
+            return
         position = reasoning_end(text)
         unended: set[str] = set()
         closings: dict[str, deque[re.Match[str]]] = {}

@@ -27,6 +27,9 @@ CLOSE: Final = (
 )
 """A pattern of the marks that end one, other than those of channels."""
 
+NEVER_ENDS: Final = "it is nothing but thinking: what {} begins never ends"
+"""What is said of a text that :func:`unended_thinking` finds a mark in."""
+
 _CHANNEL_END: Final = r"<\|(?:end|return|call)\|>|(?=<\|start\|>|<\|channel\|>)"
 _MARK = re.compile(rf"(?P<close>{CLOSE})|(?P<open>{OPEN})", _FLAGS)
 _OPEN = re.compile(rf"\s*({OPEN})", _FLAGS)
@@ -52,6 +55,21 @@ def reasoning_end(text: str) -> int:
     """Return where the reasoning ends that a text begins with, when its opening mark stood in the prompt."""
     first = _MARK.search(text)
     return first.end() if first is not None and first["close"] else 0
+
+
+def unended_thinking(text: str) -> str:
+    """Return the mark of a thinking that never ends, where a text begins with one (after others, that end); or ``""``.
+
+    Such a text was cut off before its reply began, and is nothing but thinking.
+    """
+    position = reasoning_end(text)
+    while (opening := _OPEN.match(text, position)) is not None:
+        end = ending_of(opening.group(1)).search(text, opening.end())
+        if end is None:
+            return opening.group(1)
+        start = _NEXT_ANALYSIS.match(text, end.end())
+        position = end.end() if start is None else start.end()
+    return ""
 
 
 def ending_of(opening: str) -> re.Pattern[str]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from atommem_env.core.operations import Answer, Create, Delete, Operation, Read, Update, to_dict
 from atommem_env.protocols import JSONProtocol, XMLProtocol
+from atommem_env.protocols.thinking import split_thinking
 
 JSON = JSONProtocol()
 TAGS = XMLProtocol()
@@ -50,6 +51,11 @@ CREATES = [
     "['Create', 'x']",
     '[["create", "x"]]',
     '["create", {"content": "x"}]',
+    'create "x"',
+    "- create_memory 'x'.",
+    "create: x",
+    "**Create:** x",
+    "Action: create: “x”",
     # other keys
     '{"tool": "create", "args": {"content": "x"}}',
     '{"type": "tool_use", "id": "toolu_1", "name": "create", "input": {"content": "x"}}',
@@ -198,6 +204,12 @@ def test_what_is_no_id_is_one_malformed_piece(id: str) -> None:
         ('read("who?", 2)', [Read("who?", 2)]),
         ("read(query='who?', k=2)", [Read("who?", 2)]),
         ("[delete(3), create('a'), answer(\"it's b\")]", [Delete(3), Create("a"), Answer("it's b")]),
+        ("delete 3", [Delete(3)]),
+        (
+            "1. Delete entry #3\n2. update 4: a\n3. Update: entry 5, 'b'\n",
+            [Delete(3), Update(4, "a"), Update(5, "b")],
+        ),
+        ("read: who?\nAnswer: b", [Read("who?"), Answer("b")]),
         ("- op: delete\n  id: 3\n- op: answer\n  content: b\n", [Delete(3), Answer("b")]),
         ('[{"delete": {"id": 3}}, {"answer": "b"}]', [Delete(3), Answer("b")]),
         ('{"op": "answer", "content": 1931}', [Answer("1931")]),
@@ -255,6 +267,8 @@ def test_what_cannot_be_read_is_one_malformed_piece(text: str) -> None:
         "no operation",
         'There are ["create", "read", "update"].',
         "To create content is hard; I then update id and content.",
+        "Create: none\nUpdate: nothing.\nDelete: -",
+        "Delete 3 entries, or more.\nAnswer the question\nRead on.",
     ],
 )
 def test_prose_is_an_empty_action(text: str) -> None:
@@ -298,6 +312,18 @@ def test_what_is_thought_never_runs(protocol: Any, marks: list[tuple[str, str]],
     without_first = text[len(marks[0][0]) :] if "channel" not in marks[0][0] else text
     parsed = protocol.parse(without_first + CALLS[protocol.name])
     assert (parsed.operations, parsed.malformed) == ([Create("a")], [])
+
+
+@pytest.mark.parametrize("opening", [opening for opening, _ in MARKS])
+def test_a_thinking_that_never_ends_is_one_malformed_piece_and_an_empty_reply(opening: str) -> None:
+    for protocol in (JSON, TAGS):
+        text = f"{opening}I could {CALLS[protocol.name]}"
+        parsed = protocol.parse(text)
+        assert parsed.operations == []
+        assert [piece.reason[:31] for piece in parsed.malformed] == ["it is nothing but thinking: wha"]
+        assert split_thinking(text)[1] == ""
+        prose = protocol.parse(f"I {opening} write:\n{CALLS[protocol.name]}")
+        assert (prose.operations, prose.malformed) == ([Create("a")], [])
 
 
 # --- every operation, in every dress ----------------------------------------------------------------

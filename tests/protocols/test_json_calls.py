@@ -138,7 +138,7 @@ def test_what_is_thought_is_ignored() -> None:
     call = '{"op": "delete", "id": 1}'
     assert operations(f'<think>{call} or {{"op": </think>{call}') == [Delete(1)]
     assert operations(f"{call} </think> {call}") == [Delete(1)]
-    assert operations(f"<think>{call}") == [Delete(1)]
+    assert PROTOCOL.parse(f"<think>{call}").operations == []
 
 
 def test_numbers_and_nesting_beyond_all_measure_are_malformed() -> None:

@@ -106,9 +106,13 @@ class TestReasoning:
     def test_a_reasoning_whose_opening_mark_stood_in_the_prompt_is_ignored(self) -> None:
         assert contents("I could use <note> here. <note>a</note> </THINK > <note>b</note>") == [("note", "b")]
 
-    def test_an_unclosed_reasoning_ignores_nothing(self) -> None:
-        assert contents("<think> hm <note>a</note>") == [("note", "a")]
-        assert reasons("<think> hm <note>a</note>") == []
+    def test_a_text_that_begins_with_a_reasoning_without_end_is_nothing_else(self) -> None:
+        for first in ("", "<think>so</think>\n"):
+            assert contents(f"{first}<think> hm <note>a</note>") == []
+            assert reasons(f"{first}<think> hm <note>a</note>") == [
+                "it is nothing but thinking: what <think> begins never ends"
+            ]
+        assert contents("Well, <think> hm <note>a</note>") == [("note", "a")]
 
     def test_within_a_known_tag_the_mark_is_content(self) -> None:
         text = "<note>a <think>b</think> c</note>"
