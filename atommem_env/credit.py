@@ -155,6 +155,11 @@ class _Reader:
             if self._at_end is None:
                 self._at_end = _copied(self._policy)
             return self._policy.act(observation, info)
+        if self._at_end is not None:
+            raise ValueError(
+                f"task {info['task_id']} asks questions between chunks, and the value of a write is known only where "
+                "all is read before the first question; make the environment without stream"
+            )
         self.states.append(self._env.get_state())
         if self._reading is None:
             return self._policy.act(observation, info)

@@ -144,14 +144,7 @@ class MemoryEnv(gym.Env[Observation, Sequence[Operation]]):
             raise TypeError(f"{sorted(arguments)}: give arguments or a config, not both")
         tokenizer = make_tokenizer(config.tokenizer)
         if isinstance(data, QADataset):
-            self._composer: Composer = PooledTasks(
-                data,
-                config.num_docs,
-                config.num_questions,
-                config.chunk_tokens,
-                config.chunk_overlap,
-                None if type(tokenizer) is PieceTokenizer else tokenizer,
-            )
+            self._composer: Composer = pooled_tasks(data, config)
         else:
             stray = [name for name in POOLED if name in arguments]
             if stray:
@@ -390,13 +383,36 @@ class HistoryEnv(MemoryEnv):
         return cls.benchmark
 
 
-def history_tasks(dataset: QADataset, config: HistoryConfig, abstain: str) -> HistoryTasks:
+def pooled_tasks(dataset: QADataset, config: EnvConfig, stream: bool = False) -> PooledTasks:
+    """Return the composer of a dataset's pooled tasks, as ``config`` has it.
+
+    Args:
+        dataset: questions and paragraphs.
+        config: the arguments.
+        stream: whether questions are asked between chunks.
+    """
+    tokenizer = make_tokenizer(config.tokenizer)
+    return PooledTasks(
+        dataset,
+        config.num_docs,
+        config.num_questions,
+        config.chunk_tokens,
+        config.chunk_overlap,
+        None if type(tokenizer) is PieceTokenizer else tokenizer,
+        stream,
+    )
+
+
+def history_tasks(
+    dataset: QADataset, config: HistoryConfig, abstain: str, stream: bool = False
+) -> HistoryTasks:
     """Return the composer of a dataset's histories, as ``config`` has it.
 
     Args:
         dataset: the histories.
         config: the arguments.
         abstain: the phrase that counts as abstaining where some question is not answerable.
+        stream: whether each question is asked at its date.
     """
     tokenizer = make_tokenizer(config.tokenizer)
     return HistoryTasks(
@@ -408,4 +424,5 @@ def history_tasks(dataset: QADataset, config: HistoryConfig, abstain: str) -> Hi
         config.chunk_by,
         None if type(tokenizer) is PieceTokenizer else tokenizer,
         abstain,
+        stream,
     )

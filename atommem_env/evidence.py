@@ -7,8 +7,9 @@ A unit of evidence (usually a supporting sentence) can reach four stages:
 - *kept*: one held it at the first observation that asked its question.
 - *read*: the scratchpad or a retrieved entry held it in an observation that asked its question.
 
-A text counts only from a write made at or after the observation that showed the unit's last token. Whether a text
-holds a unit is decided by :func:`holds`; how often that errs is measured by ``examples/funnel_quality.py``.
+They count up to the last observation that asks the question. A text counts only from a write made at or after the
+observation that showed the unit's last token. Whether a text holds a unit is decided by :func:`holds`; how often that
+errs is measured by ``examples/funnel_quality.py``.
 """
 
 from __future__ import annotations
@@ -120,7 +121,12 @@ class EvidenceUnit(NamedTuple):
 def gold_units(gold: Sequence[Gold]) -> list[EvidenceUnit]:
     """Return the units of evidence that ``info["gold"]`` lists, in its order."""
     return [
-        EvidenceUnit(unit["sentence"] or unit["text"], "" if "id" in unit else unit["title"], number)
+        EvidenceUnit(
+            unit["sentence"] or unit["text"],
+            "" if "id" in unit else unit["title"],
+            number,
+            role=unit.get("role", SUPPORTING),
+        )
         for number, question in enumerate(gold)
         for unit in question["evidence"]
     ]
@@ -603,15 +609,20 @@ class EvidenceTracker:
         self._question_of = [unit.question for unit in units]
         self._ends = sorted((unit.end, number) for number, unit in enumerate(units))
         self._num_seen = 0
+        self._shown: set[int] = set()
         self._holders: list[set[int]] = [set() for _ in units]
         self._held: dict[int, list[int]] = {}
         self._asked: set[int] = set()
+        self._closed: set[int] = set()
         self._reached: dict[str, set[int]] = {stage: set() for stage in STAGES}
 
     def show(self, end: int) -> None:
         """Note that a chunk up to offset ``end`` of the task's text has been shown."""
         while self._num_seen < len(self._ends) and self._ends[self._num_seen][0] <= end:
-            self._reached["seen"].add(self._ends[self._num_seen][1])
+            unit = self._ends[self._num_seen][1]
+            self._shown.add(unit)
+            if self._question_of[unit] not in self._closed:
+                self._reached["seen"].add(unit)
             self._num_seen += 1
 
     def write(self, changes: Iterable[tuple[int, str | None]], question: int | None = None) -> None:
@@ -623,16 +634,17 @@ class EvidenceTracker:
         """
         if not self._holders:
             return
-        seen = self._reached["seen"]
         for id, content in changes:
             for unit in self._held.pop(id, ()):
                 self._holders[unit].discard(id)
             if content:
-                units = [unit for unit in self._matcher.held(content) if unit in seen]
+                units = [unit for unit in self._matcher.held(content) if unit in self._shown]
                 if units:
                     self._held[id] = units
                     for unit in units:
                         self._holders[unit].add(id)
+                        if self._question_of[unit] in self._closed:
+                            continue
                         if question is None or self._question_of[unit] == question:
                             self._reached["written"].add(unit)
 
@@ -648,6 +660,10 @@ class EvidenceTracker:
         for unit in units:
             if unit not in read and not self._holders[unit].isdisjoint(shown):
                 read.add(unit)
+
+    def close(self, question: int) -> None:
+        """Note that ``question`` has been asked for the last time: what comes later does not count for it."""
+        self._closed.add(question)
 
     def count(self, question: int, role: str = SUPPORTING) -> int:
         """Return the number of units of ``question`` that have a role."""
@@ -694,9 +710,11 @@ class EvidenceTracker:
         copy._matcher, copy._of_question, copy._ends = self._matcher, self._of_question, self._ends
         copy._question_of = self._question_of
         copy._num_seen = self._num_seen
+        copy._shown = set(self._shown)
         copy._holders = [set(holders) for holders in self._holders]
         copy._held = dict(self._held)
         copy._asked = set(self._asked)
+        copy._closed = set(self._closed)
         copy._reached = {stage: set(units) for stage, units in self._reached.items()}
         return copy
 

@@ -78,11 +78,15 @@ class Workflow(ABC):
 
     def act(self, observation: Observation, info: Info) -> Operations:
         """Return the action for ``observation``."""
-        if observation["phase"] == READING:
-            return self.read_chunk(observation)
         if self._isolation is not None and self._rules.isolate_questions:
             self._isolation.follow(self, observation)
+        self.notice(observation)
+        if observation["phase"] == READING:
+            return self.read_chunk(observation)
         return self.answer_question(observation)
+
+    def notice(self, observation: Observation) -> None:  # noqa: B027
+        """Take in what an observation tells of the last action; called before any action, also in between chunks."""
 
     def read_chunk(self, observation: Observation) -> Operations:
         """Return the action for a chunk: nothing, unless a workflow writes."""
@@ -106,7 +110,7 @@ class Workflow(ABC):
 
 
 class Isolation:
-    """Has a policy start each isolated question from what it had noted when the first one came.
+    """Has a policy start each isolated question from what it had noted while reading, and read on from there.
 
     Args:
         skipped: the names of the attributes that it leaves as they are.
@@ -118,9 +122,9 @@ class Isolation:
         self._question = -1
 
     def follow(self, policy: object, observation: Observation) -> None:
-        """Take what ``policy`` has noted at the first question, and give it back at each further one."""
-        question = observation["cursor"]
-        if observation["phase"] == READING or question == self._question:
+        """Take what ``policy`` has noted at a question after a chunk, and give it back at whatever follows that."""
+        question = observation["cursor"] if observation["phase"] != READING else -1
+        if question == self._question:
             return
         if self._question < 0:
             noted = {name: value for name, value in vars(policy).items() if name not in self._skipped}

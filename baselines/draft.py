@@ -135,10 +135,9 @@ class LookThenWrite(LookThenAnswer):
         self._ledger = Ledger()
         self._chunk = -1
 
-    def act(self, observation: Observation, info: Info) -> Operations:
-        """Return the action for ``observation``."""
+    def notice(self, observation: Observation) -> None:
+        """Take in what became of the last action."""
         self._ledger.follow(observation)
-        return super().act(observation, info)
 
     def read_chunk(self, observation: Observation) -> Operations:
         """Look with the texts of a chunk that is new, then write."""

@@ -160,11 +160,10 @@ class GenerativeAgents(Workflow):
         self._focal: list[str] = []
         self._looked = -1
 
-    def act(self, observation: Observation, info: Info) -> Operations:
-        """Return the action for ``observation``."""
+    def notice(self, observation: Observation) -> None:
+        """Take in the time, and what became of the last action."""
         self._clock.follow(observation)
         self._memory.follow(observation)
-        return super().act(observation, info)
 
     # --- reading ------------------------------------------------------------------------------------
 

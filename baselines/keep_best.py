@@ -153,11 +153,14 @@ class KeepBest(LookThenAnswer):
         self._entries: Ledger[TextProfile] = Ledger()
         self._too_long = math.inf
 
-    def read_chunk(self, observation: Observation) -> Operations:
-        """Keep the best of the entries and of what the chunk completes."""
+    def notice(self, observation: Observation) -> None:
+        """Take in what became of the last action."""
         for profile, result in self._entries.follow(observation):
             if result["reason"] == "too_long":
                 self._too_long = min(self._too_long, profile.size)
+
+    def read_chunk(self, observation: Observation) -> Operations:
+        """Keep the best of the entries and of what the chunk completes."""
         found = [(text, self._relevance.count(text)) for text in self._units(observation)]
         fresh = [(text, profile) for text, profile in found if profile.size < self._too_long]
         entries = self._entries.records

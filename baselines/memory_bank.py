@@ -131,15 +131,14 @@ class MemoryBank(Workflow):
         self._searched = False
         self._looked = -1
 
-    def act(self, observation: Observation, info: Info) -> Operations:
-        """Return the action for ``observation``."""
+    def notice(self, observation: Observation) -> None:
+        """Take in the time, and what became of the last action."""
         self._clock.follow(observation)
         self._budget.follow(observation)
         self._memory.follow(observation)
         if self._searched:
             self._recall(observation)
         self._searched = False
-        return super().act(observation, info)
 
     def read_chunk(self, observation: Observation) -> Operations:
         """Forget, store the documents that the chunk completes, fold the chunk into the summary, and recall."""

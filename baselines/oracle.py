@@ -111,7 +111,7 @@ def _plan(info: Info, limit: int | None) -> dict[int, list[str]]:
     chunk_of: dict[str, int] = {}
     for question in info["gold"]:
         for unit in question["evidence"] or ():
-            if "id" in unit:
+            if "id" in unit or unit.get("role", SUPPORTING) != SUPPORTING:
                 continue
             for part in entry_texts(unit["title"], unit["text"], limit):
                 content = document_text(unit["title"], part)

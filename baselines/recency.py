@@ -46,9 +46,12 @@ class Recency(LookThenAnswer):
         self._reader = DocumentReader(self._rules.entry_tokens)
         self._entries = Ledger()
 
+    def notice(self, observation: Observation) -> None:
+        """Take in what became of the last action."""
+        self._entries.follow(observation)
+
     def read_chunk(self, observation: Observation) -> Operations:
         """Store what the chunk completes, and delete what is too old."""
-        self._entries.follow(observation)
         texts = [document_text(document.title, document.text) for document in self._reader.read(observation)]
         room = self.room(observation)
         if room is not None:

@@ -57,9 +57,12 @@ class Reservoir(LookThenAnswer):
         self._places: Ledger[int] = Ledger()
         self._read = 0
 
+    def notice(self, observation: Observation) -> None:
+        """Take in what became of the last action."""
+        self._places.follow(observation)
+
     def read_chunk(self, observation: Observation) -> Operations:
         """Draw which of the texts that the chunk completes take a place, and whose."""
-        self._places.follow(observation)
         room = min((limit for limit in (observation["capacity"], self.slots) if limit), default=None)
         drawn: dict[int, str] = {}
         for document in self._reader.read(observation):

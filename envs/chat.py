@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from atommem_env.core.config import HistoryConfig, anything, option, share, whole
+from atommem_env.core.config import HistoryConfig, anything, flag, no_early_answer, option, share, whole
 from atommem_env.data.benchmark import Benchmark
 from atommem_env.data.dataset import QADataset
 from atommem_env.data.histories import parse_history
@@ -43,11 +43,20 @@ class ChatEnvConfig(HistoryConfig):
     unanswerable: float = option(
         0.1, check=share, help="the share of questions, 0 to 1, about what was never said."
     )
+    stream: bool = option(
+        False,
+        check=flag,
+        help="whether questions are asked between sessions, each at its date, and again after a correction.",
+    )
     reward: Any = option(
         "em",
         check=anything,
         help="'em', 'f1', 'cover_em', 'module:function' or a function of (prediction, answers).",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        no_early_answer(self.stream, self.early_answer)
 
 
 class ChatEnv(MemoryEnv):
@@ -57,7 +66,9 @@ class ChatEnv(MemoryEnv):
     Facts about the user's life and about an invented world are stated in passing over months, between small talk, and
     some are corrected later. The questions are of the kinds that LongMemEval asks: a fact of one session by user or
     assistant, facts of several, order and duration in time, updated facts, preferences, and what was never said. Each
-    has an exact answer. Scores on it are scores on generated data, and say so.
+    has an exact answer. With ``stream`` they are asked while the chats go on, some time after the evidence, and those
+    about a fact that is corrected before and after that, with the answer that holds then. Scores on it are scores on
+    generated data, and say so.
 
     ## Action Space, Observation Space, Rewards, Starting State, Episode End, Information
     Those of :class:`atommem_env.MemoryEnv`.
@@ -94,10 +105,11 @@ class ChatEnv(MemoryEnv):
                 revisions=config.revisions,
                 unanswerable=config.unanswerable,
                 questions=config.questions,
+                stream=config.stream,
             )
             dataset = open_dataset(CHAT, "generated", config.split, chats)
         else:
             raise ValueError(
                 f"source={config.source!r}: AtomMem-Chat-v0 makes its data; leave source out, or pass a QADataset"
             )
-        super().__init__(history_tasks(dataset, config, CHAT.abstain), config=config)
+        super().__init__(history_tasks(dataset, config, CHAT.abstain, config.stream), config=config)

@@ -5,13 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from atommem_env.core.config import BenchmarkConfig, option, pair, share, subset, whole
+from atommem_env.core.config import (
+    BenchmarkConfig,
+    flag,
+    no_early_answer,
+    option,
+    pair,
+    share,
+    subset,
+    whole,
+)
 from atommem_env.data.benchmark import Benchmark
 from atommem_env.data.custom import parse_record
 from atommem_env.data.dataset import QADataset
 from atommem_env.data.sources import open_dataset
 from atommem_env.data.world import KINDS, WorldConfig
-from atommem_env.env import MemoryEnv
+from atommem_env.env import MemoryEnv, pooled_tasks
 
 WORLD = Benchmark(
     name="world",
@@ -46,6 +55,16 @@ class WorldEnvConfig(BenchmarkConfig):
     revisions: float = option(
         0.0, check=share, help="the share of questions, 0 to 1, in which a later document supersedes a fact."
     )
+    stream: bool = option(
+        False,
+        check=flag,
+        help="whether questions are asked between chunks, some time after their evidence, and some again after a "
+        "revision changed the answer.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        no_early_answer(self.stream, self.early_answer)
 
 
 class WorldEnv(MemoryEnv):
@@ -54,7 +73,8 @@ class WorldEnv(MemoryEnv):
     ## Description
     Multi-hop questions with exact answers over invented, seeded facts: nothing to download, nothing that a
     language model can have seen. With ``revisions`` a later, dated document supersedes an earlier fact, so that
-    Update and Delete matter. Scores on it are scores on generated data, and say so.
+    Update and Delete matter. With ``stream`` questions are asked between chunks, some of them before and after a
+    revision, with the answer that holds then. Scores on it are scores on generated data, and say so.
 
     ## Action Space, Observation Space, Rewards, Starting State, Episode End, Information
     Those of :class:`atommem_env.MemoryEnv`.
@@ -91,4 +111,4 @@ class WorldEnv(MemoryEnv):
             raise ValueError(
                 f"source={config.source!r}: AtomMem-World-v0 makes its data; leave source out, or pass a QADataset"
             )
-        super().__init__(dataset, config=config)
+        super().__init__(pooled_tasks(dataset, config, config.stream), config=config)

@@ -864,6 +864,7 @@ def test_the_rules_are_told_at_reset() -> None:
         "capacity": 3, "overflow": "evict_oldest", "entry_tokens": 9, "scratchpad_tokens": 1024, "query_tokens": 1024,
         "top_k": 6, "max_looks": 3, "operations": ("read", "answer"), "scratchpad": True, "storage": True,
         "early_answer": False, "questions_shown": "always", "isolate_questions": False, "abstain": "",
+        "stream": False,
     }  # fmt: skip
 
 

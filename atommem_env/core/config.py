@@ -309,7 +309,7 @@ class EnvConfig:
             **{
                 field.name: getattr(self, field.name)
                 for field in dataclasses.fields(Rules)
-                if field.name != "abstain"
+                if field.name not in ("abstain", "stream")  # a task says these
             }
         )
 
@@ -389,6 +389,19 @@ class HistoryConfig(BenchmarkConfig):
         check=text,
         help="'test', which is all; for training 'train' or 'validation', a tenth of the histories each.",
     )
+
+
+def no_early_answer(stream: bool, early_answer: bool) -> None:
+    """Refuse an early answer in a stream.
+
+    Raises:
+        ValueError: when both are asked for.
+    """
+    if stream and early_answer:
+        raise ValueError(
+            "early_answer=True with stream=True: questions are asked between chunks, so that there is no end of "
+            "reading to bring forward; leave one of the two out"
+        )
 
 
 def close_match(word: str, known: Iterable[str]) -> str:

@@ -161,7 +161,8 @@ class Episode:
         self._queries: list[tuple[str, int]] = []
         self._retrieved: tuple[tuple[int, str, float, int], ...] = ()
         self._stale = False
-        self._results_shown = True
+        self._told: tuple[OperationResult, ...] = ()
+        self._told_reading: tuple[OperationResult, ...] = ()
         self._sizes: dict[int, int] = {}
         self._before_question: _Memory | None = None
         self._kinds: dict[str, int] = dict.fromkeys(KINDS, 0)
@@ -204,8 +205,9 @@ class Episode:
         """Run the operations of an action in order and move the cursor; nothing is shown yet."""
         items, scores = planned
         step = _Step(scores=scores)
-        self.results = tuple([self._run(step, kind, operation) for kind, operation in items])
-        self._results_shown = True
+        self.results = self._told = tuple([self._run(step, kind, operation) for kind, operation in items])
+        if self.phase == READING:
+            self._told_reading = self.results
         self._steps += 1
         store = self.store
         self.evidence.write(
@@ -434,6 +436,8 @@ class Episode:
                 self.outcomes[self.cursor].forfeited = True
         if reading and step.answered:  # the second question follows, whatever is unread
             self._place = len(self.task.chunks)
+            self.evidence.close(0)
+        isolated = self._before_question is not None
         if not reading:
             self._leave_question()
         self._place += 1
@@ -444,6 +448,8 @@ class Episode:
         self.phase, self.cursor = self._positions[self._place]
         if self.phase == ANSWERING:
             self._enter_question()
+        elif isolated:  # reading goes on as if nothing had been asked
+            self._told = self._told_reading
 
     def _end(self, truncated: bool) -> None:
         if self.phase == ANSWERING:
@@ -459,7 +465,7 @@ class Episode:
     def _enter_question(self) -> None:
         """Keep what the memory is before an isolated question, which is shown no results of what came before."""
         if self.process.config.isolate_questions:
-            self._results_shown = False
+            self._told = ()
             self._before_question = _Memory(
                 self.store.fork(),
                 self.evidence.holding(),
@@ -470,7 +476,8 @@ class Episode:
             )
 
     def _leave_question(self) -> None:
-        """Go back to the memory as it was before an isolated question."""
+        """Go back to the memory as it was before an isolated question; what comes later does not count for it."""
+        self.evidence.close(self.cursor)
         before, self._before_question = self._before_question, None
         if before is not None:
             self.evidence.restore(before.holding)
@@ -522,7 +529,7 @@ class Episode:
                     for id, content, score, query in self._retrieved
                 ]
             ),
-            "results": tuple([result.as_dict() for result in self.results]) if self._results_shown else (),
+            "results": tuple([result.as_dict() for result in self._told]),
             "cursor": self.cursor,
             "num_chunks": len(self.task.chunks),
             "num_questions": len(self.outcomes),
@@ -535,12 +542,13 @@ class Episode:
     def first_info(self) -> Info:
         """Return what comes with the first observation."""
         task, rules = self.task, self.process.rules
+        own = task.abstain or task.stream
         return {
             "task_id": task.id,
             "results": (),
             "task_index": task.index,
             "source": self.process.source,
-            "rules": replace(rules, abstain=task.abstain) if task.abstain else rules,
+            "rules": replace(rules, abstain=task.abstain, stream=bool(task.stream)) if own else rules,
             "gold": task.gold(),
         }
 

@@ -28,6 +28,7 @@ class Rules:
         questions_shown: ``"always"``, or ``"when_asked"`` where no question is shown while reading.
         isolate_questions: whether every question starts from the memory as it was when reading ended.
         abstain: the phrase that says that the text does not answer a question; ``""`` where all are answerable.
+        stream: whether questions are asked between chunks.
     """
 
     capacity: int | None = None
@@ -44,6 +45,7 @@ class Rules:
     questions_shown: str = "always"
     isolate_questions: bool = False
     abstain: str = ""
+    stream: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the rules as plain data, for records and traces."""

@@ -45,7 +45,7 @@ class _GoldUnit(TypedDict):
 
 class GoldUnit(_GoldUnit, total=False):
     """A unit of evidence: its document's title and text, its own text, the chunks that show it; in a history also
-    the turn's ``id`` and its ``role``.
+    the turn's ``id`` and its ``role``; elsewhere its role where it is superseded.
     """
 
     id: str

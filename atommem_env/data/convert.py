@@ -182,6 +182,7 @@ class _Conversion:
             documents=tuple(dict.fromkeys(rows)),
             gold=tuple(dict.fromkeys(rows[position] for position in record.gold)),
             evidence=tuple(unit._replace(document=rows[unit.document]) for unit in record.evidence),
+            former=record.former,
         )
         self._add_question(question)
         self.dropped_facts += record.dropped
@@ -264,4 +265,6 @@ def _content(question: Question) -> tuple[object, ...]:
         numbers = (question.history, question.date, question.now, question.answerable, *turns)
         if question.rubric:
             numbers = (*numbers, question.rubric)
+    if question.former:
+        numbers = (*numbers, question.former)
     return (question.id, question.type, question.question, *question.answers, msgspec.json.encode(numbers))

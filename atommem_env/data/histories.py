@@ -73,7 +73,7 @@ class History:
         """Return it with its sessions sorted by date, stably; one without a date stays after the one before."""
         keys: list[str] = []
         for session in self.sessions:
-            keys.append(_sortable(session.now) if session.now else keys[-1] if keys else "")
+            keys.append(sortable(session.now) if session.now else keys[-1] if keys else "")
         order = sorted(range(len(keys)), key=keys.__getitem__)
         if order == list(range(len(keys))):
             return self
@@ -88,9 +88,9 @@ class History:
         return replace(self, sessions=tuple(self.sessions[old] for old in order), questions=questions)
 
 
-def _sortable(now: str) -> str:
-    """Return an ISO date to the minute, so that dates with and without a time are sorted as time."""
-    return now if "T" in now else f"{now}T00:00"
+def sortable(now: str) -> str:
+    """Return an ISO date to the minute, so that dates with and without a time are sorted as time; ``""`` as it is."""
+    return now if "T" in now or not now else f"{now}T00:00"
 
 
 def read_date(value: object, field: str) -> tuple[str, str]:

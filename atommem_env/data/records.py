@@ -76,9 +76,11 @@ class Record:
         answers: the gold answer, then its aliases; at least one.
         documents: the row's own paragraphs, supporting and distractor, in the row's order.
         gold: positions in ``documents`` of the supporting paragraphs.
-        evidence: the units of evidence, empty when the gold is not (all) in the data.
+        evidence: the units of evidence, empty when the gold is not (all) in the data; one that is superseded stands
+            before the one that replaces it.
         dropped: how many supporting facts named a sentence that does not exist, and were left out.
         missing: whether some supporting paragraph is absent from ``documents``.
+        former: the answers that were right while its superseded evidence held; empty where that is not known.
     """
 
     id: str
@@ -90,6 +92,7 @@ class Record:
     evidence: tuple[Evidence, ...] = ()
     dropped: int = 0
     missing: bool = False
+    former: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ class Question:
         now: the same in ISO 8601, to the minute or the day.
         answerable: whether the documents answer it; where not, abstaining is right, and ``answers`` may be empty.
         rubric: what an answer has to say, item by item, where a judge scores it so.
+        former: the answers that were right while its superseded evidence held; empty where that is not known.
     """
 
     row: int
@@ -127,3 +131,4 @@ class Question:
     now: str = ""
     answerable: bool = True
     rubric: tuple[str, ...] = ()
+    former: tuple[str, ...] = ()

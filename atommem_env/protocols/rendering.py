@@ -277,6 +277,7 @@ class TemplateProtocol(Protocol):
         phrases = ["moving.refused"]
         phrases += ["moving.look", "moving.on"] if rules.allows("read") else ["moving.on_always"]
         phrases += ["moving.early"] if rules.early_answer else []
+        phrases += ["moving.stream"] if rules.stream else []
         return [*phrases, "moving.answer", "moving.limit"]
 
     def _example(self, observation: Observation, rules: Rules) -> str:
@@ -347,7 +348,7 @@ class TemplateProtocol(Protocol):
             and not int(observation["phase"])
             and rules.questions_shown == "when_asked"
         ):
-            return self._phrases["questions.later"]
+            return self._phrases["questions.between" if rules.stream else "questions.later"]
         return _numbered(observation)
 
     def _results(self, observation: Observation, malformed: Sequence[Malformed]) -> str:

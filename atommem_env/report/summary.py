@@ -75,6 +75,7 @@ class Row:
         source: where the data came from.
         settings: the arguments in which environments of this name differ within the table, ``name=value``.
         questions_shown: ``"always"`` or ``"when_asked"``: rows of the two are never compared.
+        stream: whether questions were asked between chunks.
         policy: the policy's name in its run.
         name: what tells its rows apart within the table: its name, with what differs where that is not enough.
         engine: its engine's name, ``None`` when it has none.
@@ -101,6 +102,7 @@ class Row:
     source: str
     settings: tuple[str, ...]
     questions_shown: str
+    stream: bool
     policy: str
     name: str
     engine: str | None
@@ -242,6 +244,7 @@ def _row(
         source=source,
         settings=(),
         questions_shown=env["arguments"].get("questions_shown", "always"),
+        stream=env["arguments"].get("stream") is True,
         policy=policy,
         name=policy,
         engine=episodes[0]["engine"],

@@ -389,7 +389,13 @@ def terminal_lines(
         if same_size:
             size = f"  ·  {_count(first.episodes, 'episode')}, {_count(first.questions, 'question')}"
             size += " for each policy" if len(group) > 1 else ""
-        shown = "while reading" if first.questions_shown == "always" else "when asked, after reading"
+        always, when = (
+            first.questions_shown == "always",
+            "between chunks" if first.stream else "after reading",
+        )
+        shown = (
+            f"while reading{', and asked between chunks' * first.stream}" if always else f"when asked, {when}"
+        )
         lines += [
             ("bold", f"{one_line(first.label)}{size}"),
             ("dim", f"{one_line(first.source)}  ·  questions shown {shown}"),

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atommem_env.core.checks import at_least, one_of
+from atommem_env.data.histories import sortable
 from atommem_env.data.records import Question, Session
 from atommem_env.data.table import HistoryRow
 from atommem_env.evidence import turn_spans
@@ -19,7 +20,8 @@ from atommem_env.tasks.chunking import cut_chunks
 from atommem_env.tasks.documents import SEPARATOR, session_header, session_title
 from atommem_env.tasks.grouping import group_sizes
 from atommem_env.tasks.permutation import Permutation
-from atommem_env.tasks.task import Task, Unit, check_num_questions
+from atommem_env.tasks.streams import interleaved
+from atommem_env.tasks.task import Position, Task, Unit, check_num_questions
 from atommem_env.tasks.turns import turn_offset, write_turn
 from atommem_env.text import PieceTokenizer, Tokenizer, digest
 
@@ -63,9 +65,13 @@ class HistoryTasks:
         chunk_by: ``"document"``: a session is a chunk, and a longer one is cut between turns; ``"tokens"``.
         tokenizer: what counts tokens; ``None`` for the built-in counter.
         abstain: the phrase that counts as abstaining where some question of the dataset is not answerable.
+        stream: whether each question is asked at its date, after the last session that is not later, so that sessions
+            follow it; one without a date is asked at the end. Questions of a task are in the order in which they are
+            asked then.
 
     Raises:
-        ValueError: when an argument is out of range, or the dataset or its split holds no histories.
+        ValueError: when an argument is out of range, ``stream`` is on and chunks are not documents, or the dataset or
+            its split holds no histories.
     """
 
     def __init__(
@@ -78,6 +84,7 @@ class HistoryTasks:
         chunk_by: str = "document",
         tokenizer: Tokenizer | None = None,
         abstain: str = "",
+        stream: bool = False,
     ) -> None:
         if not dataset.num_histories:
             raise ValueError(
@@ -98,6 +105,12 @@ class HistoryTasks:
                 f"chunk_overlap={chunk_overlap}: expected less than chunk_tokens={chunk_tokens}, so that every chunk "
                 "shows something new"
             )
+        if stream and chunk_by != "document":
+            raise ValueError(
+                f"chunk_by={chunk_by!r}: a stream asks its questions between sessions, and such a chunk may show "
+                "parts of several; pass chunk_by='document'"
+            )
+        self.stream = stream
         self.abstain = abstain if dataset.report["unanswerable"] else ""
         self._tokenizer = tokenizer
         self._starts: dict[str, npt.NDArray[np.int32]] = {}
@@ -120,6 +133,10 @@ class HistoryTasks:
         text, sessions = _HistoryText(self.dataset, row), _Sessions(self.dataset, row)
         chunks, sizes = self._cut(text)
         questions = self._questions(row, group, epoch)
+        stream: tuple[Position, ...] = ()
+        if self.stream:
+            shown = [text.document_at(end - 1) for _, end in chunks]
+            questions, stream = _in_time(questions, row.nows, shown)
         return Task(
             id=f"{self.dataset.name}/{self.dataset.split}/{self.dataset.hash[:8]}/{self._grouping()}/{index}",
             index=index,
@@ -130,15 +147,17 @@ class HistoryTasks:
             chunk_sizes=sizes,
             units=_units(self.dataset, row, questions, text, sessions),
             dates=tuple(row.nows[text.document_at(end - 1)] for _, end in chunks) if any(row.nows) else (),
+            stream=stream,
             abstain=self.abstain,
             history=row.shared or row.id,
         )
 
     def _grouping(self) -> str:
+        asked = "-stream" if self.stream else ""
         if self._size is None:
-            return "all"
+            return f"all{asked}"
         low, high = self._size
-        return f"q{low}" if low == high else f"q{low}-{high}"
+        return f"q{low}{asked}" if low == high else f"q{low}-{high}{asked}"
 
     def _questions(self, row: HistoryRow, group: _Group, epoch: int) -> tuple[Question, ...]:
         places = np.arange(group.first, group.first + group.size)
@@ -395,6 +414,29 @@ class _Sessions(Sequence[Session]):
             turns = self._dataset.turns(row.rows[place])
             self._read[place] = Session(session_title(place + 1), turns, row.dates[place], row.nows[place])
         return self._read[place]
+
+
+def _in_time(
+    questions: Sequence[Question], nows: Sequence[str], shown: Sequence[int]
+) -> tuple[tuple[Question, ...], tuple[Position, ...]]:
+    """Return questions in the order in which they are asked, and the order of chunks and questions.
+
+    Args:
+        questions: the questions.
+        nows: the date of each session.
+        shown: for each chunk, the last session that it shows.
+    """
+    dates: list[str] = []
+    for now in nows:
+        dates.append(sortable(now) or (dates[-1] if dates else ""))
+    after = []
+    for question in questions:
+        told = bisect.bisect_right(dates, sortable(question.now)) if question.now else len(dates)
+        after.append(bisect.bisect_right(shown, told - 1) - 1)
+    order = sorted(range(len(questions)), key=lambda place: (after[place], questions[place].now))
+    return tuple(questions[place] for place in order), interleaved(
+        len(shown), [after[place] for place in order]
+    )
 
 
 def _units(

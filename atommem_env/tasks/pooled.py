@@ -6,7 +6,7 @@ import bisect
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,20 @@ from atommem_env.tasks.chunking import TokenStarts, cut_chunks
 from atommem_env.tasks.documents import escape, escape_offset, header, join_documents
 from atommem_env.tasks.grouping import group_sizes
 from atommem_env.tasks.permutation import Permutation
-from atommem_env.tasks.task import Task, Unit, check_num_questions
+from atommem_env.tasks.streams import Shown, in_stream, put_replacements_last
+from atommem_env.tasks.task import Position, Task, Unit, check_num_questions
 from atommem_env.text import PieceTokenizer, Tokenizer, digest
 
 if TYPE_CHECKING:
     from atommem_env.data.dataset import QADataset
+
+
+_HEADER_ROOM: Final = len("Document 100000000:\n")
+"""A document is known to be whole when the header of the next one has been shown."""
+
+
+def _end(span: tuple[int, int]) -> int:
+    return span[1]
 
 
 class PooledTasks:
@@ -40,6 +49,9 @@ class PooledTasks:
         chunk_tokens: the largest number of tokens of a chunk, overlap included.
         chunk_overlap: how many tokens of a chunk the one before showed already.
         tokenizer: what counts tokens; ``None`` for the built-in counter.
+        stream: whether questions are asked between chunks, each some time after its evidence. Of a question whose
+            evidence is superseded, what replaces it stands last among its evidence, and where a chunk's end lies
+            between, the question is asked there, too, with the answer that holds then.
 
     Raises:
         ValueError: when an argument is out of range, or the dataset too small for it.
@@ -53,6 +65,7 @@ class PooledTasks:
         chunk_tokens: int = 4096,
         chunk_overlap: int = 100,
         tokenizer: Tokenizer | None = None,
+        stream: bool = False,
     ) -> None:
         low, high = check_num_questions(num_questions)
         if dataset.num_histories:
@@ -80,6 +93,7 @@ class PooledTasks:
         self.num_docs = num_docs
         self.chunk_tokens = chunk_tokens
         self.chunk_overlap = chunk_overlap
+        self.stream = stream
         self._tokenizer = tokenizer
         self._low, self._high = low, min(high, dataset.num_questions)
         self._offsets = _group_offsets(dataset.hash, dataset.num_questions, self._low, self._high)
@@ -103,6 +117,8 @@ class PooledTasks:
         rows = self._rows(index, questions, key)
         order = Permutation(len(rows), digest(key, "shuffle", len(rows))).take(np.arange(len(rows)))
         rows = [rows[position] for position in order]
+        if self.stream:
+            put_replacements_last(rows, questions)
         documents = self.dataset.documents(rows)
         text, doc_starts = join_documents(documents)
         starts = (
@@ -112,6 +128,14 @@ class PooledTasks:
         )
         chunks, sizes = cut_chunks(starts, len(text), self.chunk_tokens, self.chunk_overlap)
         grouping = f"q{self._low}" if self._low == self._high else f"q{self._low}-{self._high}"
+        positions: tuple[Position, ...] = ()
+        if self.stream:
+            grouping += "-stream"
+            ends = [*doc_starts[1:], len(text)]
+            whole = [bisect.bisect_left(chunks, min(end + _HEADER_ROOM, len(text)), key=_end) for end in ends]
+            first = [bisect.bisect_right(chunks, start, key=_end) for start in doc_starts]
+            shown = {row: Shown(*spans) for row, *spans in zip(rows, first, whole, strict=True)}
+            questions, positions = in_stream(questions, shown, len(chunks), digest(key, "stream"))
         return Task(
             id=f"{self.dataset.name}/{self.dataset.split}/{self.dataset.hash[:8]}/{grouping}/d{self.num_docs}/{index}",
             index=index,
@@ -121,6 +145,7 @@ class PooledTasks:
             chunks=chunks,
             chunk_sizes=sizes,
             units=_units(questions, rows, documents, doc_starts),
+            stream=positions,
         )
 
     def _questions(self, index: int) -> tuple[Question, ...]:
@@ -139,11 +164,13 @@ class PooledTasks:
                 f"paragraphs; pass num_docs={len(gold)} or more, or fewer questions"
             )
         own = dict.fromkeys(row for question in questions for row in question.documents)
-        others = [row for row in own if row not in gold]
+        replaced = {unit.document: None for question in questions for unit in question.evidence}
+        replaced = {row: None for row in replaced if row not in gold}
+        others = [row for row in own if row not in gold and row not in replaced]
         if others:
             order = Permutation(len(others), digest(key, "distractors")).take(np.arange(len(others)))
             others = [others[position] for position in order]
-        rows = [*gold, *others][: self.num_docs]
+        rows = [*gold, *replaced, *others][: self.num_docs]
         if len(rows) < self.num_docs:
             rows += self._sample(index, rows, digest(key, "sample"))
         return rows
@@ -244,6 +271,8 @@ def _units(
     units = []
     for number, question in enumerate(questions):
         for row, start, end, role in question.evidence:
+            if row not in position:  # superseded, and there was no room for its paragraph
+                continue
             place = position[row]
             title, text = documents[place]
             base = doc_starts[place] + len(header(place + 1)) + len(escape(title)) + 1

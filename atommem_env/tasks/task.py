@@ -126,8 +126,9 @@ class Task:
     def gold(self) -> list[Gold]:
         """Return, per question, its ``answers`` and its ``evidence``.
 
-        A unit of evidence has ``title``, ``text``, ``sentence`` and ``chunks``; one in a turn also the turn's
-        ``id`` and its ``role``, and its ``text`` is the turn, not the whole session.
+        A unit of evidence has ``title``, ``text``, ``sentence`` and ``chunks``, and one that is superseded its
+        ``role``; one in a turn always has its ``role``, and the turn's ``id``, and its ``text`` is the turn, not the
+        whole session.
         """
         evidence: list[list[GoldUnit]] = [[] for _ in self.questions]
         for unit in self.units:
@@ -141,6 +142,8 @@ class Task:
             if isinstance(document, Session):
                 turn = document.turns[unit.turn]
                 known["text"], known["id"], known["role"] = turn.text, turn.id, unit.role
+            elif unit.role != SUPPORTING:
+                known["role"] = unit.role
             evidence[unit.question].append(known)
         return [
             {"answers": list(question.answers), "evidence": units}

@@ -65,6 +65,8 @@ class EvidenceHistory(EvidenceTracker):
             shown = {SCRATCHPAD, *(row["id"] for row in observation["retrieved"])}
             reading = observation["phase"] == 0
             here = observation["phase"], observation["cursor"]
+            if place is not None and place[0] and here != place:
+                self.close(place[1])
             if isolated and place is not None and here != place:
                 if base is not None:
                     contents = dict(base[0])
@@ -78,12 +80,15 @@ class EvidenceHistory(EvidenceTracker):
             if number == last:
                 break
             results = trace.infos[number + 1]["results"]
-            if reading and any(result.op == "answer" and result.ok for result in results):
-                self.ask(0, shown)  # an early answer
+            early = reading and any(result.op == "answer" and result.ok for result in results)
+            if early:
+                self.ask(0, shown)
             action = cast("list[dict[str, Any]]", trace.actions[number])
             self._causes = changes(action, results, contents)
             asked = observation["cursor"] if isolated and not reading else None
             self.write([(id, contents.get(id)) for id in self._causes], asked)
+            if early:
+                self.close(0)
 
     def restore(self, holding: Mapping[int, list[int]]) -> None:
         """Go back to what the entries held before a question, which is not an event."""

@@ -31,7 +31,8 @@ def task_data(task: Task) -> dict[str, Any]:
     """Return what the page needs of a task: ``text``, ``chunks`` and ``units``.
 
     A chunk is ``[start, end, tokens]``, a unit of evidence ``[question, title, start, end, role]``. Where there are
-    dates, ``dates`` has one for each chunk, and ``asked`` one for each question.
+    dates, ``dates`` has one for each chunk, and ``asked`` one for each question. Where questions are asked between
+    chunks, ``stream`` is the order of both, ``[phase, number]``.
     """
     text = task.text
     at = _utf16_offsets(text)
@@ -40,6 +41,7 @@ def task_data(task: Task) -> dict[str, Any]:
         "text": text,
         **({"dates": list(task.dates)} if any(task.dates) else {}),
         **({"asked": asked} if any(asked) else {}),
+        **({"stream": [list(position) for position in task.stream]} if task.stream else {}),
         **({"turns": True} if any(isinstance(document, Session) for document in task.documents) else {}),
         "chunks": [
             [at(start), at(end), size]

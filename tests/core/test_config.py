@@ -59,6 +59,7 @@ WORLD: dict[str, tuple[Any, ...]] = {
     "kinds": ((), ("bridge", "unknown"), "bridge", None),
     "paragraphs_per_question": (*COUNT, 41),
     "revisions": (-0.1, 1.1, "some", None, True),
+    "stream": FLAG,
     "split": (None, 3),
 }
 
@@ -164,7 +165,9 @@ def test_the_rules_are_those_of_the_configuration() -> None:
     config = EnvConfig(capacity=4, top_k=2, operations=("read", "answer"), storage=False)
     assert config.rules == Rules(capacity=4, top_k=2, operations=("read", "answer"), storage=False)
     assert EnvConfig().rules == Rules()
-    assert {field.name for field in dataclasses.fields(Rules)} - {"abstain"} <= set(EnvConfig.arguments())
+    assert {field.name for field in dataclasses.fields(Rules)} - {"abstain", "stream"} <= set(
+        EnvConfig.arguments()
+    )
 
 
 def test_an_environment_tells_its_configuration_however_it_was_made() -> None:

@@ -479,9 +479,9 @@ def test_without_revisions_nothing_is_superseded(sample: list[WorldQuestion]) ->
 def test_a_revised_question_rests_on_the_later_of_two_dated_documents(revised: list[WorldQuestion]) -> None:
     for question in revised:
         assert question.superseded is not None
-        earlier = question.paragraphs[question.superseded]
+        earlier = question.paragraphs[question.superseded.paragraph]
         gold = {fact.paragraph: fact.sentence for fact in question.supporting}
-        assert question.superseded not in gold
+        assert question.superseded.paragraph not in gold
         (place,) = [place for place in gold if LATER.search(question.paragraphs[place].title)]
         later = question.paragraphs[place]
         found = LATER.search(later.title)
@@ -507,16 +507,16 @@ def test_the_superseded_document_alone_misleads(revised: list[WorldQuestion]) ->
     compared = 0
     for question in revised:
         assert question.superseded is not None
-        earlier = " ".join(question.paragraphs[question.superseded].sentences)
+        earlier = " ".join(question.paragraphs[question.superseded.paragraph].sentences)
         facts = [
             fact
             for fact in question.evidences
-            if fact.subject == question.paragraphs[question.superseded].title
+            if fact.subject == question.paragraphs[question.superseded.paragraph].title
         ]
         (fact,) = facts
         stated = [
             sentence
-            for sentence in question.paragraphs[question.superseded].sentences
+            for sentence in question.paragraphs[question.superseded.paragraph].sentences
             if contains(sentence, fact.object)
         ]
         assert not stated, (fact, earlier)

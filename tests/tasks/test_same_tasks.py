@@ -83,5 +83,5 @@ def test_the_worlds_tasks() -> None:
 
 def test_the_tasks_of_a_world_with_revisions() -> None:
     data = _world(split="train", revisions=0.3)
-    assert data.hash == "83216ccaa6c46da9514b49e7c4c5589a"
-    assert fingerprints(data) == ["ecdfc3946d06ab55", "a06ee70517f95b6a", "f164e331b8ee29ac"]
+    assert data.hash == "84d86ad9ef3bca361e206d840e5d4938"
+    assert fingerprints(data) == ["7bab24d5adc75b4a", "ce647d015420ab94", "e2e5f959a123e248"]

@@ -138,6 +138,20 @@ def test_it_equals_sync(id: str, mode: AutoresetMode) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("id", ["AtomMem-World-v0", "AtomMem-Chat-v0"])
+def test_a_stream_equals_sync(id: str, mode: AutoresetMode) -> None:
+    small = (
+        {"histories": 3, "sessions": 8, "questions": 4}
+        if "Chat" in id
+        else {"revisions": 1.0, "world_size": 40}
+    )
+    more = {"stream": True, "source": "auto", "num_questions": 3, "chunk_tokens": 600, **small}
+    expected = run(sync(id, mode, **more), steps=30)
+    assert ends(expected) > 2
+    assert same(run(vector(id, mode, **more), steps=30), expected)
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_it_truncates_as_the_time_limit_wrapper_does(mode: AutoresetMode) -> None:
     limited = {"max_episode_steps": 4, "reward": "f1", "reward_timing": "immediate"}
     expected = run(sync(mode=mode, **limited))

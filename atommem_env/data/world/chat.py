@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypedDict
 
@@ -58,6 +59,9 @@ class ChatConfig:
             all do).
         unanswerable: the share of questions, 0 to 1, about what was never said.
         questions: questions of a history.
+        stream: whether questions are asked while the history goes on, each at a date of its own some time after its
+            evidence, and one about a fact that is corrected also before that. The sessions are the same with and
+            without.
 
     Raises:
         ValueError: when a value is out of its range, or there are too few turns for the questions.
@@ -71,6 +75,7 @@ class ChatConfig:
     revisions: float = 0.3
     unanswerable: float = 0.1
     questions: int = 16
+    stream: bool = False
 
     def __post_init__(self) -> None:
         for name in ("seed", "size", "sessions", "turns", "questions"):
@@ -86,6 +91,8 @@ class ChatConfig:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise ValueError(f"{name}={value!r}: expected a share from 0 to 1, for example 0.25.")
             object.__setattr__(self, name, float(value))
+        if not isinstance(self.stream, bool):
+            raise ValueError(f"stream={self.stream!r}: expected True or False.")
         if self.questions > MOST_QUESTIONS:
             raise ValueError(f"questions={self.questions}: expected at most {MOST_QUESTIONS}.")
         room = self.sessions * self.turns // 2
@@ -147,6 +154,7 @@ class _Said:
     speaker: str = "user"
     lead: str = ""
     id: str = ""
+    value: str = ""
 
 
 @dataclass(slots=True)
@@ -205,6 +213,7 @@ class _Writer:
         sessions = self._sessions()
         date = f"{self.dates[-1] + datetime.timedelta(days=1 + self.rng.randrange(20)):%Y-%m-%d %H:%M}"
         self.rng.shuffle(asked)
+        times = self._times(asked) if self.config.stream else [(date, item) for item in asked]
         return {
             "id": id,
             "sessions": sessions,
@@ -212,15 +221,33 @@ class _Writer:
                 {
                     "question": item.question,
                     "answers": item.answers,
-                    "date": date,
+                    "date": when,
                     "type": item.type,
                     "answerable": item.answerable,
                     "evidence": [fact.id for fact in item.facts],
                     "superseded": [fact.id for fact in item.replaced],
                 }
-                for item in asked
+                for when, item in times
             ],
         }
+
+    def _times(self, asked: Sequence[_Asked]) -> list[tuple[str, _Asked]]:
+        """Return when each question is asked, in that order; one about a corrected fact also before the correction."""
+        last = self.config.sessions - 1
+        times = []
+        for item in asked:
+            said = max((fact.session for fact in item.facts), default=0)
+            times.append((self._moment(min(said + 1, last), last), item))
+            if item.type == "update" and item.replaced:
+                first, corrected = item.replaced[-1], item.facts[-1].session
+                before = _Asked(item.question, [first.value], "user", [first], item.replaced[:-1])
+                times.append((self._moment(min(first.session + 1, corrected - 1), corrected - 1), before))
+        return sorted(times, key=lambda pair: pair[0])
+
+    def _moment(self, first: int, last: int) -> str:
+        """Return a moment some hours after one of the sessions ``first`` to ``last``, before the one that follows."""
+        date = self.dates[self.rng.randint(first, last)] + datetime.timedelta(hours=self.rng.randint(1, 20))
+        return f"{date:%Y-%m-%d %H:%M}"
 
     # --- questions ----------------------------------------------------------------------------------
 
@@ -311,7 +338,9 @@ class _Writer:
             value = self._value(topic, key)
             wording = self._pick(topic.correct if facts else topic.say).format(k=key, o=value)
             lead = self._pick(topic.lead).format(k=key) if topic.lead else ""
-            facts.append(self._say(session, wording, topic.speaker, lead))
+            fact = self._say(session, wording, topic.speaker, lead)
+            fact.value = value
+            facts.append(fact)
         return value, facts
 
     def _visit(self, place: str, session: int) -> tuple[datetime.date, _Said]:

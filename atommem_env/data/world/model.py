@@ -163,7 +163,9 @@ class WorldQuestion:
         supporting: the sentences that the answer rests on, one per hop, in the order of the hops.
         decomposition: the steps, in order.
         evidences: the facts, in the order of the hops (two for a step that needs two dates).
-        superseded: the position of the paragraph whose fact a later one supersedes, or ``None``.
+        superseded: the sentence whose fact a later one supersedes, or ``None``.
+        former: the answer while that fact held, then its other forms; empty where no fact was superseded, or the
+            paragraphs do not say.
     """
 
     id: str
@@ -177,4 +179,5 @@ class WorldQuestion:
     supporting: tuple[SupportingFact, ...]
     decomposition: tuple[WorldHop, ...]
     evidences: tuple[Triple, ...]
-    superseded: int | None = None
+    superseded: SupportingFact | None = None
+    former: tuple[str, ...] = ()

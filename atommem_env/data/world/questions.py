@@ -115,6 +115,7 @@ class _Fact(NamedTuple):
         ask: the step as a question.
         target: the object, when it is an entity with paragraphs.
         old: the object before a revision; ``None`` when the fact was not revised.
+        former: the forms of ``old`` as an answer.
     """
 
     entity: Entity
@@ -122,6 +123,7 @@ class _Fact(NamedTuple):
     ask: str
     target: Entity | None = None
     old: str | None = None
+    former: tuple[str, ...] = ()
 
     @property
     def value(self) -> str:
@@ -157,6 +159,7 @@ class _Draft:
         facts: what the answer rests on, in order.
         chains: the facts by the entity that they start from; distractors are modelled on them.
         detours: facts about what a superseded fact leads to.
+        former: the answer while a superseded fact held, and its other forms; empty where the paragraphs do not say.
     """
 
     question: str
@@ -165,6 +168,7 @@ class _Draft:
     facts: list[_Fact]
     chains: list[list[_Fact]]
     detours: list[tuple[Entity, str]] = field(default_factory=list)
+    former: tuple[str, ...] = ()
 
 
 # --- chains -----------------------------------------------------------------------------------------
@@ -185,7 +189,7 @@ def _chain(scene: Scene, request: _Request) -> _Draft:
         words = scene.pick(relation.phrases if request.kind == "bridge" else relation.nouns).format(x=words)
     last = path[-1]
     question = scene.pick(last.asks + last.short_asks if request.hops == 2 else last.asks).format(x=words)
-    return _Draft(question, facts[-1].value, _aliases(facts[-1]), facts, [facts], detours)
+    return _Draft(question, facts[-1].value, _aliases(facts[-1]), facts, [facts], detours, facts[-1].former)
 
 
 def _revised_hop(scene: Scene, path: tuple[Relation, ...]) -> int:
@@ -202,16 +206,18 @@ def _follow(
     detours: list[tuple[Entity, str]] = []
     for hop, relation in enumerate(path):
         target = old = None
+        names: tuple[str, ...] = ()
         if relation.range != "literal":
             target = scene.target(entity, relation, revised=hop == revised)
             entity[relation.name] = target.name
             if hop == revised:
                 former = scene.target(entity, relation, stem=target.stem)
                 old = former.name
+                names = _forms(former)
                 if hop + 1 < len(path):
                     detours.append((former, path[hop + 1].name))
         subject = _called(entity) if hop == 0 else f"#{hop}"
-        facts.append(_Fact(entity, relation, relation.asks[0].format(x=subject), target, old))
+        facts.append(_Fact(entity, relation, relation.asks[0].format(x=subject), target, old, names))
         if target is not None:
             entity = target
     return facts, detours
@@ -224,6 +230,11 @@ def _inference(scene: Scene, request: _Request) -> _Draft:
     facts, _ = _follow(scene, path, first=person)
     question = scene.pick(wordings).format(x=person.name)
     return _Draft(question, facts[-1].value, _aliases(facts[-1]), facts, [facts])
+
+
+def _forms(entity: Entity) -> tuple[str, ...]:
+    """Return an entity's name, and the plain one where that is another."""
+    return (entity.name,) if entity.plain == entity.name else (entity.name, entity.plain)
 
 
 def _aliases(fact: _Fact) -> tuple[str, ...]:
@@ -259,9 +270,10 @@ def _options_draft(
     chains: list[list[_Fact]],
     request: _Request,
 ) -> _Draft:
-    winner = pair[0] if request.coin else pair[1]
-    aliases = () if winner.plain == winner.name else (winner.plain,)
-    return _Draft(question, winner.name, aliases, facts, chains)
+    winner, loser = pair if request.coin else (pair[1], pair[0])
+    name, *aliases = _forms(winner)
+    former = _forms(loser) if request.revised else ()
+    return _Draft(question, name, tuple(aliases), facts, chains, former=former)
 
 
 def _named(order: Order) -> Relation:
@@ -335,7 +347,12 @@ def _yes_no(scene: Scene, request: _Request) -> _Draft:
     facts = _met_facts(scene, NAMED[kind, fact], pair, request)
     jobs = pair[scene.below(2)]["job"] + "s" if fact == "job" else ""
     question = scene.pick(wordings).format(a=_called(pair[0]), b=_called(pair[1]), jobs=jobs)
-    return _Draft(question, "yes" if request.coin else "no", (), facts, [[fact] for fact in facts])
+    return _yes_no_draft(question, facts, [[fact] for fact in facts], request)
+
+
+def _yes_no_draft(question: str, facts: list[_Fact], chains: list[list[_Fact]], request: _Request) -> _Draft:
+    answer, other = ("yes", "no") if request.coin else ("no", "yes")
+    return _Draft(question, answer, (), facts, chains, former=(other,) if request.revised else ())
 
 
 def _met_facts(
@@ -430,7 +447,7 @@ def _bridged_meeting(scene: Scene, request: _Request) -> _Draft:
     works, makers, links = _makers(scene, kind, role)
     ends = _met_facts(scene, NAMED[makers[0].kind, fact], makers, request, step=1)
     question = scene.pick(wordings).format(a=works[0].name, b=works[1].name)
-    return _Draft(question, "yes" if request.coin else "no", (), links + ends, _interleave(links, ends))
+    return _yes_no_draft(question, links + ends, _interleave(links, ends), request)
 
 
 _MAKERS: dict[str, Callable[[Scene, _Request], _Draft]] = {
@@ -452,19 +469,19 @@ def _assemble(
     """Write the paragraphs of ``draft``, add distractors up to ``count``, and shuffle."""
     paragraphs: list[WorldParagraph] = []
     sentences: list[int] = []
-    old: list[WorldParagraph] = []
+    old: list[tuple[WorldParagraph, int]] = []
     for fact in draft.facts:
         entity, name = fact.entity, fact.relation.name
         if fact.old is None:
             paragraph, sentence = scene.paragraph(entity, name)
         else:
-            old.append(scene.paragraph(entity, name, wording="dated", value=fact.old)[0])
+            old.append(scene.paragraph(entity, name, wording="dated", value=fact.old))
             title = f"{entity.name} ({entity['moved']})"
             paragraph, sentence = scene.paragraph(entity, name, wording="update", title=title)
         paragraphs.append(paragraph)
         sentences.append(sentence)
     gold = len(paragraphs)
-    paragraphs += old
+    paragraphs += [paragraph for paragraph, _ in old]
     paragraphs += [scene.paragraph(entity, name)[0] for entity, name in draft.detours]
     paragraphs += _distractors(scene, draft, request, count - len(paragraphs))
     order = list(range(count))
@@ -484,7 +501,8 @@ def _assemble(
             WorldHop(fact.ask, fact.answer, place[hop]) for hop, fact in enumerate(draft.facts)
         ),
         evidences=tuple(triple for fact in draft.facts for triple in fact.triples),
-        superseded=place[gold] if old else None,
+        superseded=SupportingFact(place[gold], old[0][1]) if old else None,
+        former=draft.former,
     )
 
 

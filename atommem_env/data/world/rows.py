@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from atommem_env.data.records import Document, Evidence, Record
-from atommem_env.data.world.model import FIXED_HOPS, WorldConfig, WorldQuestion
+from atommem_env.data.records import SUPERSEDED, SUPPORTING, Document, Evidence, Record
+from atommem_env.data.world.model import FIXED_HOPS, SupportingFact, WorldConfig, WorldQuestion
 from atommem_env.data.world.questions import generate
 
 BENCHMARKS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -157,12 +157,14 @@ def musique_row(question: WorldQuestion) -> dict[str, Any]:
 
 
 def world_record(question: WorldQuestion) -> Record:
-    """Return ``question`` as a record: any kind, with its supporting sentences as evidence."""
-    evidence = []
-    for paragraph, sentence in question.supporting:
-        sentences = question.paragraphs[paragraph].sentences
-        start = sum(len(text) + 1 for text in sentences[:sentence])
-        evidence.append(Evidence(paragraph, start, start + len(sentences[sentence])))
+    """Return ``question`` as a record: any kind, with its supporting sentences, and one that was superseded."""
+    evidence = [_evidence(question, fact) for fact in question.supporting]
+    old = question.superseded
+    if old is not None:
+        later = f"{question.paragraphs[old.paragraph].title} ("
+        titles = [question.paragraphs[fact.paragraph].title for fact in question.supporting]
+        place = next(place for place, title in enumerate(titles) if title.startswith(later))
+        evidence.insert(place, _evidence(question, old, SUPERSEDED))
     return Record(
         id=question.id,
         type=question.kind,
@@ -171,7 +173,14 @@ def world_record(question: WorldQuestion) -> Record:
         documents=tuple(Document(title, " ".join(sentences)) for title, sentences in question.paragraphs),
         gold=tuple(sorted({fact.paragraph for fact in question.supporting})),
         evidence=tuple(evidence),
+        former=question.former,
     )
+
+
+def _evidence(question: WorldQuestion, fact: SupportingFact, role: str = SUPPORTING) -> Evidence:
+    sentences = question.paragraphs[fact.paragraph].sentences
+    start = sum(len(text) + 1 for text in sentences[: fact.sentence])
+    return Evidence(fact.paragraph, start, start + len(sentences[fact.sentence]), role)
 
 
 def _supporting_facts(question: WorldQuestion) -> list[list[Any]]:

@@ -1,5 +1,12 @@
 // Two episodes of one task, side by side.
 
+/** Which of two places of a task comes first: below 0 the left one. */
+function inOrder(task, [phase, cursor], [otherPhase, otherCursor]) {
+  if (!task.stream) return phase - otherPhase || cursor - otherCursor;
+  const at = (p, c) => task.stream.findIndex(([kind, number]) => kind === p && number === c);
+  return at(phase, cursor) - at(otherPhase, otherCursor);
+}
+
 /** The places that either episode was at: [phase, cursor, which step there]. */
 function places(traces) {
   const found = new Map();
@@ -13,7 +20,8 @@ function places(traces) {
       found.set(`${here}/${visit}`, [step.phase, step.cursor, visit]);
     }
   }
-  return [...found.values()].sort((a, b) => a[0] - b[0] || a[1] - b[1] || a[2] - b[2]);
+  const {task} = traces[0];
+  return [...found.values()].sort((a, b) => inOrder(task, a, b) || a[2] - b[2]);
 }
 
 /** The step of `trace` at a place, or the last one before it; `exact` tells which. */
@@ -26,7 +34,7 @@ function stepAt(trace, [phase, cursor, visit]) {
     const here = `${step.phase}/${step.cursor}`;
     visits = here === last ? visits + 1 : 0;
     last = here;
-    const order = step.phase - phase || step.cursor - cursor || visits - visit;
+    const order = inOrder(trace.task, [step.phase, step.cursor], [phase, cursor]) || visits - visit;
     if (order <= 0) found = number + 1;
     if (order === 0) exact = true;
   });

@@ -30,7 +30,7 @@ def texts(asked: WorldQuestion, without: tuple[int, int] | None = None, stale: b
     return [
         "\n".join([title, " ".join(text for at, text in enumerate(sentences) if (number, at) != without)])
         for number, (title, sentences) in enumerate(asked.paragraphs)
-        if stale or number != asked.superseded
+        if stale or asked.superseded is None or number != asked.superseded.paragraph
     ]
 
 
