@@ -55,6 +55,7 @@ class FullContext(Workflow):
         """Put what the chunk adds into the buffer."""
         chunk = observation["chunk"]
         self._text += chunk[overlap(self._text, chunk) :]
+        self._passages = None
         return []
 
     def answer_question(self, observation: Observation) -> Operations:

@@ -88,9 +88,10 @@ def test_a_question_is_asked_after_its_evidence_and_again_after_a_revision(argum
 
 
 @BOTH
-def test_a_perfect_memory_answers_with_what_was_true_then(arguments: dict[str, Any]) -> None:
+@pytest.mark.parametrize("name", ["oracle", "full-context"])
+def test_a_perfect_memory_answers_with_what_was_true_then(arguments: dict[str, Any], name: str) -> None:
     env = make(arguments)
-    assert rollout(env, make_policy("oracle"), options={"task_index": 0}).metrics["em"] == 1.0
+    assert rollout(env, make_policy(name), options={"task_index": 0}).metrics["em"] == 1.0
 
 
 @BOTH
