@@ -23,6 +23,11 @@ def output(width: int | None = None) -> Console:
     return Console(width=width, highlight=False, soft_wrap=False)
 
 
+def table_width(console: Console) -> int | None:
+    """Return into how many columns a table is to fit; ``None``, any number, where no terminal shows it."""
+    return console.width if sys.stdout.isatty() or "COLUMNS" in os.environ else None
+
+
 def print_lines(lines: Iterable[tuple[str, str]], console: Console) -> None:
     """Print pairs (style, text), one a line; a line is never broken."""
     for style, text in lines:

@@ -22,7 +22,7 @@ from atommem_env.cli.common import (
     read_policy_arguments,
     use_working_folder,
 )
-from atommem_env.cli.console import output, print_lines, say
+from atommem_env.cli.console import output, print_lines, say, table_width
 from atommem_env.registration import POLICIES
 from atommem_env.report.paper import RECIPES, make_recipe
 from atommem_env.report.tables import terminal_lines
@@ -276,7 +276,7 @@ def run_command(
         {"jobs": jobs, "traces": traces, "on": on, "keep_going": keep_going, "fresh": fresh},
     )
     console = output()
-    print_lines(terminal_lines([run], width=console.width), console)
+    print_lines(terminal_lines([run], width=table_width(console)), console)
     say(f"\nThe run is in {folder}", quiet)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, command
-from atommem_env.cli.console import output, print_lines, say
+from atommem_env.cli.console import output, print_lines, say, table_width
 from atommem_env.report.tables import ENDINGS, FORMATS, format_of, table, terminal_lines
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.run import Run
@@ -83,6 +83,6 @@ def table_command(
         say(f"The table is in {out}")
     elif chosen == "terminal":
         console = output()
-        print_lines(terminal_lines(loaded, wide, console.width, by, sort, score), console)
+        print_lines(terminal_lines(loaded, wide, table_width(console), by, sort, score), console)
     else:
         sys.stdout.write(table(loaded, chosen, wide, by, sort, score))

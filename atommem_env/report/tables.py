@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ SCORE_TITLES: Final = {
 """What heads a score's column; a score that is not here is headed by its name."""
 
 _NONE = "–"
+_WIDTH: Final = 120  # of notes, where nothing is said
 _GAP = "  "
 
 
@@ -107,9 +109,17 @@ def _number_column(name: str, title: str, value: Callable[[Row], float | None], 
     return _Column(name, title, lambda row: _number(value(row)), value, wide)
 
 
+def _official_is_em(rows: Sequence[Row]) -> bool:
+    """Tell whether the benchmarks' own score, in each row that has one, is exact match."""
+    own = [row for row in rows if "official" in row.scores]
+    return bool(own) and all(row.scores["official"] == row.em for row in own)
+
+
 def _columns(rows: Sequence[Row]) -> list[_Column]:
-    """Return the columns of a table: of the scores and stages those that some row has."""
+    """Return the columns of a table: of the scores and stages those that some row has, none that repeats EM."""
     scores = list(dict.fromkeys(name for row in rows for name in row.scores))
+    if _official_is_em(rows):
+        scores.remove("official")
     stale = [name for name in STALE_STAGES if any(row.stale[name] is not None for row in rows)]
     return [
         _Column("policy", "policy", _name, lambda row: row.name, left=True),
@@ -157,8 +167,8 @@ def table(
 
     Args:
         runs: the runs; rows of one environment and source stand together.
-        format: ``"terminal"`` (plain text of 120 columns), ``"markdown"``, ``"latex"``, ``"html"``, ``"csv"`` or
-            ``"json"`` (these two: all columns, scores as fractions).
+        format: ``"terminal"`` (plain text, a line for each row however long), ``"markdown"``, ``"latex"``,
+            ``"html"``, ``"csv"`` or ``"json"`` (these two: all columns, scores as fractions).
         wide: whether to show all columns.
         by: ``"type"``: a column for each type of question, in place of all others.
         sort: the name of a column; numbers from the greatest. ``None``: the order of the runs.
@@ -243,6 +253,9 @@ def footnotes(
         + ("; calls, reads: calls to the engine and accepted Reads, where known; " if wide else "; ")
         + "mean per episode.",
     ]
+    alike = [group[0].label for group in by_environment(rows) if _official_is_em(group)]
+    if alike:
+        notes.append(f"The benchmark's own score is EM here: {', '.join(dict.fromkeys(alike))}.")
     if any("judge" in row.scores for row in rows):
         from atommem_env.runs.judge import read_leniency
         from atommem_env.runs.leniency import leniency_text
@@ -369,18 +382,18 @@ def _typed_sheet(typed: Sequence[TypedRow], score: str | None) -> Sheet:
 def terminal_lines(
     runs: Sequence[Run],
     wide: bool = False,
-    width: int = 120,
+    width: int | None = None,
     by: str | None = None,
     sort: str | None = None,
     score: str | None = None,
 ) -> list[tuple[str, str]]:
     """Return the lines of a terminal's table as pairs (style, text), the style in the words of ``rich``.
 
-    Columns that do not fit in ``width`` follow below, under the policies' names again.
+    Columns that do not fit in ``width`` follow below, under the policies' names again; ``None``: all of them fit.
     """
+    notes_width, width = width or _WIDTH, width or sys.maxsize
     rows = ordered(summarise(runs), sort)
     typed = {id(row.row): row for row in _typed(rows, runs, by)}
-    all_columns = [column for column in _columns(rows) if wide or not column.wide]
     lines: list[tuple[str, str]] = []
     for group in by_environment(rows):
         first = group[0]
@@ -409,7 +422,9 @@ def terminal_lines(
             )
             continue
         columns = [
-            column for column in all_columns if not same_size or column.name not in ("episodes", "questions")
+            column
+            for column in _columns(group)
+            if (wide or not column.wide) and not (same_size and column.name in ("episodes", "questions"))
         ]
         heads = [Column(column.title, column.left) for column in columns]
         lines += _terminal_blocks(heads, [[column.text(row) for column in columns] for row in group], width)
@@ -420,7 +435,9 @@ def terminal_lines(
     for comparison in [] if by else _comparisons(runs):
         lines += _comparison_lines(comparison, width)
     for note in footnotes(rows, runs, wide, by, score):
-        lines += [("dim", line) for line in textwrap.wrap(one_line(note), width - 2, subsequent_indent="  ")]
+        lines += [
+            ("dim", line) for line in textwrap.wrap(one_line(note), notes_width - 2, subsequent_indent="  ")
+        ]
     return lines
 
 

@@ -122,6 +122,29 @@ def test_at_120_columns_the_plain_table_is_one_block() -> None:
     assert sum(line.startswith("policy") for line in lines) == 1
 
 
+def test_a_table_that_no_terminal_shows_has_a_line_for_each_row() -> None:
+    lines = table([run()], wide=True).splitlines()
+    assert sum(line.startswith("policy") for line in lines) == 1
+    assert max(len(line) for line in lines if line.startswith("rag")) > 120
+    assert max(len(line) for line in lines[7:]) <= 120  # the notes
+
+
+def test_a_benchmarks_own_score_has_a_column_where_it_differs_from_exact_match() -> None:
+    def scored(official: float | None) -> Run:
+        made = run()
+        for episode in made.episodes:
+            em = episode["metrics"]["em"]
+            episode["metrics"]["official"] = em if official is None else official
+        return made
+
+    for format in ("terminal", "markdown"):
+        assert "official" in table([scored(0.25)], format)
+        repeated = table([scored(None)], format)
+        assert "official" not in repeated
+        assert "The benchmark's own score is EM here: AtomMem-HotpotQA-v0 (generated)." in repeated
+    assert "official" in table([scored(None)], "csv")
+
+
 def test_a_run_prints_as_its_table() -> None:
     assert str(run()) == table([run()], "terminal")
     assert "50.0 [0.0, 100.0]" in str(run())
