@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -110,8 +112,23 @@ class MemoryStore:
         return None
 
     def search(self, query: str, k: int) -> list[Hit]:
-        """Return the at most ``k`` entries that fit ``query`` best, best first, ties by ascending id."""
-        return [Hit(id, self._entries[id], float(score)) for id, score in self._retriever.search(query, k)]
+        """Return the at most ``k`` entries that fit ``query`` best, best first, ties by ascending id.
+
+        Raises:
+            TypeError: when the retriever returns something other than pairs of a stored entry's id and a number.
+        """
+        found = self._retriever.search(query, k)
+        try:
+            return [
+                Hit(operator.index(id), self._entries[id], float(score))
+                for id, score in itertools.islice(found, k)
+            ]
+        except (TypeError, ValueError, KeyError) as error:
+            raise TypeError(
+                f"retriever {type(self._retriever).__name__}: search({query[:40]!r}, {k}) returned "
+                f"{repr(found)[:120]}; expected at most {k} pairs (id, score), best first: the id of an entry that is "
+                "stored, and a number"
+            ) from error
 
     def pending_texts(self, queries: Sequence[str]) -> list[tuple[CachedEncoder, Kind, str]]:
         """Return what searches for ``queries`` will have encoded; nothing for a retriever that does not tell."""

@@ -6,10 +6,12 @@ import pickle
 import subprocess
 import sys
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
+from atommem_env.core.memory import MemoryStore
 from atommem_env.retrieval import (
     BM25,
     DenseRetriever,
@@ -182,3 +184,33 @@ def test_four_methods_are_enough(spec: object) -> None:
     first.add(1, "red stone")
     assert first.search("stone", 3) == [(1, 1.0)]
     assert second.search("stone", 3) == []
+
+
+class Careless(Substrings):
+    """Returns what it is told to, whatever was asked for."""
+
+    def __init__(self, found: Any) -> None:
+        super().__init__()
+        self.found = found
+
+    def search(self, query: str, k: int) -> Any:
+        return self.found
+
+
+def test_more_entries_than_asked_for_are_cut() -> None:
+    store = MemoryStore(lambda: Careless([(2, 1.0), (1, 0.5), (3, 0.1)]))
+    for text in ("a", "b", "c"):
+        store.create(text)
+    assert [hit.id for hit in store.search("x", 2)] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    "found", [None, 5, [1], [(9, 1.0)], [(1, "much")], [(1, 1.0, "a")], [{"id": 1}], [(None, 1.0)]]
+)
+def test_what_is_no_list_of_hits_is_an_error_that_names_the_retriever(found: Any) -> None:
+    store = MemoryStore(lambda: Careless(found))
+    store.create("a")
+    with pytest.raises(
+        TypeError, match=r"retriever Careless: search\('x', 3\) returned .*; expected at most 3 pairs"
+    ):
+        store.search("x", 3)
