@@ -189,6 +189,14 @@ class LookThenAnswer(Workflow):
         return self.answer(observation, shown_entries(observation))
 
 
+def drawn_for(info: Info) -> str:
+    """Return what a policy's draws depend on, besides its seed: the history that is read, else the task.
+
+    A history is the same whatever the order of its questions, and whichever of them are asked.
+    """
+    return info.get("history", "") or info["task_id"]
+
+
 def shown_entries(observation: Observation) -> list[str]:
     """Return the contents of the entries shown, best first."""
     return [entry["content"] for entry in observation["retrieved"]]

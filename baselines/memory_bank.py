@@ -17,8 +17,8 @@ How it fits the environment:
   the action at each chunk ends with one Read for each question; while none is known, with one for each turn of the
   user in the chunk (of everyone, where nobody is called ``user``). What is shown at the next chunk has been recalled.
   Documents of the latest chunk are found by it too.
-- Whether an entry survives is drawn from the policy's own generator, seeded by (seed, task). Entries draw in
-  the order of their ids.
+- Whether an entry survives is drawn from the policy's own generator, seeded by (seed, task), where a history is read by
+  (seed, history). Entries draw in the order of their ids.
 - There is no portrait of the user, since there is no user to portray.
 
 With the ``rules`` engine, a summary is a stand-in that is not the published system: the sentences with the most
@@ -42,6 +42,7 @@ from atommem_env.baselines.common import (
     Workflow,
     blocks,
     document_text,
+    drawn_for,
     shown_entries,
 )
 from atommem_env.baselines.engines.engine import EngineSpec
@@ -79,7 +80,7 @@ class MemoryBank(Workflow):
 
     Args:
         engine: what does the language work: a name, an engine, or the settings of a chat endpoint.
-        seed: the seed of its generator, together with the task's id.
+        seed: the seed of its generator, together with the id of the task, or of the history.
         variant: ``"paper"`` or ``"code"``.
         k: how many entries a question recalls, from 1 to 32.
         summary_words: the most words of a chunk's summary, from 1.
@@ -120,10 +121,10 @@ class MemoryBank(Workflow):
         """Get ready for a new episode."""
         super().reset(observation, info)
         self._budget.reset(self._rules)
-        self._begin(info["task_id"])
+        self._begin(drawn_for(info))
 
-    def _begin(self, task_id: str) -> None:
-        state = digest("memory bank", self.seed, task_id)
+    def _begin(self, unit: str) -> None:
+        state = digest("memory bank", self.seed, unit)
         self._generator = random.Random(int.from_bytes(state, "little"))
         self._reader = DocumentReader(self._rules.entry_tokens)
         self._memory: Ledger[Strength] = Ledger()

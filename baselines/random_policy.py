@@ -3,8 +3,8 @@
 Reading: up to three operations: Creates of sentences of the chunk, Reads of its words, Updates and Deletes
 of ids it knows, the scratchpad included. Answering: at random a look (a Read of some words shown) or an
 answer of one to four words that stand in a row in the memory shown; never words of the question, which would
-be a guess between the options it names. Its generator is seeded by (seed, task), so that an episode is the
-same whatever ran before it.
+be a guess between the options it names. Its generator is seeded by (seed, task), of a history by (seed,
+history), so that an episode is the same whatever ran before it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from atommem_env.baselines.common import READING, Info, Observation, Operations, shown_entries
+from atommem_env.baselines.common import READING, Info, Observation, Operations, drawn_for, shown_entries
 from atommem_env.core.operations import SCRATCHPAD, Answer, Create, Delete, Operation, Read, Update
 from atommem_env.core.rules import DEFAULT_RULES
 from atommem_env.text import digest, sentences
@@ -28,8 +28,8 @@ class RandomPolicy:
     """Samples operations.
 
     Args:
-        seed: the seed of its generator, together with the task's id, and, where questions are isolated, with the
-            question.
+        seed: the seed of its generator, together with the id of the task, or of the history, and, where questions are
+            isolated, with the question.
     """
 
     name = "random"
@@ -40,20 +40,20 @@ class RandomPolicy:
         self.seed = seed
         self._generator = random.Random(0)
         self._ids: list[int] = []
-        self._task = ""
+        self._unit = ""
         self._isolated = False
         self._question = -1
 
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""
-        self._task = info["task_id"]
+        self._unit = drawn_for(info)
         self._isolated = info.get("rules", DEFAULT_RULES).isolate_questions
         self._question = -1
         self._seed_with()
         self._ids = []
 
     def _seed_with(self, *question: str) -> None:
-        state = digest("random policy", self.seed, self._task, *question)
+        state = digest("random policy", self.seed, self._unit, *question)
         self._generator = random.Random(int.from_bytes(state, "little"))
 
     def act(self, observation: Observation, info: Info) -> Operations:

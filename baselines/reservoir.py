@@ -18,6 +18,7 @@ from atommem_env.baselines.common import (
     Observation,
     Operations,
     document_text,
+    drawn_for,
 )
 from atommem_env.baselines.engines.engine import EngineSpec
 from atommem_env.core.checks import positive_or_none
@@ -31,7 +32,7 @@ class Reservoir(LookThenAnswer):
 
     Args:
         engine: what does the language work: a name, an engine, or the settings of a chat endpoint.
-        seed: the seed of its generator, together with the task's id.
+        seed: the seed of its generator, together with the id of the task, or of the history.
         slots: the most entries to keep, from 1; ``None``: as many as the environment allows.
 
     Raises:
@@ -49,10 +50,10 @@ class Reservoir(LookThenAnswer):
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""
         super().reset(observation, info)
-        self._begin(info["task_id"])
+        self._begin(drawn_for(info))
 
-    def _begin(self, task_id: str) -> None:
-        self._generator = random.Random(int.from_bytes(digest("reservoir", self.seed, task_id), "little"))
+    def _begin(self, unit: str) -> None:
+        self._generator = random.Random(int.from_bytes(digest("reservoir", self.seed, unit), "little"))
         self._reader = DocumentReader(self._rules.entry_tokens)
         self._places: Ledger[int] = Ledger()
         self._read = 0

@@ -6,9 +6,19 @@ import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from atommem_env.core.config import EnvConfig, HistoryConfig, anything, option
+from atommem_env.core.config import (
+    EnvConfig,
+    HistoryConfig,
+    any_number,
+    anything,
+    choice,
+    flag,
+    option,
+    optional,
+    whole,
+)
 from atommem_env.core.resolve import is_reference
 from atommem_env.data.custom import CUSTOM
 from atommem_env.data.dataset import QADataset
@@ -20,7 +30,7 @@ from atommem_env.env import MemoryEnv, history_tasks
 
 @dataclass(frozen=True, kw_only=True)
 class CustomConfig(EnvConfig):
-    """The arguments of :class:`CustomEnv`."""
+    """The arguments of :class:`CustomEnv` over records."""
 
     source: Any = option(
         check=anything,
@@ -32,6 +42,49 @@ class CustomConfig(EnvConfig):
         check=anything,
         help="the split of the data; a dataset has one, so that another name is an error.",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomArguments(CustomConfig):
+    """The arguments of :class:`CustomEnv`; ``None`` stands for the default of records or of histories."""
+
+    num_docs: Any = option(
+        None, check=optional(whole(1)), help="documents in a task (records: 200); not for histories."
+    )
+    num_questions: Any = option(
+        None,
+        check=optional(any_number),
+        help="questions in a task, an int or (low, high); None: (1, 10) of records, all of a history's.",
+    )
+    chunk_overlap: Any = option(
+        None,
+        check=optional(whole(0)),
+        help="how many tokens of a chunk the one before showed already; None: 100, histories 0.",
+    )
+    chunk_by: Any = option(
+        None,
+        check=choice("document", "tokens", None),
+        help="of histories 'document' (None): a session is a chunk; 'tokens': so many tokens are, as of records.",
+    )
+    questions_shown: Any = option(
+        None,
+        check=choice("always", "when_asked", None),
+        help="'always' (None: of records), or 'when_asked' (None: of histories).",
+    )
+    isolate_questions: Any = option(
+        None,
+        check=optional(flag),
+        help="whether every question starts from the memory as it was when reading ended; None: of histories.",
+    )
+    reward: Any = option(
+        None,
+        check=anything,
+        help="'em' (None: of records), 'f1' (None: of histories), 'cover_em', 'module:function' or a function of "
+        "(prediction, answers).",
+    )
+
+
+_OF_KIND: Final = frozenset(CustomArguments.__annotations__)
 
 
 class CustomEnv(MemoryEnv):
@@ -65,7 +118,7 @@ class CustomEnv(MemoryEnv):
     - v0: initial version.
     """
 
-    config_class = CustomConfig
+    config_class = CustomArguments
 
     def __init__(self, **arguments: Any) -> None:
         source, split = arguments.get("source"), arguments.get("split")
@@ -78,12 +131,14 @@ class CustomEnv(MemoryEnv):
         dataset = open_custom(source, split)
         if split is not None and split != dataset.split:
             raise ValueError(f"split={split!r}: the dataset's split is {dataset.split!r}; leave split out")
+        given = {
+            name: value for name, value in arguments.items() if value is not None or name not in _OF_KIND
+        }
         if dataset.num_histories:
-            given = {**arguments, "split": dataset.split}
-            whole = HistoryConfig.of(given)
-            super().__init__(history_tasks(dataset, whole, CUSTOM.abstain), config=whole)
+            config = HistoryConfig.of({**given, "split": dataset.split})
+            super().__init__(history_tasks(dataset, config, CUSTOM.abstain), config=config)
         else:
-            super().__init__(dataset, config=CustomConfig.of(arguments))
+            super().__init__(dataset, config=CustomConfig.of(given))
 
 
 def open_custom(source: Any, split: str | None = None) -> QADataset:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import gymnasium as gym
 import pytest
 
 from atommem_env import Answer, Create
-from atommem_env.baselines import make_policy
 from atommem_env.core.types import Metrics
 from atommem_env.data.dataset import QADataset
 from atommem_env.env import MemoryEnv
 from atommem_env.policies import rollout
-from atommem_env.protocols import get_protocol
-from atommem_env.registration import POLICIES
-from atommem_env.tasks.history import HistoryTasks
-from atommem_env.tasks.task import Task
 from small_data import chats, dataset
 
 
@@ -94,6 +88,7 @@ def test_official_is_no_reward_where_there_is_no_score_without_a_judge() -> None
 def test_the_phrase_that_abstains_is_a_rule_and_gold_evidence_names_its_turn() -> None:
     _, info = make().reset(options={"task_index": 0})
     assert info["rules"].abstain
+    assert (info["history"], info["isolated_question"]) == ("chat-0", -1)
     unit = info["gold"][0]["evidence"][0]
     assert (unit["id"], unit["role"], unit["chunks"]) == ("D1:1", "supporting", [0])
     assert unit["text"] == f"I went to {info['gold'][0]['answers'][0]} today."
@@ -110,64 +105,3 @@ def test_what_is_written_for_isolated_questions_is_gone_at_the_end() -> None:
     read = 2 * len(env.task.chunks)
     assert (metrics["memory_size"], metrics["memory_peak"]) == (read, read + 1)
     assert metrics["operations"]["create"] == read + len(metrics["questions"])
-
-
-# --- questions in any order -------------------------------------------------------------------------
-
-
-NOT_PLAYED = ("atommem", "keep-best")
-"""They need a model, or questions while they read."""
-
-
-class Backwards(HistoryTasks):
-    """The same tasks under the same ids, with the questions in the opposite order."""
-
-    def build(self, index: int) -> Task:
-        task = super().build(index)
-        last = len(task.questions) - 1
-        units = tuple(unit._replace(question=last - unit.question) for unit in task.units)
-        return dataclasses.replace(task, questions=task.questions[::-1], units=units)
-
-
-def outcomes(composer: HistoryTasks, policy: Any) -> dict[str, Any]:
-    env = MemoryEnv(composer, questions_shown="when_asked", isolate_questions=True)
-    metrics = rollout(env, policy, options={"task_index": 0}).metrics
-    return {
-        row["question"]: (row["prediction"], row["em"], row["f1"], row["evidence"])
-        for row in metrics["questions"]
-    }
-
-
-@pytest.mark.parametrize("name", [name for name in POLICIES if name not in NOT_PLAYED])
-def test_no_order_of_isolated_questions_changes_what_becomes_of_them(name: str) -> None:
-    forwards, backwards = (
-        outcomes(composer(histories(), abstain="I do not know"), make_policy(name, engine="rules"))
-        for composer in (HistoryTasks, Backwards)
-    )
-    assert forwards == backwards
-
-
-# --- questions unseen -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("protocol", ["atommem", "json", "released"])
-def test_no_question_stands_anywhere_before_it_is_asked(protocol: str) -> None:
-    env, teller = make(num_questions=None), get_protocol(protocol)
-    observation, info = env.reset(options={"task_index": 0})
-    rules = info["rules"]
-    questions = [question.question for question in env.task.questions]
-    over = False
-    while not over:
-        asked = observation["cursor"] + 1 if observation["phase"] else 0
-        prompts = [
-            *(message["content"] for message in teller.render_prompt(observation, rules)),
-            teller.render_delta(observation, rules),
-            repr(observation),
-        ]
-        for question in questions[asked:]:
-            assert not any(question in text for text in prompts)
-        if asked:
-            assert questions[asked - 1] in prompts[-1]
-        action = [Answer("x")] if asked else [Create(observation["chunk"])]
-        observation, _, over, _, info = env.step(action)
-        assert over or info.keys() == {"task_id", "results"}

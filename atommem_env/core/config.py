@@ -148,6 +148,15 @@ def option(default: Any = REQUIRED, *, check: Check, help: str) -> Any:
     return dataclasses.field(default=default, metadata={"check": check, "help": help})
 
 
+def _tokens_alone(name: str, value: Any) -> str:
+    if value != "tokens":
+        raise ValueError(
+            f"{name}={value!r}: the documents of a pooled task are read in chunks of so many tokens; pass 'tokens' (a "
+            "document a chunk is for histories), or a small chunk_tokens"
+        )
+    return "tokens"
+
+
 def _operations(name: str, value: Any) -> tuple[str, ...]:
     operations = tuple(subset(KINDS)(name, value))
     if "answer" not in operations:
@@ -194,6 +203,11 @@ class EnvConfig:
     )
     chunk_overlap: int = option(
         100, check=whole(0), help="how many tokens of a chunk the one before showed already."
+    )
+    chunk_by: str = option(
+        "tokens",
+        check=_tokens_alone,
+        help="'tokens': a chunk is so many tokens; histories have another choice.",
     )
     tokenizer: Any = option(
         None,
@@ -326,7 +340,7 @@ class BenchmarkConfig(EnvConfig):
     )
 
 
-def _any_number(name: str, value: Any) -> int | tuple[int, int]:
+def any_number(name: str, value: Any) -> int | tuple[int, int]:
     """Return an int from 1, or an ascending pair of these.
 
     Raises:
@@ -356,7 +370,7 @@ class HistoryConfig(BenchmarkConfig):
     num_docs: Any = option(None, check=_no_documents, help="not for histories, which are read whole.")
     num_questions: Any = option(
         None,
-        check=optional(_any_number),
+        check=optional(any_number),
         help="questions in a task: None for all of a history's, an int from 1, or (low, high): low with probability "
         "0.5, the others share 0.5 evenly.",
     )

@@ -543,20 +543,29 @@ class Episode:
         """Return what comes with the first observation."""
         task, rules = self.task, self.process.rules
         own = task.abstain or task.stream
-        return {
-            "task_id": task.id,
-            "results": (),
+        info: Info = {
+            **self._any_info(()),
             "task_index": task.index,
             "source": self.process.source,
             "rules": replace(rules, abstain=task.abstain, stream=bool(task.stream)) if own else rules,
             "gold": task.gold(),
         }
+        if task.history:
+            info["history"] = task.history
+        return info
 
     def info(self) -> Info:
         """Return what comes with a later observation."""
+        info = self._any_info(self.results)
         if self.over:
-            return {"task_id": self.task.id, "results": self.results, "metrics": self.metrics()}
-        return {"task_id": self.task.id, "results": self.results}
+            info["metrics"] = self.metrics()
+        return info
+
+    def _any_info(self, results: tuple[OperationResult, ...]) -> Info:
+        info: Info = {"task_id": self.task.id, "results": results}
+        if self.process.config.isolate_questions:
+            info["isolated_question"] = self.cursor if self.phase == ANSWERING and not self.over else -1
+        return info
 
     def metrics(self) -> Metrics:
         """Return the metrics of the episode so far: fixed keys, scores as floats, counts as ints.

@@ -126,13 +126,18 @@ class _Info(TypedDict):
 class Info(_Info, total=False):
     """What comes with an observation: the first two keys always, the next four at reset, ``metrics`` at the end.
 
-    The last two are those of :class:`~atommem_env.wrappers.text_protocol.TextProtocol`.
+    At reset also ``history``, the unit of resampling, where the task is about a history. Where questions are isolated,
+    always ``isolated_question``: the number of the question that is asked, -1 where none is. When it changes, the
+    memory is what it was before any question, and whoever keeps a conversation goes back to where it was then. The last
+    two are those of :class:`~atommem_env.wrappers.text_protocol.TextProtocol`.
     """
 
     task_index: int
     source: str
     rules: Rules
     gold: list[Gold]
+    history: str
+    isolated_question: int
     metrics: Metrics
     malformed: list[MalformedText]
     num_malformed: int

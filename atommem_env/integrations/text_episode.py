@@ -4,7 +4,7 @@ A trainer holds a model, and a model maps a conversation to a text. :class:`Text
 shows what the model is to answer, takes the text, and keeps the record. In the mode ``"reset"`` the messages
 at each step are a complete prompt that needs no history, as in the paper (AtomMem, arXiv 2601.08323,
 section 3); one episode then is several training rows that share one advantage. In the mode ``"append"`` they
-are the conversation so far.
+are the conversation so far; of an isolated question that until the end of reading, and its own.
 
 A group of rollouts starts from one task: give all of them the same ``task_index``.
 """
@@ -25,11 +25,10 @@ from atommem_env.core.operations import to_dict
 from atommem_env.core.types import Metrics
 from atommem_env.policies import Trace
 from atommem_env.protocols import Protocol
+from atommem_env.protocols.conversation import Conversation, one_conversation
+from atommem_env.protocols.conversation import Message as Message
 from atommem_env.registration import PAPER_ENVS, short_name
 from atommem_env.wrappers.text_protocol import TextProtocol
-
-Message = dict[str, str]
-"""A chat message: ``role`` and ``content``."""
 
 TextPolicy = Callable[[list[Message]], str]
 """Anything that maps a conversation to a text: a model, an endpoint, a script."""
@@ -140,7 +139,7 @@ class TextEpisode:
         self.env = (
             env if isinstance(env, TextProtocol) else TextProtocol(env, protocol, template, prompt_mode)
         )
-        self._messages: list[Message] = []
+        self._conversation = Conversation()
         self._trajectory: Trajectory | None = None
 
     @property
@@ -151,7 +150,7 @@ class TextEpisode:
     @property
     def messages(self) -> list[Message]:
         """What the model is to answer now; empty when the episode is over."""
-        return [dict(message) for message in self._messages]
+        return [dict(message) for message in self._conversation.messages]
 
     @property
     def trajectory(self) -> Trajectory:
@@ -182,7 +181,8 @@ class TextEpisode:
         options = None if task_index is None else {"task_index": task_index}
         prompt, info = self.env.reset(seed=seed, options=options)
         self._trajectory = Trajectory([], Trace.begin(prompt, info))
-        self._messages = self.env.messages
+        self._conversation = Conversation()
+        self._conversation.show(self.env.messages, info)
         return self.messages
 
     def step(self, text: str) -> list[Message]:
@@ -200,12 +200,23 @@ class TextEpisode:
         trajectory.turns.append(Turn(self.messages, text, operations, info["malformed"], results, reward))
         if trajectory.over:
             trajectory.trace.metrics = info["metrics"]
-            self._messages = []
-        elif self.prompt_mode == "reset":
-            self._messages = self.env.messages
+        if trajectory.over or self.prompt_mode == "reset":
+            self._conversation.messages = [] if trajectory.over else self.env.messages
         else:
-            self._messages += [{"role": "assistant", "content": text}, {"role": "user", "content": shown}]
+            self._conversation.messages.append({"role": "assistant", "content": text})
+            self._conversation.show([{"role": "user", "content": shown}], info)
         return self.messages
+
+    def refuse_isolated(self, mend: str) -> None:
+        """Refuse a task that asks several isolated questions, for a trainer whose episode is one conversation.
+
+        Args:
+            mend: what to do instead.
+
+        Raises:
+            ValueError: when it is one.
+        """
+        one_conversation(self.env, self.trajectory.trace.infos[0], mend)
 
     def play(self, policy: TextPolicy, task_index: int | None = None) -> Trajectory:
         """Run ``policy`` through an episode and return its record."""

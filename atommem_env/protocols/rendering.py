@@ -327,6 +327,7 @@ class TemplateProtocol(Protocol):
             return {"position": self._say("position.over", {}), "looks": "", "closing": ""}
         answering, left = bool(observation["phase"]), int(observation["looks_left"])
         phase = "answering" if answering else "reading"
+        apart = answering and rules.isolate_questions
         searches = rules.allows("read")
         if answering:
             closing = "closing.answering" if left and searches else "closing.answering_last"
@@ -334,10 +335,9 @@ class TemplateProtocol(Protocol):
             closing = "closing.reading_again" if again else "closing.reading"
         looks = "looks.some" if left else f"looks.{phase}_none"
         counts = {key: str(observation[key]) for key in ("num_chunks", "num_questions", "looks_left")}
+        place = "position.answering_apart" if apart else f"position.{phase}"
         return {
-            "position": self._say(
-                f"position.{phase}", {**counts, "number": str(int(observation["cursor"]) + 1)}
-            ),
+            "position": self._say(place, {**counts, "number": str(int(observation["cursor"]) + 1)}),
             "looks": self._say(looks, counts) if answering or searches else "",
             "closing": self._say(closing, {}),
         }
@@ -349,6 +349,8 @@ class TemplateProtocol(Protocol):
             and rules.questions_shown == "when_asked"
         ):
             return self._phrases["questions.between" if rules.stream else "questions.later"]
+        if rules.isolate_questions and int(observation["phase"]):  # its number says what was asked before
+            return "\n".join(observation["questions"])
         return _numbered(observation)
 
     def _results(self, observation: Observation, malformed: Sequence[Malformed]) -> str:

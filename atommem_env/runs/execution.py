@@ -103,9 +103,8 @@ class Runner:
             "source": trace.source,
             "metrics": trace.metrics,
         }
-        history = getattr(getattr(self._get(env).unwrapped, "task", None), "history", "")
-        if history:
-            record["history"] = history
+        if "history" in trace.infos[0]:
+            record["history"] = trace.infos[0]["history"]
         unreadable = unreadable_of(policy)
         if unreadable:
             record["unreadable"] = unreadable

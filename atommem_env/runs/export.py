@@ -2,10 +2,11 @@
 
 - ``episodes``: a row per episode, with its ``steps`` (``observation``, ``action``, ``reward``, and ``said``, what a
   language model said for it, as it came) and ``metrics``.
-- ``messages``: a row per episode, with the conversation: a complete prompt, then what is new at each step.
+- ``messages``: a row per episode, with the conversation: a complete prompt, then what is new at each step. Where
+  questions are isolated a row per ``question`` (its number), whose conversation goes on from the end of reading.
 - ``turns``: a row per step, with its ``prompt``, which needs no history (the paper's context reset), and its
   ``completion``.
-- ``tools``: a row per episode, with the conversation of an agent that calls tools, and the ``tools`` themselves.
+- ``tools``: the same, with the conversation of an agent that calls tools, and the ``tools`` themselves.
 
 The rows of one episode share its ``trajectory_id`` and ``return``. A completion is the action written in a text
 protocol, which reads the same operations out of it again. With ``tools`` the calls and what they return are those of
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from atommem_env.policies import Trace
 from atommem_env.protocols import Protocol, get_protocol
+from atommem_env.protocols.conversation import Conversation
 from atommem_env.protocols.tool_calls import ToolProtocol, calls_of
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.files import replacing, write_whole
@@ -45,7 +47,6 @@ _CLOSE: Final = 1e-9
 _FAREWELL: Final = "Done."  # a message without a call, which is how an agent with tools stops
 
 Row = dict[str, Any]
-Message = dict[str, str]
 
 
 @dataclass
@@ -162,17 +163,26 @@ def _episode_rows(replayed: Replayed, trace: Trace, protocol: Protocol) -> Itera
 
 
 def _message_rows(replayed: Replayed, trace: Trace, protocol: Protocol) -> Iterator[Row]:
-    rules = trace.infos[0]["rules"]
-    messages: list[Message] = []
-    for observation, completion in _turns(trace, protocol):
+    rules, head = trace.infos[0]["rules"], _head(replayed, trace)
+    conversation = Conversation()
+    for (observation, completion), info in zip(_turns(trace, protocol), trace.infos, strict=False):
+        if conversation.ends(info):
+            yield {**head, **_told(conversation)}
         if isinstance(observation, str):
-            messages.append({"role": "user", "content": observation})
-        elif not messages:
-            messages += protocol.render_prompt(observation, rules, history=True)
+            shown = [{"role": "user", "content": observation}]
+        elif not conversation.messages:
+            shown = protocol.render_prompt(observation, rules, history=True)
         else:
-            messages.append({"role": "user", "content": protocol.render_delta(observation, rules)})
-        messages.append({"role": "assistant", "content": completion})
-    yield {**_head(replayed, trace), "messages": messages}
+            shown = [{"role": "user", "content": protocol.render_delta(observation, rules)}]
+        conversation.show(shown, info)
+        conversation.messages.append({"role": "assistant", "content": completion})
+    yield {**head, **_told(conversation)}
+
+
+def _told(conversation: Conversation, *last: Row) -> Row:
+    """Return the columns of a conversation: which isolated question it is about, and its messages."""
+    question = None if conversation.question < 0 else conversation.question
+    return {"question": question, "messages": [*conversation.messages, *last]}
 
 
 def _turn_rows(replayed: Replayed, trace: Trace, protocol: Protocol) -> Iterator[Row]:
@@ -193,22 +203,38 @@ def _turn_rows(replayed: Replayed, trace: Trace, protocol: Protocol) -> Iterator
 
 
 def _tool_rows(replayed: Replayed, trace: Trace, protocol: Protocol) -> Iterator[Row]:
-    from atommem_env.integrations.trl.tools import MemoryTools
+    from atommem_env.integrations.trl.tools import OVER, MemoryTools
+
+    class Tools(MemoryTools):
+        goes_back = True
 
     steps = [_calls(action) for action in trace.actions]
-    tools = MemoryTools(replayed.env)
-    messages: list[Row] = [{"role": "user", "content": tools.reset(trace.task_index)}]
+    tools, conversation = Tools(replayed.env), Conversation()
+    head = {**_head(replayed, trace), "tools": _json(ToolProtocol().tools(trace.infos[0]["rules"]))}
+    farewell = {"role": "assistant", "content": _FAREWELL}
+    prompt = [{"role": "user", "content": tools.reset(trace.task_index)}]
+    conversation.show(prompt, tools.trajectory.trace.infos[0])
+    asking = ""  # the call whose result is the question
     for calls in steps:
         written = [{"name": name, "arguments": _json(arguments)} for name, arguments in calls]
         told = [{"type": "function", "function": call} for call in written]
-        messages.append({"role": "assistant", "content": "", "tool_calls": told})
-        messages += [
-            {"role": "tool", "name": name, "content": getattr(tools, name)(**arguments)}
-            for name, arguments in calls
-        ]
-    messages.append({"role": "assistant", "content": _FAREWELL})
-    definitions = ToolProtocol().tools(trace.infos[0]["rules"])
-    yield {**_head(replayed, trace), "messages": messages, "tools": _json(definitions)}
+        conversation.messages.append({"role": "assistant", "content": "", "tool_calls": told})
+        *waiting, sent = [_result(name, getattr(tools, name)(**arguments)) for name, arguments in calls]
+        conversation.messages += waiting
+        info = tools.trajectory.trace.infos[-1]
+        if conversation.ends(info):
+            yield {**head, **_told(conversation, _result(sent["name"], OVER), farewell)}
+            if tools.trajectory.over:
+                return
+            sent = _result(asking, sent["content"])
+        elif conversation.question < 0:
+            asking = sent["name"]
+        conversation.show([sent], info)
+    yield {**head, **_told(conversation, farewell)}
+
+
+def _result(name: str, content: str) -> Row:
+    return {"role": "tool", "name": name, "content": content}
 
 
 def _calls(action: list[dict[str, Any]] | str) -> list[tuple[str, dict[str, Any]]]:
@@ -282,9 +308,9 @@ def _schema(kind: str) -> pa.Schema:
     )
     own = {
         "episodes": [("metrics", text), ("steps", steps)],
-        "messages": [("messages", chat)],
+        "messages": [("question", whole), ("messages", chat)],
         "turns": [("step", whole), ("reward", number), ("prompt", chat), ("completion", chat)],
-        "tools": [("messages", calls), ("tools", text)],
+        "tools": [("question", whole), ("messages", calls), ("tools", text)],
     }
     head = [("trajectory_id", text), ("env", text), ("policy", text), ("engine", text), ("task_id", text)]
     head += [("task_index", whole), ("source", text)]

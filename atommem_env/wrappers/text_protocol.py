@@ -25,7 +25,10 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
     The well-formed operations of a text run in its order; pieces that are malformed are dropped and reported,
     to the agent in the next prompt and to the caller in the info. A text without operations is an empty
     action. An info has two more keys: ``malformed``, a list of ``{"text", "reason"}`` for the last text
-    (empty after a reset), and ``num_malformed``, their number in the episode so far.
+    (empty after a reset), and ``num_malformed``, their number in the episode so far. Where questions are isolated
+    nothing is told of the text before a question. In the mode ``"append"`` whoever keeps the conversation goes back to
+    where reading ended at each question, which ``info["isolated_question"]`` tells
+    (:class:`~atommem_env.protocols.conversation.Conversation`).
 
     Args:
         env: an environment whose observations, infos and actions are those of ``MemoryEnv``.
@@ -75,6 +78,8 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         self._messages: list[dict[str, str]] = []
         self._malformed: list[Malformed] = []
         self._num_malformed = 0
+        self._question = -1
+        self._told = True
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -84,6 +89,7 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         self._rules = info.get("rules", DEFAULT_RULES)
         self._malformed = []
         self._num_malformed = 0
+        self._question, self._told = info.get("isolated_question", -1), True
         self._messages = self.render_prompt()
         return self._text(self._messages), cast("dict[str, Any]", self._extended(cast("Info", info)))
 
@@ -133,6 +139,8 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         self._observation = observation
         self._malformed = parsed.malformed
         self._num_malformed += len(parsed.malformed)
+        asked = info.get("isolated_question", -1)
+        self._told, self._question = asked == self._question, asked
         if self.prompt_mode == "append":
             text = self.render_delta()
         else:
@@ -149,11 +157,14 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
             self._messages,
             self._malformed,
             self._num_malformed,
+            self._question,
+            self._told,
         )
 
     def set_state(self, state: Any) -> None:
         """Go back to ``state``, which may be used again."""
-        inner, self._rules, self._observation, self._messages, self._malformed, self._num_malformed = state
+        inner, self._rules, self._observation, self._messages, *counted = state
+        self._malformed, self._num_malformed, self._question, self._told = counted
         self.env.get_wrapper_attr("set_state")(inner)
 
     def render_prompt(self, observation: Observation | None = None) -> list[dict[str, str]]:
@@ -186,8 +197,8 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         return given
 
     def _malformed_of(self, observation: Observation | None) -> tuple[Malformed, ...]:
-        """Return what was malformed, when the observation is the last one."""
-        return tuple(self._malformed) if observation is None else ()
+        """Return what was malformed, for the last observation, unless it is the first of an isolated question."""
+        return tuple(self._malformed) if observation is None and self._told else ()
 
     @staticmethod
     def _text(messages: list[dict[str, str]]) -> str:

@@ -28,6 +28,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "num_questions": (0, 11, True, "many", None, (), (1,), (3, 2), (1, 2, 3), (0, 4), (1, 11), 2.5, {1: 2}),
     "chunk_tokens": COUNT,
     "chunk_overlap": (-1, True, "some", 2.5, None, 4096, 5000),
+    "chunk_by": ("document", *NAME, None),
     "top_k": (*COUNT, 33),
     "capacity": BOUND,
     "overflow": NAME,

@@ -15,6 +15,7 @@ from typing import Any, Final
 import gymnasium as gym
 
 from atommem_env.integrations.text_episode import load_library
+from atommem_env.protocols.conversation import one_conversation
 from atommem_env.registration import ENVS
 from atommem_env.wrappers.text_protocol import TextProtocol
 
@@ -88,13 +89,16 @@ class GemEpisodes:
             task_index: the task of this episode, when the environment was made without one.
 
         Raises:
-            ValueError: when the task cannot be made.
+            ValueError: when the task cannot be made, or, with ``prompt_mode="append"``, asks several isolated
+                questions.
         """
         index = self._task_index if task_index is None else task_index
         seed, self._seed = self._seed if seed is None else seed, None
         observation, info = self._env.reset(
             seed=seed, options=None if index is None else {"task_index": index}
         )
+        if self._env.prompt_mode == "append":
+            one_conversation(self._env, info, "pass prompt_mode='reset'")
         info["last_metrics"], self._last_metrics = self._last_metrics, {}
         return observation, info
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import uuid
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import gymnasium as gym
 from gymnasium.error import InvalidAction, ResetNeeded
@@ -17,6 +17,8 @@ from atommem_env.data.benchmark import resolve_split
 from atommem_env.integrations.openenv.models import AtomMemAction, AtomMemObservation, AtomMemState
 from atommem_env.protocols import Parsed
 from atommem_env.wrappers.text_protocol import TextProtocol
+
+_TOLD: Final = ("task_id", "isolated_question")
 
 
 class AtomMemEnvironment(Environment):  # type: ignore[misc]
@@ -84,7 +86,7 @@ class AtomMemEnvironment(Environment):  # type: ignore[misc]
             task_index=info["task_index"],
             source=info["source"],
         )
-        told = {name: info[name] for name in ("task_id", "task_index", "source")}
+        told = {name: info[name] for name in (*_TOLD, "task_index", "source") if name in info}
         return self._observation(self._env.render_prompt(), info, metadata=told)
 
     def step(
@@ -121,7 +123,7 @@ class AtomMemEnvironment(Environment):  # type: ignore[misc]
             info = cast("dict[str, Any]", told_of)
         self._state.step_count += 1
         self._state.done = terminated or truncated
-        told = {"task_id": info["task_id"]}
+        told: dict[str, Any] = {name: info[name] for name in _TOLD if name in info}
         if self._state.done:
             told |= {"metrics": info["metrics"], "truncated": truncated}
             messages = []

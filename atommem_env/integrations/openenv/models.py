@@ -39,8 +39,11 @@ class AtomMemAction(Action):  # type: ignore[misc]
 class AtomMemObservation(Observation):  # type: ignore[misc]
     """The observation of ``MemoryEnv``, and the messages that a model is to answer.
 
-    ``reward`` and ``done`` come with it. ``metadata`` holds ``task_id``; after a reset ``task_index`` and
-    ``source``; at the end ``metrics``, and ``truncated``. The gold answers stay on the server until then.
+    ``reward`` and ``done`` come with it. ``metadata`` holds ``task_id`` and, where questions are isolated,
+    ``isolated_question``, the number of the one that is asked or -1: a conversation that is appended to goes back, when
+    it changes, to where reading ended (``atommem_env.protocols.conversation.Conversation``). After a reset it has
+    ``task_index`` and ``source``; at the end ``metrics``, and ``truncated``. The gold answers stay on the server until
+    then.
     """
 
     phase: int = Field(description="0: reading; 1: answering.")

@@ -122,11 +122,14 @@ class SkyRLEpisode:
             prompt: not read: the row's prompt was made from the same task.
 
         Raises:
-            ValueError: when the extras are no row of :func:`dataset_rows`, or the task cannot be made.
+            ValueError: when the extras are no row of :func:`dataset_rows`, the task cannot be made, or, in the prompt
+                mode ``"append"``, it asks several isolated questions.
         """
         self.close()
         episode = self._episode = row_episode(self._limited_row(), **self._options)
         messages = episode.reset(int(self._row["task_index"]))
+        if episode.prompt_mode == "append":
+            episode.refuse_isolated("use ContextResetGenerator (prompt_mode='reset')")
         env: Any = episode.env.unwrapped
         trace = episode.trajectory.trace
         positions = len(env.task.chunks) + len(env.task.questions)

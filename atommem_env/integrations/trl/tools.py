@@ -35,7 +35,13 @@ OVER: Final = "The episode is over."
 
 
 class EnvironmentTools:
-    """What the tools are methods of: episodes, one after the other. TRL makes a tool of each public method."""
+    """What the tools are methods of: episodes, one after the other. TRL makes a tool of each public method.
+
+    An episode is one conversation: a task that asks several isolated questions is refused.
+    """
+
+    goes_back = False
+    """Whether the caller goes back to where reading ended at each isolated question; TRL does not."""
 
     def __init__(self, env: str | gym.Env[Any, Any], **arguments: Any) -> None:
         self._episode = TextEpisode(env, prompt_mode="append", **arguments)
@@ -53,14 +59,19 @@ class EnvironmentTools:
             **row: the row's other columns, which are the caller's own.
 
         Raises:
-            ValueError: when the row names no task, or the task cannot be made.
+            ValueError: when the row names no task, the task cannot be made, or it asks several isolated questions.
         """
         if task_index is None:
             raise ValueError(
                 f"the row has no task_index; it has {sorted(row)}. Rows are made by "
                 "atommem_env.integrations.trl.tools.tool_rows"
             )
-        return self._episode.reset(task_index)[-1]["content"]
+        prompt = self._episode.reset(task_index)[-1]["content"]
+        if not self.goes_back:
+            self._episode.refuse_isolated(
+                "pass atommem_env.integrations.trl.rollouts, whose contexts are reset"
+            )
+        return prompt
 
     def get_reward(self) -> float:
         """Return the episode's return, in [0, 1].

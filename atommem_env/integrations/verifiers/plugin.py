@@ -80,9 +80,9 @@ class TasksetConfig(vf.TasksetConfig):  # type: ignore[misc]
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments of ``gym.make``."""
+        """The arguments of ``gym.make``: those that were set, since histories have defaults of their own."""
         own = set(TasksetConfig.__annotations__) - {"env", "first_task", "num_tasks", "env_arguments"}
-        return {**self.model_dump(mode="json", include=own), **self.env_arguments}
+        return {**self.model_dump(mode="json", include=own, exclude_unset=True), **self.env_arguments}
 
 
 class VerifiersTaskset(vf.Taskset[AtomMemTask, TasksetConfig]):  # type: ignore[misc]
@@ -160,6 +160,9 @@ class VerifiersHarness(vf.Harness[HarnessConfig]):  # type: ignore[misc]
 
         async def reply(messages: list[Message]) -> str:
             # A past answer goes back as it came, with its reasoning, or else it would start a new branch.
+            del said[
+                sum(message["role"] == "assistant" for message in messages) :
+            ]  # an isolated question goes back
             past = iter(said)
             wire = [next(past) if message["role"] == "assistant" else message for message in messages]
             answer = await client.chat.completions.create(model=ctx.model, messages=[*system, *wire])
