@@ -27,9 +27,10 @@ COMMANDS: Final = (
 """The modules of the commands, in the order in which ``atommem --help`` lists them."""
 
 
-def application() -> typer.Typer:
-    """Return the application with all its commands."""
-    for module in COMMANDS:
+def application(command: str | None = None) -> typer.Typer:
+    """Return the application with all its commands, or with ``command`` alone where there is one of that name."""
+    own = f"{__name__}.{command}"
+    for module in (own,) if own in COMMANDS else COMMANDS:
         importlib.import_module(module)
     from atommem_env.cli.common import app
 
@@ -49,4 +50,7 @@ def main() -> None:
             file=sys.stderr,
         )
         raise SystemExit(2)
-    application()(prog_name="atommem")
+    command = next(
+        iter(sys.argv[1:]), None
+    )  # the modules and options of the others take longer than a short command
+    application(command)(prog_name="atommem")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import sys
@@ -63,6 +64,7 @@ def cache_key(name: str, modules: Iterable[str], *identity: object) -> str:
     return f"{re.sub('[^A-Za-z0-9]+', '-', name)}-{key.hex()}"
 
 
+@functools.cache  # what a process has imported stays as it is
 def _code_digest(module: str) -> bytes:
     file = getattr(sys.modules.get(module), "__file__", None)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from atommem_env.data.histories import History, HistoryQuestion, read_histories
 from atommem_env.data.records import Document, Question, Record, Session
 from atommem_env.data.table import (
     HISTORIES,
+    META,
     QUESTIONS,
     SESSION_SHIFT,
     SHIFT,
@@ -31,6 +33,29 @@ from atommem_env.data.table import (
 )
 from atommem_env.tasks.turns import Turn, read_turns
 from atommem_env.text import digest
+
+
+class _Tables:
+    """The mapped files of a converted dataset."""
+
+    def __init__(self, folder: Path, meta: Meta) -> None:
+        self.paragraphs = ParagraphTable(folder, meta.shift)
+        self.questions = RecordTable(folder / QUESTIONS, Question, SHIFT)
+        self.histories = RecordTable(folder / HISTORIES, HistoryRow, SESSION_SHIFT)
+        self.words = WordFrequencies(folder)
+
+
+_open: weakref.WeakValueDictionary[tuple[object, ...], _Tables] = weakref.WeakValueDictionary()
+
+
+def _tables(folder: Path, meta: Meta) -> _Tables:
+    """Return the tables of a folder, mapped once for all datasets that are open; a folder made anew is another."""
+    state = (folder / META).stat()
+    key = (str(folder), meta.check, state.st_ino, state.st_mtime_ns)
+    found = _open.get(key)
+    if found is None:
+        found = _open[key] = _Tables(folder, meta)
+    return found
 
 
 class QADataset:
@@ -100,10 +125,11 @@ class QADataset:
         self._folder = folder
         self._origin = origin
         self._remake = remake
-        self._paragraphs = ParagraphTable(folder, meta.shift)
-        self._questions = RecordTable(folder / QUESTIONS, Question, SHIFT)
-        self._histories = RecordTable(folder / HISTORIES, HistoryRow, SESSION_SHIFT)
-        self._words = WordFrequencies(folder)
+        self._tables = _tables(folder, meta)
+        self._paragraphs = self._tables.paragraphs
+        self._questions = self._tables.questions
+        self._histories = self._tables.histories
+        self._words = self._tables.words
         self.title_hash: npt.NDArray[np.int64] = self._paragraphs.title_hash
         self.text_hash: npt.NDArray[np.int64] = self._paragraphs.text_hash
 

@@ -9,6 +9,7 @@ known from its number.
 
 from __future__ import annotations
 
+import os
 import stat
 import zlib
 from array import array
@@ -281,24 +282,29 @@ def read_meta(folder: Path) -> Meta | None:
 
     Of the other files it looks at the sizes alone, see :func:`verified_meta`.
     """
+    found = _meta_and_states(folder)
+    return None if found is None else found[0]
+
+
+def _meta_and_states(folder: Path) -> tuple[Meta, list[os.stat_result]] | None:
+    """Return the ``meta.json`` of a folder that is whole by its sizes, and the states of the files it names."""
+    place = os.fspath(folder)
     try:
-        if folder.is_symlink() or not _is_own_file(folder / META):
+        if stat.S_ISLNK(os.lstat(place).st_mode) or not stat.S_ISREG(os.lstat(f"{place}/{META}").st_mode):
             return None
-        meta = msgspec.json.decode((folder / META).read_bytes(), type=Meta)
-        whole = (
-            meta.check == _check_of(meta)
-            and set(meta.sizes) == set(meta.sums)
-            and all(_is_own_file(folder / name) for name in meta.sizes)
-            and all((folder / name).stat().st_size == size for name, size in meta.sizes.items())
-        )
+        with open(f"{place}/{META}", "rb") as file:
+            meta = msgspec.json.decode(file.read(), type=Meta)
+        if meta.check != _check_of(meta) or set(meta.sizes) != set(meta.sums):
+            return None
+        states = [os.lstat(f"{place}/{name}") for name in meta.sums]
     except (OSError, ValueError, RecursionError, msgspec.MsgspecError):
         return None
-    return meta if whole else None
-
-
-def _is_own_file(path: Path) -> bool:
-    """Return whether a path is a regular file, and no link to one."""
-    return stat.S_ISREG(path.lstat().st_mode)
+    sizes = (meta.sizes[name] for name in meta.sums)
+    whole = all(
+        stat.S_ISREG(state.st_mode) and state.st_size == size
+        for state, size in zip(states, sizes, strict=True)
+    )
+    return (meta, states) if whole else None
 
 
 _verified: set[tuple[object, ...]] = set()
@@ -309,11 +315,12 @@ def verified_meta(folder: Path) -> Meta | None:
 
     The files are read for it once per process and folder.
     """
-    meta = read_meta(folder)
-    if meta is None:
+    found = _meta_and_states(folder)
+    if found is None:
         return None
-    states = [(folder / name).stat() for name in meta.sums]
-    known = (str(folder.resolve()), meta.check, *((state.st_mtime_ns, state.st_ino) for state in states))
+    meta, states = found
+    place = os.path.realpath(folder)
+    known = (place, meta.check, *((state.st_mtime_ns, state.st_ino) for state in states))
     if known not in _verified:
         try:
             if checksums(folder, meta.sums) != meta.sums:

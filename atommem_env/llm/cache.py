@@ -9,16 +9,17 @@ for one request the first stands. A reply without a text is never kept, so that 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
-import tempfile
+import secrets
 import warnings
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Final
 
 _FORMAT: Final = 2
 _READ: Final = (1, 2)
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,15 @@ class ReplyCache:
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None) -> None:
-        self._folder = None if folder is None else Path(folder)
+        self._folder = None if folder is None else os.fspath(folder)
 
     def get(self, key: str) -> Reply | None:
         """Return the reply kept under ``key`` (hexadecimal digits); ``None`` when there is none that can be read."""
         if self._folder is None:
             return None
         try:
-            return _reply(json.loads(self._path(key).read_bytes()), key)
+            with open(self._path(key), "rb") as file:
+                return _reply(json.loads(file.read()), key)
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
@@ -76,13 +78,11 @@ class ReplyCache:
             warnings.warn(f"a reply could not be kept in {self._folder}: {error}", stacklevel=3)
             return reply
 
-    def _put(self, path: Path, key: str, reply: Reply) -> Reply:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = {"format": _FORMAT, "key": key, **asdict(reply)}
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".")
+    def _put(self, path: str, key: str, reply: Reply) -> Reply:
+        content = {"format": _FORMAT, "key": key, **vars(reply)}
+        name = f"{os.path.dirname(path)}/.{os.getpid()}-{next(_numbers)}-{secrets.token_hex(4)}"
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(json.dumps(content).encode())
+            self._write(name, json.dumps(content).encode())
             try:
                 os.link(name, path)
             except FileExistsError:
@@ -97,9 +97,19 @@ class ReplyCache:
                 os.unlink(name)
         return reply
 
-    def _path(self, key: str) -> Path:
-        assert self._folder is not None
-        return self._folder / key[:2] / f"{key[2:]}.json"
+    def _write(self, name: str, content: bytes) -> None:
+        """Write a new file, for this user's eyes; its folder is made where there is none."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        try:
+            descriptor = os.open(name, flags, 0o600)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(name), exist_ok=True)
+            descriptor = os.open(name, flags, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(content)
+
+    def _path(self, key: str) -> str:
+        return f"{self._folder}/{key[:2]}/{key[2:]}.json"
 
 
 def _reply(content: Any, key: str) -> Reply:

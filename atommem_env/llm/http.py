@@ -10,15 +10,30 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import functools
 import logging
 import os
+import ssl
+import sys
 import threading
+import urllib.request
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-import httpx
-
 from atommem_env.llm.secrets import mask, masked_address
+
+_command: Final = (
+    "httpx._main"  # httpx's own command line, a third of what httpx and all it needs take to import
+)
+if _command not in sys.modules:
+    sys.modules[_command] = None  # type: ignore[assignment]  # as if its libraries were not there
+    try:
+        import httpx
+    finally:
+        sys.modules.pop(_command, None)
+else:
+    import httpx
 
 MOST_BYTES: Final = 64 << 20
 """The longest answer that is read, inflated."""
@@ -90,32 +105,33 @@ class _Requests:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self._idle: dict[httpx.URL, list[httpx.AsyncClient]] = {}
-        self._context = httpx.create_ssl_context()
+        self._servers: dict[httpx.URL, _Server] = {}
         self._thread = threading.Thread(target=self.loop.run_forever, name="atommem-http", daemon=True)
         self._thread.start()
 
     async def answer(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         """Return the answer to one request; redirects are followed within the server."""
         at = httpx.URL(url)
-        server = _server(at)
-        idle = self._idle.setdefault(server, [])
-        client = idle.pop() if idle else httpx.AsyncClient(timeout=None, verify=self._context)
+        address = _server(at)
+        server = self._servers.get(address)
+        if server is None:
+            server = self._servers[address] = _Server(bool(urllib.request.getproxies()))
+        client = server.client(at)
         try:
             for _ in range(_MOST_HOPS):
                 async with client.stream(method, at, content=body, headers=headers) as response:
                     if not response.has_redirect_location:
                         return Answer(response.status_code, response.headers, await _body(response))
                     at = at.join(response.headers["Location"])
-                if _server(at) != server:
+                if _server(at) != address:
                     raise RequestError(
-                        f"{masked_address(str(server))} redirects to {masked_address(str(at))}, another server, which "
+                        f"{masked_address(str(address))} redirects to {masked_address(str(at))}, another server, which "
                         "gets neither text nor key: give that address where it is the right one",
                         unreadable=True,
                         final=True,
                     )
         finally:
-            idle.append(client)
+            server.idle.append(client)
         raise RequestError(f"{masked_address(str(at))} redirects without end", unreadable=True, final=True)
 
     def close(self) -> None:
@@ -125,9 +141,38 @@ class _Requests:
         self.loop.close()
 
     async def _close_clients(self) -> None:
-        for idle in self._idle.values():
-            for client in idle:
+        for server in self._servers.values():
+            for client in server.idle:
                 await client.aclose()
+
+
+@dataclass
+class _Server:
+    """A server, and the clients that wait for its next call.
+
+    Attributes:
+        proxies: whether the environment names a proxy: it has some dozens of names, and each client would read all.
+        idle: the clients.
+    """
+
+    proxies: bool
+    idle: list[httpx.AsyncClient] = field(default_factory=list)
+
+    def client(self, url: httpx.URL) -> httpx.AsyncClient:
+        """Return a client that no call uses, a new one when there is none."""
+        if self.idle:
+            return self.idle.pop()
+        context = _certificates() if self.proxies or url.scheme == "https" else _NO_CERTIFICATES
+        return httpx.AsyncClient(timeout=None, verify=context, trust_env=self.proxies)
+
+
+_NO_CERTIFICATES: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""What a client has for addresses in http, which it never uses: reading certificates takes as long as some calls."""
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
 
 
 _by_process: dict[int, _Requests] = {}  # a thread does not survive a fork

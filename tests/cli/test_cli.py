@@ -19,6 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 import atommem_env
+from atommem_env import cli
 from atommem_env.cli import application
 from atommem_env.registration import POLICIES as POLICY_NAMES
 from small_data import hotpot_rows, records
@@ -274,6 +275,17 @@ def test_without_its_libraries_the_command_says_how_to_install_them() -> None:
     assert result.returncode == 2
     assert "needs typer: pip install 'atommem_env[cli]'" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_command_imports_no_other_and_a_mistake_knows_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    imported: list[str] = []
+    monkeypatch.setattr(cli.importlib, "import_module", imported.append)
+    cli.application("table")
+    assert imported == ["atommem_env.cli.table"]
+    for word in (None, "--help", "tabel", "common", ""):
+        imported.clear()
+        cli.application(word)
+        assert imported == list(cli.COMMANDS)
 
 
 # --- the other commands -------------------------------------------------------------------------------

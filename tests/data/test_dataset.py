@@ -24,6 +24,7 @@ from atommem_env.data.table import text_key
 from atommem_env.data.world import WorldConfig
 from atommem_env.envs.hotpotqa import HOTPOTQA
 from atommem_env.text import PieceTokenizer
+from small_data import records
 
 ROW: dict[str, Any] = {
     "question": "Where does the Esk rise?",
@@ -276,3 +277,16 @@ def test_a_dataset_says_whether_the_world_wrote_it() -> None:
     assert pickle.loads(pickle.dumps(world)).generated
     assert world.part([0, 1], "two").generated
     assert not QADataset.from_records([row()]).generated
+
+
+def test_what_is_open_is_mapped_once_and_what_was_made_anew_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATOMMEM_CACHE", str(tmp_path))
+    first, second = (QADataset.from_records(records(8)) for _ in range(2))
+    assert first.title_hash is second.title_hash
+    (folder,) = tmp_path.iterdir()
+    (folder / "paragraphs.arrow").unlink()
+    third = QADataset.from_records(records(8))
+    assert third.title_hash is not first.title_hash
+    assert third.documents(range(8)) == second.documents(range(8))
