@@ -42,8 +42,6 @@ class VectorFile:
     """
 
     def __init__(self, path: str | os.PathLike[str], size: int = 1_000_000) -> None:
-        import sqlite3  # not every Python has it, and only this class needs it
-
         if size < 1:
             raise ValueError(f"VectorFile(size={size!r}): expected at least 1")
         self.path = Path(path).expanduser()
@@ -54,7 +52,7 @@ class VectorFile:
             with self._open() as connection:
                 connection.execute(_TABLE)
                 connection.execute("SELECT place, key, vector FROM vectors LIMIT 1").fetchall()
-        except (OSError, sqlite3.Error) as error:
+        except _failures() as error:
             raise ValueError(
                 f"{self.path}: this is not a file of vectors that can be written ({error}): expected the path of "
                 "one made before, or of a file that does not exist yet. Delete a damaged one, or choose another path."
@@ -81,8 +79,6 @@ class VectorFile:
             identity: names the encoder.
             keys: pairs (kind, text).
         """
-        import sqlite3
-
         if self._failed:
             return {}
         wanted = {digest(identity, *key): key for key in keys}
@@ -95,9 +91,9 @@ class VectorFile:
                     query = f"SELECT key, vector FROM vectors WHERE key IN ({','.join('?' * len(some))})"
                     for key, packed in connection.execute(query, some):
                         vector = _unpack(packed)
-                        if vector is not None:
-                            found[wanted[bytes(key)]] = vector
-        except (OSError, sqlite3.Error) as error:
+                        if vector is not None and key in wanted:
+                            found[wanted[key]] = vector
+        except _failures() as error:
             self._leave(error)
         return found
 
@@ -108,8 +104,6 @@ class VectorFile:
             identity: names the encoder.
             vectors: by (kind, text).
         """
-        import sqlite3
-
         if self._failed:
             return
         rows = [(digest(identity, *key), _pack(vector)) for key, vector in vectors.items()]
@@ -126,7 +120,7 @@ class VectorFile:
                 connection.execute(
                     "DELETE FROM vectors WHERE place <= (SELECT MAX(place) FROM vectors) - ?", (self.size,)
                 )
-        except (OSError, sqlite3.Error) as error:
+        except _failures() as error:
             self._leave(error)
 
     @contextlib.contextmanager
@@ -153,13 +147,22 @@ class VectorFile:
         )
 
 
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what SQLite raises over a file that is damaged, or is none of its own; its words need not be text."""
+    import sqlite3  # not every Python has it, and only this module needs it
+
+    return OSError, sqlite3.Error, UnicodeError
+
+
 def _pack(vector: Vectors) -> bytes:
     data = np.ascontiguousarray(vector, dtype="<f4").tobytes()
     return zlib.crc32(data).to_bytes(4, "little") + data
 
 
-def _unpack(packed: bytes) -> Vectors | None:
+def _unpack(packed: object) -> Vectors | None:
     """Return the vector, ``None`` when it is damaged."""
+    if not isinstance(packed, bytes):  # a column of SQLite holds what its bytes say
+        return None
     check, data = packed[:4], packed[4:]
     if not data or len(data) % 4 or zlib.crc32(data).to_bytes(4, "little") != check:
         return None

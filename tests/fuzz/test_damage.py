@@ -14,15 +14,19 @@ import os
 import random
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from typer.testing import CliRunner
 
 from atommem_env.cli import application
+from atommem_env.retrieval import CachedEncoder, VectorFile
 from atommem_env.runs import evaluate
+from fake_server import FakeServer
 from small_data import hotpot_rows, records
 
 SMALL: dict[str, Any] = {"num_docs": 8, "num_questions": 1, "chunk_tokens": 300, "chunk_overlap": 20}
@@ -43,6 +47,8 @@ LOOKS: tuple[tuple[str, ...], ...] = (
     ("view", "RUN"),
     ("replay", "RUN"),
     ("export", "RUN", "--out", "RUN/rows.jsonl"),
+    ("compare", "RUN", "--policy", "oracle", "--policy", "rag", "--tasks"),
+    ("judge", "RUN", "--model", "m", "--base-url", "SERVER", "--leniency", "2", "--quiet"),
 )
 
 
@@ -195,7 +201,10 @@ def check(words: list[str], what: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", RUN_FILES)
-def test_damaged_run_folders(home: Path, tmp_path: Path, faults: int, name: str) -> None:
+def test_damaged_run_folders(
+    home: Path, tmp_path: Path, faults: int, chat_server: FakeServer, name: str
+) -> None:
+    address = chat_server.begin(lambda prompt: '{"correct": true, "reason": "r"}').address
     wrong: list[str] = []
     for seed in range(faults):
         draw = random.Random(f"{name} {seed}")
@@ -203,10 +212,13 @@ def test_damaged_run_folders(home: Path, tmp_path: Path, faults: int, name: str)
         shutil.copytree(home / "run", folder)
         what = f"{name}, seed {seed}: {damage(draw, folder / name)}"
         command = draw.choice(LOOKS)
-        wrong += check([word.replace("RUN", str(folder)) for word in command], what)
+        wrong += check(
+            [word.replace("RUN", str(folder)).replace("SERVER", address) for word in command], what
+        )
         if draw.random() < 0.1:
             wrong += check(_again(home, folder), what)
         shutil.rmtree(folder)
+    print(f"{name}: {faults} faults")
     assert not wrong
 
 
@@ -239,6 +251,7 @@ def test_damaged_data_files(
             *SIZES,
         ]
         wrong += check(words, what)
+    print(f"{path.name}: {faults} faults")
     assert not wrong
 
 
@@ -295,6 +308,40 @@ def test_damaged_checkpoints(tmp_path: Path, faults: int) -> None:
             f"checkpoint, seed {seed}",
         )
     assert not wrong
+
+
+class Lengths:
+    """An encoder whose vectors are kept."""
+
+    identity = "lengths"
+
+    def encode(self, texts: Sequence[str], kind: str) -> npt.NDArray[np.float32]:
+        return np.array([[len(text), 1.0] for text in texts], np.float32)
+
+
+def test_damaged_files_of_vectors(tmp_path: Path, faults: int) -> None:
+    texts = [f"text {number}" for number in range(40)]
+    path = tmp_path / "vectors.sqlite"
+    CachedEncoder(Lengths(), disk=path).encode(texts, "document")
+    whole, wanted = path.read_bytes(), Lengths().encode(texts, "document")
+    wrong: list[str] = []
+    named = 0
+    for seed in range(faults):
+        draw = random.Random(f"vectors {seed}")
+        path.write_bytes(draw.choice((_flip, *DAMAGES[:5]))(draw, whole))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                kept = VectorFile(path)
+            except ValueError as error:
+                wrong += [] if "not a file of vectors" in str(error) else [f"seed {seed}: {error}"]
+                named += 1
+                continue
+            for _ in range(2):  # what is not whole is encoded and written anew
+                found = CachedEncoder(Lengths(), disk=kept).encode(texts, "document")
+                wrong += [] if np.array_equal(found, wanted) else [f"seed {seed}: other vectors"]
+    assert not wrong
+    print(f"vectors: {faults} faults, {named} files refused by name")
 
 
 def _baselines() -> list[Path]:
