@@ -100,6 +100,7 @@ def make_plan(
     for policy in chosen:
         policy.make()
     described = [_describe(env) for env in envs]
+    notes = [note for env in described for note in _notes(env, episodes)]
     settings = {
         "format": FORMAT,
         "atommem_env": __version__,
@@ -111,7 +112,7 @@ def make_plan(
         "episodes": episodes,
         "seed": seed,
     }
-    return Plan(envs, chosen, settings, tuple(_notes(described, episodes)))
+    return Plan(envs, chosen, settings, tuple(notes))
 
 
 def execute(
@@ -265,7 +266,7 @@ def evaluate(
         policies: one or several of: a known name (``"rag"``), ``"module:Class"``, a class or function that
             makes a policy (called for each episode), a policy (used for all episodes; its ``reset`` must make
             it forget the last one). A dict gives them names of your own.
-        episodes: the number of tasks.
+        episodes: the number of tasks; at most that of the histories where a task is a whole one.
         jobs: how many episodes to run at once: in processes, one for each core with 0, and then a script's call
             must stand under ``if __name__ == "__main__":``; with a chat endpoint in threads. ``None``: one, and
             with a chat endpoint as many as its ``concurrency``. On Ray: the number of its actors, each of which
@@ -346,14 +347,19 @@ def _describe(recipe: EnvVariant) -> dict[str, Any]:
             env.close()
 
 
-def _notes(envs: Sequence[Mapping[str, Any]], episodes: int) -> Iterator[str]:
-    for env in envs:
-        tasks, wanted = env["num_tasks"], env.get("episodes", episodes)
-        if tasks is not None and wanted > tasks:
-            yield (
-                f"{env['name']} has {tasks} tasks before its questions repeat, in other groups; "
-                f"{wanted} episodes go beyond that"
-            )
+def _notes(env: dict[str, Any], episodes: int) -> Iterator[str]:
+    """Tell where an environment has fewer tasks than episodes are asked for; a whole history is run once."""
+    tasks, wanted = env["num_tasks"], env.get("episodes", episodes)
+    if tasks is None or wanted <= tasks:
+        return
+    if env["arguments"].get("num_questions", 0) is None:
+        env["episodes"] = tasks
+        yield f"{env['name']} has {tasks} histories: each is run once, which makes {tasks} episodes and not {wanted}"
+    else:
+        yield (
+            f"{env['name']} has {tasks} tasks before its questions repeat, in other groups; "
+            f"{wanted} episodes go beyond that"
+        )
 
 
 def _short(name: str) -> str:

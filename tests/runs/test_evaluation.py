@@ -225,6 +225,14 @@ def test_episodes_are_chosen_by_the_names_of_environment_and_policy() -> None:
 def test_a_plan_says_when_questions_repeat() -> None:
     plan = make_plan(ENV, "rag", 10_000, env_arguments={"source": dataset(), **SMALL})
     assert any("10000 episodes go beyond" in note for note in plan.notes)
+
+
+def test_a_whole_history_is_run_once() -> None:
+    chats = "AtomMem-Chat-v0[histories=2,sessions=2,turns=2]"
+    whole = make_plan(chats, "abstain", 20)
+    assert whole.total == 2
+    assert "2 histories" in whole.notes[0]
+    assert make_plan(chats, "abstain", 20, env_arguments={"num_questions": 1}).total == 20
     assert make_plan(ENV, "rag", 2, env_arguments={"source": dataset(), **SMALL}).notes == ()
 
 
