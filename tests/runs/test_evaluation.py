@@ -228,7 +228,7 @@ def test_a_plan_says_when_questions_repeat() -> None:
 
 
 def test_a_whole_history_is_run_once() -> None:
-    chats = "AtomMem-Chat-v0[histories=2,sessions=2,turns=2]"
+    chats = "AtomMem-Chat-v0[histories=2]"
     whole = make_plan(chats, "abstain", 20)
     assert whole.total == 2
     assert "2 histories" in whole.notes[0]
