@@ -35,6 +35,9 @@ STAGES: Final = ("seen", "written", "kept", "read")
 STALE_STAGES: Final = ("stale_kept", "stale_read")
 """Kept and read of superseded units: those that a later fact, shown before the question was asked, replaces."""
 
+READ_DOCUMENTS: Final = ("read_any", "read_all")
+"""Whether a unit was read of one, or of each, of the documents (of a chat: sessions) that hold the supporting units."""
+
 WordShares: TypeAlias = Callable[[Iterable[str]], Mapping[str, float]]
 """Gives the share of a dataset's documents that have each of some words: ``QADataset.word_shares``."""
 
@@ -107,6 +110,7 @@ class EvidenceUnit(NamedTuple):
         question: the number of the question that it is evidence for.
         end: the offset in the task's text at which it ends.
         role: :data:`SUPPORTING` or :data:`SUPERSEDED`.
+        document: the number of its document in the task.
         parts: of a unit that is a whole message: the texts each of which stands for it; none: ``text`` alone.
     """
 
@@ -115,6 +119,7 @@ class EvidenceUnit(NamedTuple):
     question: int = 0
     end: int = 0
     role: str = SUPPORTING
+    document: int = 0
     parts: tuple[str, ...] = ()
 
 
@@ -137,12 +142,17 @@ def mean_share(metrics: Metrics, stage: str) -> float | None:
 
     Args:
         metrics: an episode's ``info["metrics"]``.
-        stage: one of :data:`STAGES`, or of :data:`STALE_STAGES` for the share of what is superseded.
+        stage: one of :data:`STAGES`, of :data:`STALE_STAGES` for the share of what is superseded, or of
+            :data:`READ_DOCUMENTS`, for which questions that cannot be answered do not count.
 
     Returns:
         ``None`` where nothing is known: no question has evidence, or the policy keeps text outside memory.
     """
-    every = (cast("Mapping[str, float | None]", question["evidence"]) for question in metrics["questions"])
+    every = (
+        cast("Mapping[str, float | None]", question["evidence"])
+        for question in metrics["questions"]
+        if stage not in READ_DOCUMENTS or question.get("answerable") is not False
+    )
     shares = [reached.get(stage) for reached in every]
     known = [share for share in shares if share is not None]
     return sum(known) / len(known) if known else None
@@ -589,7 +599,7 @@ def evidence_units(task: Task, word_shares: WordShares | None = None) -> list[Ev
             spans = turn_spans(text, task.questions[unit.question].answers, word_shares)
             parts = tuple([text[start:end] for start, end in spans])
         title = "" if unit.turn >= 0 else task.documents[unit.document].title
-        made.append(EvidenceUnit(text, title, unit.question, unit.end, unit.role, parts))
+        made.append(EvidenceUnit(text, title, unit.question, unit.end, unit.role, unit.document, parts))
     return made
 
 
@@ -607,6 +617,7 @@ class EvidenceTracker:
         for number, unit in enumerate(units):
             self._of_question.setdefault((unit.question, unit.role), []).append(number)
         self._question_of = [unit.question for unit in units]
+        self._document_of = [unit.document for unit in units]
         self._ends = sorted((unit.end, number) for number, unit in enumerate(units))
         self._num_seen = 0
         self._shown: set[int] = set()
@@ -672,9 +683,11 @@ class EvidenceTracker:
     def shares(self, question: int) -> dict[str, float | None]:
         """Return, for each stage, the share of the question's units that reached it; ``None`` without units.
 
-        The keys are :data:`STAGES`, of the supporting units, and :data:`STALE_STAGES`, of the superseded ones.
+        The keys are :data:`STAGES`, of the supporting units, :data:`STALE_STAGES`, of the superseded ones, and
+        :data:`READ_DOCUMENTS`.
         """
         return {
+            **dict(zip(READ_DOCUMENTS, self._documents_read(question), strict=True)),
             **{stage: self._share(question, SUPPORTING, stage) for stage in STAGES},
             **{
                 stage: self._share(question, SUPERSEDED, stage.removeprefix("stale_"))
@@ -687,6 +700,15 @@ class EvidenceTracker:
         if not units:
             return None
         return sum(unit in self._reached[stage] for unit in units) / len(units)
+
+    def _documents_read(self, question: int) -> tuple[float | None, float | None]:
+        """Return whether a unit was read of one document that holds supporting units, and of each."""
+        units = self._of_question.get((question, SUPPORTING))
+        if not units:
+            return None, None
+        documents = {self._document_of[unit] for unit in units}
+        read = {self._document_of[unit] for unit in units if unit in self._reached["read"]}
+        return float(bool(read)), float(read == documents)
 
     def holding(self) -> dict[int, list[int]]:
         """Return what the entries hold, by id, for :meth:`restore`."""
@@ -708,7 +730,7 @@ class EvidenceTracker:
         """Return an independent copy."""
         copy = object.__new__(EvidenceTracker)
         copy._matcher, copy._of_question, copy._ends = self._matcher, self._of_question, self._ends
-        copy._question_of = self._question_of
+        copy._question_of, copy._document_of = self._question_of, self._document_of
         copy._num_seen = self._num_seen
         copy._shown = set(self._shown)
         copy._holders = [set(holders) for holders in self._holders]

@@ -10,7 +10,7 @@ import gymnasium as gym
 
 from atommem_env.core.operations import kind_of, parse, to_dict
 from atommem_env.core.types import Info, Metrics, Observation
-from atommem_env.evidence import STAGES, STALE_STAGES
+from atommem_env.evidence import READ_DOCUMENTS, STAGES, STALE_STAGES
 
 
 @runtime_checkable
@@ -129,7 +129,7 @@ def rollout(
 
 def without_funnel(metrics: Metrics) -> Metrics:
     """Return ``metrics`` with every stage of the funnel null, as for a policy that uses a buffer."""
-    hidden = dict.fromkeys((*STAGES, *STALE_STAGES))
+    hidden = dict.fromkeys((*STAGES, *STALE_STAGES, *READ_DOCUMENTS))
     questions = [
         {**question, "evidence": {**question["evidence"], **hidden}} for question in metrics["questions"]
     ]

@@ -228,6 +228,27 @@ def test_superseded_units_have_stages_of_their_own() -> None:
     assert (tracker.count(0), tracker.count(0, SUPERSEDED)) == (1, 1)
 
 
+def test_a_document_is_read_when_one_of_its_units_is() -> None:
+    first, second = EvidenceUnit(UNIT, document=0), EvidenceUnit(OTHER, document=1)
+    tracker = EvidenceTracker([first, first._replace(text=BORN), second, second._replace(role=SUPERSEDED)])
+    tracker.show(0)
+    tracker.write([(1, UNIT), (2, OTHER)])
+    found = []
+    for shown in (set(), {1}, {2}):
+        tracker.ask(0, shown)
+        shares = tracker.shares(0)
+        found.append((shares["read_any"], shares["read_all"]))
+    assert found == [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)]
+
+
+def test_documents_read_leave_out_what_cannot_be_answered() -> None:
+    questions = [
+        {"answerable": answerable, "evidence": {"read_any": share}}
+        for answerable, share in ((True, 1.0), (False, 0.0))
+    ]
+    assert mean_share({"questions": questions}, "read_any") == 1.0
+
+
 def test_the_scratchpad_counts_and_a_copy_is_independent() -> None:
     tracker = _tracker()
     tracker.write([(0, f"{UNIT} {OTHER}")])

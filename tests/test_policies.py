@@ -68,7 +68,9 @@ def test_a_policy_with_a_buffer_has_no_funnel() -> None:
     plain, hoarder = (rollout(make(), policy, seed=1).metrics for policy in (Scripted(), Hoarder()))
     for with_buffer, without in zip(hoarder["questions"], plain["questions"], strict=True):
         assert with_buffer["evidence"] == {
-            **dict.fromkeys(("seen", "written", "kept", "read", "stale_kept", "stale_read")),
+            **dict.fromkeys(
+                ("seen", "written", "kept", "read", "stale_kept", "stale_read", "read_any", "read_all")
+            ),
             "answered": 0.0,
         }
         assert without["evidence"]["seen"] == 1.0

@@ -60,7 +60,11 @@ class Gold(TypedDict):
 
 
 class StageShares(TypedDict):
-    """The share of a question's units that reached each stage, ``None`` without units; and whether it was right."""
+    """The share of a question's units that reached each stage, ``None`` without units; and whether it was right.
+
+    ``read_any`` and ``read_all`` are 1.0 where of one, or of each, of the documents (in a chat, the sessions) that hold
+    supporting units a unit was read.
+    """
 
     seen: float | None
     written: float | None
@@ -68,6 +72,8 @@ class StageShares(TypedDict):
     read: float | None
     stale_kept: float | None
     stale_read: float | None
+    read_any: float | None
+    read_all: float | None
     answered: float
 
 

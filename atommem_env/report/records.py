@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from atommem_env.core import safe_text
-from atommem_env.evidence import STAGES, STALE_STAGES
+from atommem_env.evidence import READ_DOCUMENTS, STAGES, STALE_STAGES
 from atommem_env.report.paper_columns import Comparison
 from atommem_env.report.question_types import TypedRow
 from atommem_env.report.summary import Row
@@ -89,6 +89,7 @@ def _object(row: Row) -> dict[str, Any]:
         "scores": {name: asdict(score) for name, score in row.scores.items()},
         "funnel": dict(row.funnel),
         "stale": dict(row.stale),
+        "documents": dict(row.documents),
         "abstention": None
         if found is None
         else {
@@ -110,6 +111,7 @@ def _line(row: Row) -> dict[str, Any]:
         line |= {name: score.mean, f"{name}_low": score.low, f"{name}_high": score.high}
     line |= {stage: row.funnel[stage] for stage in STAGES}
     line |= {stage: row.stale[stage] for stage in STALE_STAGES}
+    line |= {name: row.documents[name] for name in READ_DOCUMENTS}
     line |= {"without_evidence": row.without_evidence, "uses_buffer": int(row.uses_buffer)}
     line |= {name: getattr(row, name) for name in (*_COUNTS, *_TOKENS)}
     line["unread"] = row.unread

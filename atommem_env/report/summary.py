@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from atommem_env.evidence import STAGES, STALE_STAGES, mean_share
+from atommem_env.evidence import READ_DOCUMENTS, STAGES, STALE_STAGES, mean_share
 from atommem_env.registration import WORLD_ENVS
 from atommem_env.runs.engines import unreadable_share
 from atommem_env.runs.keys import episode_key
@@ -88,6 +88,7 @@ class Row:
             ``judge`` where a judge has judged all of the episodes.
         funnel: by stage, the mean; ``None`` where undefined.
         stale: by stage of :data:`STALE_STAGES`, likewise; all ``None`` where no evidence is superseded.
+        documents: by name of :data:`READ_DOCUMENTS`, likewise, over the questions that can be answered.
         abstention: ``None`` unless some question cannot be answered.
         memory_peak, entries_shown, steps, refused: means over the episodes.
         calls: calls to the engine, the mean over the episodes of which they are known; ``None``: of none.
@@ -114,6 +115,7 @@ class Row:
     scores: Mapping[str, Interval]
     funnel: Mapping[str, float | None]
     stale: Mapping[str, float | None]
+    documents: Mapping[str, float | None]
     abstention: Abstention | None
     memory_peak: float
     entries_shown: float
@@ -256,6 +258,7 @@ def _row(
         scores=scores,
         funnel={stage: None if uses_buffer else _mean_of_shares(metrics, stage) for stage in STAGES},
         stale={stage: None if uses_buffer else _mean_of_shares(metrics, stage) for stage in STALE_STAGES},
+        documents={name: None if uses_buffer else _mean_of_shares(metrics, name) for name in READ_DOCUMENTS},
         abstention=_abstention(questions),
         memory_peak=_mean([metric["memory_peak"] for metric in metrics]),
         entries_shown=_mean([metric["entries_shown"] for metric in metrics]),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from atommem_env.core import safe_text
 from atommem_env.core.safe_text import one_line
-from atommem_env.evidence import STAGES, STALE_STAGES
+from atommem_env.evidence import READ_DOCUMENTS, STAGES, STALE_STAGES
 from atommem_env.report.formats import Column, Sheet, html_page, latex_page, markdown_page
 from atommem_env.report.notes import BUFFER_MARK, data_notes
 from atommem_env.report.paper_columns import Comparison, comparisons
@@ -98,11 +98,11 @@ def _score_column(name: str) -> _Column:
     )
 
 
-def _stage_column(name: str) -> _Column:
+def _stage_column(name: str, wide: bool = False) -> _Column:
     def value(row: Row) -> float | None:
-        return row.stale[name] if name in STALE_STAGES else row.funnel[name]
+        return {**row.funnel, **row.stale, **row.documents}[name]
 
-    return _Column(name, name.replace("_", " "), lambda row: _percent(value(row)), value)
+    return _Column(name, name.replace("_", " "), lambda row: _percent(value(row)), value, wide)
 
 
 def _number_column(name: str, title: str, value: Callable[[Row], float | None], wide: bool = True) -> _Column:
@@ -128,6 +128,7 @@ def _columns(rows: Sequence[Row]) -> list[_Column]:
         _Column("questions", "questions", lambda row: str(row.questions), lambda row: row.questions),
         *map(_score_column, scores),
         *map(_stage_column, (*STAGES, *stale)),
+        *(_stage_column(name, wide=not any(row.histories for row in rows)) for name in READ_DOCUMENTS),
         _number_column("memory", "memory", lambda row: row.memory_peak, wide=False),
         _number_column("shown", "shown", lambda row: row.entries_shown),
         _number_column("steps", "steps", lambda row: row.steps),
@@ -247,6 +248,12 @@ def footnotes(
             "; stale kept, stale read: the same of what a later fact replaces."
             if any(row.stale[name] is not None for row in rows for name in STALE_STAGES)
             else "."
+        )
+        + (
+            " Read any, read all: of one session that holds evidence, and of each, some was in view; without questions "
+            "that cannot be answered."
+            if any(row.histories for row in rows)
+            else ""
         ),
         "memory: the largest number of entries"
         + ("; shown, steps, refused: entries shown, steps and refused operations" if wide else "")
