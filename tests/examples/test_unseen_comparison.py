@@ -34,7 +34,8 @@ def test_the_learned_policy_is_set_beside_the_best_static_history_by_history(tmp
     program().main(
         [
             "--no-generated", "--data", f"locomo={tmp_path / 'locomo10.json'}", "--capacity", "4",
-            "--entry-tokens", "64", "--statics", "recency", "rag, refuse", "rag, evict oldest", "--out", str(tmp_path / "out"),
+            "--entry-tokens", "64", "--statics", "recency", "rag, refuse", "rag, evict oldest",
+            "--out", str(tmp_path / "out"),
         ]
     )  # fmt: skip
     (part,) = json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))
