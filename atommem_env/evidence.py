@@ -17,9 +17,8 @@ from __future__ import annotations
 import functools
 import math
 import re
-import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
 from atommem_env.data.records import SUPERSEDED, SUPPORTING
@@ -59,6 +58,7 @@ _ITEM = re.compile(r"\A\s*\d+[.)]\s+")
 # The rule's numbers. Those of titled documents were chosen on the training samples of three benchmarks, those of turns
 # on generated chats and two conversations of LoCoMo; both were confirmed on others.
 _RARE = 0.001  # a word that a smaller share of documents has weighs no more
+_RAREST = math.log(_RARE)
 _COMMON = 0.01  # a single word with a capital begins a sentence as a name when a smaller share has it
 _EVERY = 0.9  # the share of all words, by weight, that stands for all of them
 _TELLING = (
@@ -245,6 +245,7 @@ class _Pattern(NamedTuple):
         titles: where it has none: one of these will do, in place of more of the rest; none: nothing to be named.
         bag: where it has some: the unit's words without stop words, and how often; else empty.
         length: the unit's length in words.
+        looked_for: the words whose places in a text matter.
     """
 
     words: dict[str, _Word]
@@ -255,6 +256,7 @@ class _Pattern(NamedTuple):
     titles: tuple[Phrase, ...]
     bag: dict[str, int]
     length: int
+    looked_for: frozenset[str]
 
 
 def _content(words: Sequence[str]) -> Phrase:
@@ -264,7 +266,7 @@ def _content(words: Sequence[str]) -> Phrase:
 
 def _weight(share: float) -> float:
     """Return the weight of a word that a share of documents has, in (0, 1]."""
-    return max(min(math.log(share) / math.log(_RARE), 1.0), 0.02)
+    return max(min(math.log(share) / _RAREST, 1.0), 0.02)
 
 
 def _forms(word: str) -> Sequence[str]:
@@ -294,66 +296,101 @@ def _leading_name(raw: Sequence[str], titled: bool, shares: Mapping[str, float])
     return tuple(name)
 
 
-def _pattern(
-    text: str, title: str, shares: Mapping[str, float], apart: Collection[str], rule: _Least
-) -> _Pattern:
-    """Return what to look for of a unit.
+class _Part(NamedTuple):
+    """A text that stands for a unit: the unit itself, or one of its parts.
 
-    Args:
+    Attributes:
+        unit: the number of the unit.
         text: what it says.
-        title: its document's title.
-        shares: the share of documents that have each of its words.
-        apart: the words that its rivals do not have; empty where it has no rivals.
+        words: the search tokens of ``text``.
+        content: those of them that are not stop words, all where there are no others.
+        titles: the forms of the title of the unit's document.
+        named: the first of them where ``text`` has it, which a text that holds the unit must have too; else empty.
         rule: how much of it a text must have.
+        apart: the words that its rivals do not have; empty where it has no rivals.
     """
-    words, raw = tokens(text), _WORDS.findall(text)
-    content = _content(words)
+
+    unit: int
+    text: str
+    words: list[str]
+    content: Phrase
+    titles: tuple[Phrase, ...]
+    named: Phrase
+    rule: _Least
+    apart: Collection[str]
+
+
+class _Weights(NamedTuple):
+    """What the words of a part weigh.
+
+    Attributes:
+        words: the weight of each word of its content, to the rule's power; those of a title that it has left out.
+        least: how much of that a text must have.
+        shares: the share of documents that have each of its words.
+    """
+
+    words: dict[str, float]
+    least: float
+    shares: Mapping[str, float]
+
+
+def _weigh(part: _Part, shares: Mapping[str, float]) -> _Weights:
+    """Return what the words of a part weigh, by the share of documents that have each."""
+    words = {
+        word: _weight(shares.get(word, _RARE)) ** part.rule.power
+        for word in dict.fromkeys(part.content)
+        if word not in part.named
+    }
+    return _Weights(words, part.rule.of(sum(words.values())) - 1e-9, shares)
+
+
+def _pattern(part: _Part, weights: _Weights) -> _Pattern:
+    """Return what to look for of a part."""
+    raw = _WORDS.findall(part.text)
     names: set[str] = set()
     numbers: set[str] = set()
     for place, word in enumerate(raw):
-        if word.isdigit() or not (word.isalpha() or _DIGIT.search(word) is None):
+        if not word.isalpha() and (word.isdigit() or _DIGIT.search(word)):
             numbers.update(_forms(word))
         elif place and word[0].isupper():
             names.update(_forms(word))
-    titles = [_content(tokens(form)) for form in dict.fromkeys((_BRACKETS.sub("", title), title))]
-    titles = [form for form in titles if form]
-    lead = _leading_name(raw, bool(titles), shares)
+    titles = part.titles
+    lead = _leading_name(raw, bool(titles), weights.shares)
     names.update(lead)
-    named = [form for form in titles[:1] if _has(content, form)]
-    skipped = {word for form in named for word in form}
+    named = [part.named] if part.named else []
     if lead and not (titles and set(lead) <= set(titles[0])):
         named.append(lead)
     counts = {}
-    for word in dict.fromkeys(content):
-        if word not in skipped:
-            weight, number = _weight(shares.get(word, _RARE)), word in numbers
-            counts[word] = _Word(
-                weight**rule.power,
-                weight if word in names and not number else 0.0,
-                float(number),
-                float(word in apart),
-            )
+    for word, weight in weights.words.items():
+        number = word in numbers
+        named_so = word in names and not number
+        counts[word] = _Word(
+            weight,
+            _weight(weights.shares.get(word, _RARE)) if named_so else 0.0,
+            float(number),
+            float(word in part.apart),
+        )
     whole = _Word(*map(sum, zip(*counts.values(), strict=True))) if counts else _Word(0.0, 0.0, 0.0, 0.0)
-    least = _Word(
-        rule.of(whole.weight), rule.names * whole.name, rule.numbers * whole.number, 0.5 * whole.apart
-    )
+    rule = part.rule
+    least = (rule.names * whole.name, rule.numbers * whole.number, 0.5 * whole.apart)
     return _Pattern(
         words=counts,
-        least=_Word(*(count - 1e-9 for count in least)),
+        least=_Word(weights.least, *[count - 1e-9 for count in least]),
         all=whole,
-        window=max(_SHORTEST, int(rule.stretch * len(words))),
+        window=max(_SHORTEST, int(rule.stretch * len(part.words))),
         named=tuple(named),
-        titles=() if named else tuple(titles),
-        bag=dict(Counter(content)) if named else {},
-        length=len(words),
+        titles=() if named else titles,
+        bag=dict(Counter(part.content)) if named else {},
+        length=len(part.words),
+        looked_for=frozenset([*part.content, *[phrase[-1] for phrase in named or titles]]),
     )
-
-
-_BUILDING = threading.Lock()  # the episodes of a task share a matcher, and may run in several threads
 
 
 class Matcher:
     """:func:`holds` for several units at once, in time proportional to the text.
+
+    What identifies a unit is found out when it is needed: most texts share no word with most units, and few of those
+    that do have enough of their words by weight.
 
     Args:
         units: the units of evidence.
@@ -361,87 +398,107 @@ class Matcher:
     """
 
     def __init__(self, units: Sequence[EvidenceUnit], word_shares: WordShares | None = None) -> None:
-        self._units = units
         self._word_shares = word_shares
-        self._patterns: list[_Pattern] = []
-        self._unit_of: list[int] = []
-        self._index: dict[str, list[tuple[int, float]]] = {}
-        self._vocabulary: set[str] | None = None
+        self._parts: list[_Part] = []
+        self._parts_with: dict[str, list[int]] = {}
+        self._weights: dict[int, _Weights] = {}
+        self._patterns: dict[int, _Pattern] = {}
+        rivals = _rival_words(units)
+        for number, unit in enumerate(units):
+            self._add(number, unit, rivals.get((unit.question, unit.role)))
 
-    def _build(self) -> set[str]:
-        """Make the patterns, when the first text is to be matched: most resets are followed by none."""
-        with _BUILDING:
-            return self._vocabulary or self._build_once()
+    def _add(self, number: int, unit: EvidenceUnit, others: Set[str] | None) -> None:
+        rule = _NUMBERED_FACT if _ITEM.match(unit.text) else _TITLED if unit.title else _TURN
+        titles = _title_forms(unit.title)
+        for text in _said(unit):
+            words = tokens(text)
+            content = _content(words)
+            distinct = set(content)
+            named = (
+                titles[0] if titles and distinct.issuperset(titles[0]) and _has(content, titles[0]) else ()
+            )
+            apart = distinct - others - STOP_WORDS if others else ()
+            place = len(self._parts)
+            self._parts.append(_Part(number, text, words, content, titles, named, rule, apart))
+            for word in named[-1:] or distinct:  # a text without the name cannot hold it
+                self._parts_with.setdefault(word, []).append(place)
 
-    def _build_once(self) -> set[str]:
-        units = self._units
-        said = [
-            [_ITEM.sub("", part, count=1) or part for part in unit.parts or (unit.text,)] for unit in units
-        ]
-        rules = [
-            _NUMBERED_FACT if _ITEM.match(unit.text) else _TITLED if unit.title else _TURN for unit in units
-        ]
-        asked = dict.fromkeys(
-            word
-            for unit, parts in zip(units, said, strict=True)
-            for text in (unit.title, *parts)
-            for word in tokens(text)
-        )
-        shares = self._word_shares(asked) if self._word_shares is not None else {}
-        rivals = _rival_words(units, said) if any(unit.role == SUPERSEDED for unit in units) else {}
-        vocabulary: set[str] = set()
-        for number, (unit, parts) in enumerate(zip(units, said, strict=True)):
-            others = rivals.get((unit.question, unit.role))
-            for text in parts:
-                apart = set(tokens(text)) - others - STOP_WORDS if others else set()
-                self._add(number, _pattern(text, unit.title, shares, apart, rules[number]), vocabulary)
-        self._vocabulary = vocabulary
-        return vocabulary
+    def held(self, text: str, among: Collection[int] | None = None) -> list[int]:
+        """Return the numbers of the units that ``text`` holds, ascending.
 
-    def _add(self, unit: int, pattern: _Pattern, vocabulary: set[str]) -> None:
-        number = len(self._patterns)
-        self._patterns.append(pattern)
-        self._unit_of.append(unit)
-        for word, count in pattern.words.items():
-            self._index.setdefault(word, []).append((number, count.weight))
-        if not pattern.words:  # the sentence is nothing but a name
-            for phrase in pattern.named:
-                self._index.setdefault(phrase[-1], []).append((number, 0.0))
-        vocabulary.update(pattern.words, pattern.bag)
-        vocabulary.update(phrase[-1] for phrase in (*pattern.named, *pattern.titles))
-
-    def held(self, text: str) -> list[int]:
-        """Return the numbers of the units that ``text`` holds, ascending."""
-        vocabulary = self._vocabulary
-        if vocabulary is None:
-            vocabulary = self._build()
+        Args:
+            text: a memory content of any length.
+            among: the numbers of the units that count; ``None``: all.
+        """
         words = tokens(text)
-        index = self._index
-        had: dict[int, float] = {}
-        for word in index.keys() & words:
-            for number, weight in index[word]:
-                had[number] = had.get(number, 0.0) + weight
-        patterns = self._patterns
-        likely = [number for number, weight in had.items() if weight >= patterns[number].least.weight]
+        likely = self._likely(words, among)
         if not likely:
             return []
+        patterns = [(self._parts[part].unit, self._pattern(part)) for part in likely]
+        looked_for = frozenset[str]().union(*[pattern.looked_for for _, pattern in patterns])
         places: dict[str, list[int]] = {}
-        for place, word in [pair for pair in enumerate(words) if pair[1] in vocabulary]:
+        for place, word in [pair for pair in enumerate(words) if pair[1] in looked_for]:
             places.setdefault(word, []).append(place)
         found = _Found(text, words, places)
-        return sorted({self._unit_of[number] for number in likely if found.holds(patterns[number])})
+        return sorted({unit for unit, pattern in patterns if found.holds(pattern)})
+
+    def _likely(self, words: Sequence[str], among: Collection[int] | None) -> list[int]:
+        """Return the parts, of the units ``among``, that a text with these words has enough of by weight."""
+        parts, parts_with = self._parts, self._parts_with
+        if parts_with.keys().isdisjoint(words):
+            return []
+        had = set(words)
+        near = {
+            number
+            for word in parts_with.keys() & had
+            for number in parts_with[word]
+            if (among is None or parts[number].unit in among) and had.issuperset(parts[number].named)
+        }
+        self._weigh([number for number in near if number not in self._weights])
+        likely = []
+        for number in near:
+            weights = self._weights[number]
+            if sum([each for word, each in weights.words.items() if word in had]) >= weights.least:
+                likely.append(number)
+        return likely
+
+    def _weigh(self, parts: Sequence[int]) -> None:
+        if parts:
+            weighed = [self._parts[number] for number in parts]
+            shares = (
+                {}
+                if self._word_shares is None
+                else self._word_shares([word for part in weighed for word in part.words])
+            )
+            for number, part in zip(parts, weighed, strict=True):
+                self._weights[number] = _weigh(part, shares)
+
+    def _pattern(self, part: int) -> _Pattern:
+        known = self._patterns.get(part)
+        if known is None:
+            known = self._patterns[part] = _pattern(self._parts[part], self._weights[part])
+        return known
 
 
-def _rival_words(
-    units: Sequence[EvidenceUnit], said: Sequence[Sequence[str]]
-) -> dict[tuple[int, str], set[str]]:
+def _title_forms(title: str) -> tuple[Phrase, ...]:
+    """Return a title's words, before them those without what stands in brackets; none without a title."""
+    forms = (_BRACKETS.sub("", title), title) if "(" in title else (title,)
+    return tuple([form for form in [_content(tokens(form)) for form in dict.fromkeys(forms)] if form])
+
+
+def _said(unit: EvidenceUnit) -> list[str]:
+    """Return the texts each of which stands for a unit, without the number before an item of a list."""
+    return [_ITEM.sub("", part, count=1) or part for part in unit.parts or (unit.text,)]
+
+
+def _rival_words(units: Sequence[EvidenceUnit]) -> dict[tuple[int, str], set[str]]:
     """Return, for each question and role, the words of the question's units of the other role."""
     rivals: dict[tuple[int, str], set[str]] = {}
-    for unit, parts in zip(units, said, strict=True):
-        other = SUPPORTING if unit.role == SUPERSEDED else SUPERSEDED
-        rivals.setdefault((unit.question, other), set()).update(
-            word for text in parts for word in tokens(text)
-        )
+    if any(unit.role == SUPERSEDED for unit in units):
+        for unit in units:
+            other = SUPPORTING if unit.role == SUPERSEDED else SUPERSEDED
+            words = rivals.setdefault((unit.question, other), set())
+            words.update(word for text in _said(unit) for word in tokens(text))
     return rivals
 
 
@@ -648,8 +705,8 @@ class EvidenceTracker:
         for id, content in changes:
             for unit in self._held.pop(id, ()):
                 self._holders[unit].discard(id)
-            if content:
-                units = [unit for unit in self._matcher.held(content) if unit in self._shown]
+            if content and self._shown:
+                units = self._matcher.held(content, self._shown)
                 if units:
                     self._held[id] = units
                     for unit in units:

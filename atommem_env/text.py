@@ -35,6 +35,8 @@ _PIECE = re.compile(rf"[{_CJK}]|[^\W\d_{_CJK}]{{1,8}}|\d|[^\w\s]|_")
 _LONG_TEXT = 4096  # characters; longer texts are not remembered
 _PILE = re.compile(r"[^\w\s]{31,}")  # a combining mark is neither
 _PILES_MATTER = 1024  # characters; in a shorter text they take no time
+_FEW_MARKS = 30
+_BELOW_MARKS = bytes(range(0xCC))  # no combining mark begins with such a byte in UTF-8
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -75,6 +77,8 @@ def _without_piles(text: str) -> str:
     Normalisation orders the marks of a letter by comparing them, which takes time quadratic in their number.
     """
     if len(text) <= _PILES_MATTER:
+        return text
+    if len(text.encode("utf-8", "surrogatepass").translate(None, _BELOW_MARKS)) <= _FEW_MARKS:
         return text
     return _PILE.sub(lambda pile: "\u034f".join(_in_thirties(pile[0])), text)
 

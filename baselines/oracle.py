@@ -12,7 +12,8 @@ together; what is missing to 1.0 is theirs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence, Set
 from typing import Final
 
 from atommem_env.baselines.common import (
@@ -52,6 +53,7 @@ class Oracle(Workflow):
         self._parts: dict[str, int] = {}
         self._question = -1
         self._sought: list[str] = []
+        self._leads: dict[str, list[str]] = {}
 
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode: note which paragraphs to store at which chunk."""
@@ -81,16 +83,15 @@ class Oracle(Workflow):
         first = self._question != observation["cursor"]
         if first:
             self._question = observation["cursor"]
+            self._leads = {}
             self._sought = self._mentioned(question)
             onward = self._sought
         else:
-            have = {content.partition("\n")[0] for content in shown}
-            onward = [
-                title
-                for title in self._mentioned("\n".join([question, *shown]))
-                if title not in have and title not in self._sought
-            ]
+            known = {content.partition("\n")[0] for content in shown}.union(self._sought)
+            onward = self._onward(self._mentioned("\n".join([question, *shown])), known)
             self._sought = [*self._sought, *onward]
+        for content in shown:
+            self._leads.setdefault(content.partition("\n")[0], []).extend(self._mentioned(content))
         if observation["looks_left"] > 0 and (first or onward):
             titles = [Read(title, min(self._parts[title] + _BESIDE, MAX_K)) for title in self._sought]
             return [Read(question), *titles, *self._reads(observation["cursor"])]
@@ -100,6 +101,21 @@ class Oracle(Workflow):
         """Return a search for each turn that a question rests on."""
         turns = self._turns[question] if question < len(self._turns) else ()
         return [Read(" ".join(text.split()[:_QUERY_WORDS]), _BESIDE) for _, text in turns if text.strip()]
+
+    def _onward(self, titles: Sequence[str], known: Set[str]) -> list[str]:
+        """Return the titles that are not known, and those that they lead to.
+
+        What an entry leads to is noted when it is shown: the queries before this question may have shown one that its
+        own look would come to too late to go on from.
+        """
+        onward: dict[str, None] = {}
+        waiting = deque(titles)
+        while waiting:
+            title = waiting.popleft()
+            if title not in known and title not in onward:
+                onward[title] = None
+                waiting += self._leads.get(title, ())
+        return list(onward)
 
     def _mentioned(self, text: str) -> list[str]:
         """Return those titles of its entries that stand in ``text``; a bracket at a title's end need not."""

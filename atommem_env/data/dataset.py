@@ -257,7 +257,7 @@ class QADataset:
         """
         if not 0 <= row < self.num_paragraphs:
             raise self._no_row(row)
-        return self._paragraphs.document(row)
+        return self._paragraphs.documents([row])[0]
 
     def documents(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> list[Document]:
         """Return the paragraphs at ``rows``, in that order.
@@ -265,8 +265,7 @@ class QADataset:
         Raises:
             IndexError: when there is no such row.
         """
-        document = self._paragraphs.document
-        return [document(row) for row in self._checked(rows)]
+        return self._paragraphs.documents(self._checked(rows))
 
     def token_starts(self, row: int) -> tuple[Starts, Starts]:
         """Return where each token of a paragraph starts in a task's text, counted by the default tokenizer.
@@ -291,8 +290,7 @@ class QADataset:
         Raises:
             IndexError: when there is no such row.
         """
-        token_counts = self._paragraphs.token_counts
-        return [token_counts(row) for row in self._checked(rows)]
+        return self._paragraphs.token_counts(self._checked(rows))
 
     def word_shares(self, words: Iterable[str]) -> dict[str, float]:
         """Return, for each of ``words``, the share of the dataset's documents that have it, in (0, 1).

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import zlib
 from collections import Counter
 from collections.abc import Iterable
@@ -16,6 +15,9 @@ from atommem_env.text import tokens
 
 WORDS: Final = "words.u4"
 """The file of counts in a converted dataset: the number of documents, the words' keys ascending, their counts."""
+
+_MOST_KNOWN: Final = 1 << 14
+"""So many words, and those of one more look-up, are remembered with their shares."""
 
 
 class WordCounter:
@@ -53,6 +55,7 @@ class WordFrequencies:
         middle = 1 + (len(data) - 1) // 2
         self._keys, self._counts = data[1:middle], data[middle:]
         self._documents = int(data[0])
+        self._known: dict[str, float] = {}
 
     def shares(self, words: Iterable[str]) -> dict[str, float]:
         """Return, for each of ``words`` (search tokens), the share of documents that have it, in (0, 1).
@@ -60,18 +63,26 @@ class WordFrequencies:
         One document is thought to be added that has none of them: in a dataset of a single document, a word of it
         has the share one half. A word that no document has counts as if one had.
         """
-        distinct = list(dict.fromkeys(words))
-        if not distinct:
-            return {}
-        keys = np.fromiter(map(_key, distinct), np.uint32, len(distinct))
-        counts = np.ones(len(distinct))
+        known = self._known
+        shares = {word: known.get(word, -1.0) for word in words}
+        new = [word for word, share in shares.items() if share < 0]
+        if new:
+            found = self._look_up(new)
+            shares.update(found)
+            if len(known) > _MOST_KNOWN:
+                known.clear()
+            known.update(found)
+        return shares
+
+    def _look_up(self, words: list[str]) -> dict[str, float]:
+        keys = np.fromiter(map(_key, words), np.uint32, len(words))
+        counts = np.ones(len(words))
         if len(self._keys):
             places = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
             counts = np.where(self._keys[places] == keys, self._counts[places], 1)
         shares: list[float] = (counts / (self._documents + 1)).tolist()
-        return dict(zip(distinct, shares, strict=True))
+        return dict(zip(words, shares, strict=True))
 
 
-@functools.lru_cache(maxsize=1 << 14)
 def _key(word: str) -> int:
     return zlib.crc32(word.encode("utf-8", "surrogatepass"))

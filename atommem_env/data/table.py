@@ -382,14 +382,20 @@ class ParagraphTable:
         self.text_hash: npt.NDArray[np.int64] = _hashes(folder / TEXT_HASH)
         self.num_rows = len(self.title_hash)
 
-    def document(self, row: int) -> Document:
-        """Return the paragraph of ``row``, which has to be in range."""
-        title_ends, titles, text_ends, texts = self._texts[row >> self._shift]
-        row &= self._mask
-        return Document(
-            str(titles[title_ends[row] : title_ends[row + 1]], "utf-8"),
-            str(texts[text_ends[row] : text_ends[row + 1]], "utf-8"),
-        )
+    def documents(self, rows: Iterable[int]) -> list[Document]:
+        """Return the paragraphs of ``rows``, which have to be in range."""
+        views, shift, mask = self._texts, self._shift, self._mask
+        documents = []
+        for row in rows:
+            title_ends, titles, text_ends, texts = views[row >> shift]
+            row &= mask
+            documents.append(
+                Document(
+                    str(titles[title_ends[row] : title_ends[row + 1]], "utf-8"),
+                    str(texts[text_ends[row] : text_ends[row + 1]], "utf-8"),
+                )
+            )
+        return documents
 
     def token_starts(self, row: int) -> tuple[Starts, Starts]:
         """Return the token offsets of title and text of ``row``, which has to be in range."""
@@ -400,11 +406,15 @@ class ParagraphTable:
             text_values[text_ends[row] : text_ends[row + 1]],
         )
 
-    def token_counts(self, row: int) -> tuple[int, int]:
-        """Return how many tokens title and text of ``row`` have, which has to be in range."""
-        title_ends, _, text_ends, _ = self._starts[row >> self._shift]
-        row &= self._mask
-        return title_ends[row + 1] - title_ends[row], text_ends[row + 1] - text_ends[row]
+    def token_counts(self, rows: Iterable[int]) -> list[tuple[int, int]]:
+        """Return how many tokens title and text of each of ``rows`` have, which have to be in range."""
+        views, shift, mask = self._starts, self._shift, self._mask
+        counts = []
+        for row in rows:
+            title_ends, _, text_ends, _ = views[row >> shift]
+            row &= mask
+            counts.append((title_ends[row + 1] - title_ends[row], text_ends[row + 1] - text_ends[row]))
+        return counts
 
     def turn_ends(self, row: int) -> Starts:
         """Return where each turn of the session ``row`` ends in its text; ``row`` has to be in range."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-import threading
+import itertools
 from array import array
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
@@ -17,21 +18,6 @@ _LONG_TEXT: Final = 4096
 _MANY_WORDS: Final = 1 << 18
 
 
-class _Numbers(dict[str, int]):
-    """Numbers the words that it is asked for, each by one number, whichever threads ask."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lock = threading.Lock()
-
-    def __missing__(self, word: str) -> int:
-        with self._lock:
-            number = self.get(word)
-            if number is None:  # no other thread has numbered it meanwhile
-                number = self[word] = len(self)
-            return number
-
-
 class Vocabulary:
     """Numbers for words, in the order in which they turn up, and a cache of the texts that were split lately.
 
@@ -40,7 +26,8 @@ class Vocabulary:
     """
 
     def __init__(self) -> None:
-        self._numbers = _Numbers()
+        # A new word is numbered within one call that holds the interpreter's lock: one number, whichever threads ask.
+        self._numbers = defaultdict[str, int](itertools.count().__next__)
         self._encode_short = functools.lru_cache(maxsize=_TEXTS)(self._encode)
 
     def __len__(self) -> int:

@@ -7,6 +7,7 @@ the best score over the gold answer and its aliases. Scores are Python floats in
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import string
@@ -20,12 +21,21 @@ Score: TypeAlias = Callable[[str, Sequence[str]], float]
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_LONG_TEXT = 4096  # characters; longer texts are not remembered
 _CLOSED = frozenset({"yes", "no", "noanswer"})
 
 
 def normalize(text: str) -> str:
     """Return ``text`` in lower case, without ASCII punctuation and articles, with single spaces."""
+    return _recently_normalized(text) if len(text) <= _LONG_TEXT else _normalize(text)
+
+
+def _normalize(text: str) -> str:
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+
+
+# Every score of an answer asks for the same few texts.
+_recently_normalized = functools.lru_cache(maxsize=64)(_normalize)
 
 
 def exact_match(prediction: str, answers: Sequence[str]) -> float:
@@ -57,9 +67,9 @@ def _f1(prediction: str, answer: str) -> float:
 
 def bag_f1(predicted: Sequence[str], gold: Sequence[str]) -> float:
     """Return the F1 of two bags of words; 0 where they have none in common."""
-    common = sum((Counter(predicted) & Counter(gold)).values())
-    if common == 0:
+    if set(predicted).isdisjoint(gold):
         return 0.0
+    common = sum((Counter(predicted) & Counter(gold)).values())
     precision, recall = common / len(predicted), common / len(gold)
     return 2 * precision * recall / (precision + recall)
 

@@ -54,6 +54,7 @@ _ABSTAINS = (
     "not specified",
     "unanswerable",
 )
+_SPACED_ABSTAINS = tuple([f" {phrase} " for phrase in _ABSTAINS])
 
 
 def official_score(benchmark: str) -> OfficialScore | None:
@@ -83,7 +84,8 @@ def abstained(prediction: str | None, benchmark: str = "") -> bool:
         lower = prediction.lower()
         return any(phrase in lower for phrase in _LOCOMO_ABSTAINS)
     plain = " ".join(prediction.lower().replace("\u2019", "'").translate(_PUNCTUATION).split())
-    return plain in ("unknown", "na") or any(f" {phrase} " in f" {plain} " for phrase in _ABSTAINS)
+    spaced = f" {plain} "
+    return plain in ("unknown", "na") or any(map(spaced.__contains__, _SPACED_ABSTAINS))
 
 
 def official_reward(benchmark: str) -> OfficialScore:
@@ -134,7 +136,10 @@ def answer_scores(
     away = abstained(prediction, benchmark)
     if prediction is None:
         scores = dict.fromkeys(SCORES, 0.0)
-        own = None if official is None or official("", answers or [""], type) is None else 0.0
+        judged = (
+            benchmark in SOME_JUDGED and official is not None and official("", answers or [""], type) is None
+        )
+        own = None if official is None or judged else 0.0
     else:
         scores = {
             name: score(prediction, answers) if answerable else float(away) for name, score in SCORES.items()

@@ -66,11 +66,19 @@ def _may_have_header(text: str) -> bool:
 def join_documents(documents: Sequence[tuple[str, str]]) -> tuple[str, list[int]]:
     """Return documents (title, text) as one text, and where each starts in it."""
     parts = [
-        f"{header(number)}{escape(title)}\n{escape(text)}"
-        for number, (title, text) in enumerate(documents, start=1)
+        f"Document {number}:\n{title}\n{text}" for number, (title, text) in enumerate(documents, start=1)
     ]
+    whole = SEPARATOR.join(parts)
+    if "Session " in whole or whole.count("Document ") > len(
+        parts
+    ):  # some document may have a line like a header
+        parts = [
+            f"{header(number)}{escape(title)}\n{escape(text)}"
+            for number, (title, text) in enumerate(documents, start=1)
+        ]
+        whole = SEPARATOR.join(parts)
     lengths = [len(part) + len(SEPARATOR) for part in parts]
-    return SEPARATOR.join(parts), [0, *itertools.accumulate(lengths[:-1])]
+    return whole, [0, *itertools.accumulate(lengths[:-1])]
 
 
 # --- parsing ----------------------------------------------------------------------------------------

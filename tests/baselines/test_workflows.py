@@ -165,15 +165,19 @@ def test_oracle_looks_for_what_the_question_and_what_is_shown_lead_to() -> None:
     policy = make_policy("oracle", engine=Spy())
     read_both_chunks(policy, {"task_id": "t0", "gold": [{"answers": ["far"], "evidence": evidence}]})
 
-    def act(*titles: str, looks_left: int) -> Any:
+    def act(*titles: str, looks_left: int, number: int = 0) -> Any:
         shown = tuple(entry(1, f"{title}\n{texts[title]}") for title in titles)
-        return policy.act(observe(1, 0, retrieved=shown, looks_left=looks_left), INFO)
+        return policy.act(observe(1, number, retrieved=shown, looks_left=looks_left), INFO)
 
     question = Read(QUESTIONS[0])
     assert act(looks_left=3) == [question]
     assert act("Ilva", looks_left=2) == [question, Read("Oda (1990)", 3)]
     assert act("Ilva", "Oda (1990)", looks_left=1) == [question, Read("Oda (1990)", 3), Read("Ulm", 3)]
     assert act("Ilva", "Oda (1990)", "Ulm", looks_left=1) == [Answer("answer 1")]
+
+    question = Read(QUESTIONS[1])  # the queries before it still show an entry when it is first asked
+    assert act("Oda (1990)", looks_left=3, number=1) == [question]
+    assert act("Ilva", looks_left=2, number=1) == [question, Read("Oda (1990)", 3), Read("Ulm", 3)]
 
 
 def test_memagent_rewrites_the_scratchpad_and_answers_from_it_alone() -> None:
