@@ -12,7 +12,7 @@ from gymnasium.error import InvalidAction, ResetNeeded
 
 from atommem_env.core.checks import at_least
 from atommem_env.core.config import RENDER_MODES, BenchmarkConfig, EnvConfig, HistoryConfig
-from atommem_env.core.episode import Episode, Process
+from atommem_env.core.episode import Episode, Process, whole_steps
 from atommem_env.core.operations import Operation
 from atommem_env.core.render import render_text
 from atommem_env.core.spaces import ActionSpace, observation_space
@@ -203,7 +203,10 @@ class MemoryEnv(gym.Env[Observation, Sequence[Operation]]):
             ResetNeeded: before the first reset, and after the end of an episode.
         """
         episode = check_step(self.episode, action)
-        episode.carry_out(episode.plan(action))
+        planned = episode.plan(action)
+        with whole_steps((episode,)):
+            episode.carry_out(planned)
+            episode.show()
         shown = episode.finish()
         if self.render_mode == "human":
             self.render()

@@ -1,15 +1,16 @@
 """One episode of the decision process: every rule of it, without Gymnasium.
 
 An episode walks a cursor over the positions of its task, chunks to read and questions to answer. A step is
-:meth:`Episode.plan` (read the action, score its Answer: what may raise), :meth:`Episode.carry_out` (run the operations,
-move the cursor), then :meth:`Episode.show` (run the standing queries, count what is shown); :meth:`Episode.observe`
-returns what the agent sees.
+:meth:`Episode.plan` (read the action, score its Answer: nothing changes yet), then, under :func:`whole_steps` (all of
+it or nothing), :meth:`Episode.carry_out` (run the operations, move the cursor) and :meth:`Episode.show` (run the
+standing queries, count what is shown); :meth:`Episode.observe` returns what the agent sees.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from atommem_env.retrieval.encoders import CachedEncoder, Kind
 
 
+_OWN_RETRIEVERS: Final = ("bm25", "random")
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """What the episodes of an environment share.
@@ -69,6 +73,13 @@ class Process:
     benchmark: str
     official: bool
     word_shares: WordShares | None
+
+    @property
+    def may_raise(self) -> bool:
+        """Whether a step runs a tokenizer, a retriever or an encoder that is not this package's own arithmetic."""
+        retriever = self.config.retriever
+        own = isinstance(retriever, str) and retriever in _OWN_RETRIEVERS
+        return not own or type(self.tokenizer) is not PieceTokenizer
 
 
 @dataclass(slots=True)
@@ -258,9 +269,23 @@ class Episode:
         return reward
 
     def finish(self) -> tuple[Observation, float, bool, bool, Info]:
-        """Show what came of the action, and return it: observation, reward, terminated, truncated, info."""
-        self.show()
+        """Return what came of the action, once it is shown: observation, reward, terminated, truncated, info."""
         return self.observe(), self.pay(), self.terminated, self.truncated, self.info()
+
+    def _snapshot(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what :meth:`_restore` takes; the episode goes on with copies of what a step writes in."""
+        kept, store = dict(self.__dict__), self.store.snapshot()
+        self.evidence = self.evidence.copy()
+        self.outcomes = [replace(outcome) for outcome in self.outcomes]
+        for name in ("_queries", "_sizes", "_kinds", "_refused"):
+            setattr(self, name, copy.copy(kept[name]))
+        return kept, store
+
+    def _restore(self, kept: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        self.__dict__.update(kept[0])
+        self.store.restore(kept[1])
+        if self._before_question is not None:  # it may have been asked already
+            self._before_question.store.restore({})
 
     # --- one operation --------------------------------------------------------------------------------
 
@@ -620,3 +645,19 @@ class Episode:
             "num_superseded": self.evidence.count(number, SUPERSEDED),
             "evidence": {**self.evidence.shares(number), "answered": scores["em"]},  # type: ignore[typeddict-item]
         }
+
+
+@contextlib.contextmanager
+def whole_steps(episodes: Sequence[Episode]) -> Iterator[None]:
+    """Leave all of ``episodes`` as they were when something of the user's raises while they take a step.
+
+    A tokenizer, a retriever or an encoder of the user's may raise in the middle of an action, and when its result is
+    shown. Episodes that have none are not kept, as nothing in them raises.
+    """
+    kept = [(episode, episode._snapshot()) for episode in episodes if episode.process.may_raise]
+    try:
+        yield
+    except BaseException:
+        for episode, snapshot in kept:
+            episode._restore(snapshot)
+        raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from atommem_env.core.checks import one_of, positive_or_none
 from atommem_env.core.operations import Reason
@@ -89,8 +89,8 @@ class MemoryStore:
             evicted = next(iter(self._entries))  # ids are inserted in ascending order
             self.delete(evicted)
         self._own()
-        self._entries[id] = content
         self._retriever.add(id, content)
+        self._entries[id] = content
         return id, evicted, None
 
     def update(self, id: int, content: str) -> Reason | None:
@@ -98,8 +98,8 @@ class MemoryStore:
         if id not in self._entries:
             return "unknown_id"
         self._own()
-        self._entries[id] = content
         self._retriever.replace(id, content)
+        self._entries[id] = content
         return None
 
     def delete(self, id: int) -> Reason | None:
@@ -107,8 +107,8 @@ class MemoryStore:
         if id not in self._entries:
             return "unknown_id"
         self._own()
-        del self._entries[id]
         self._retriever.remove(id)
+        del self._entries[id]
         return None
 
     def search(self, query: str, k: int) -> list[Hit]:
@@ -144,6 +144,16 @@ class MemoryStore:
         copy._retriever = fork() if fork is not None else self._indexed()
         return copy
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return what :meth:`restore` takes, at no cost but that of one copy of the entries if they change."""
+        self._shared = True
+        return dict(self.__dict__)
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go back to a snapshot; the index is made anew with its next use, as nobody knows what was done to it."""
+        self.__dict__.update(snapshot)
+        self._retriever = cast("Retriever", _Unmade(self))
+
     def __deepcopy__(self, memo: dict[int, Any]) -> MemoryStore:
         return self.fork()
 
@@ -161,7 +171,21 @@ class MemoryStore:
             retriever.add(id, content)
         return retriever
 
+    def _make_anew(self) -> Retriever:
+        self._retriever = self._indexed()
+        return self._retriever
+
     def _own(self) -> None:
         if self._shared:
             self._entries = dict(self._entries)
             self._shared = False
+
+
+class _Unmade:
+    """Stands for the index of a store until something asks for one of its methods."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store._make_anew(), name)

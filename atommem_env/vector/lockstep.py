@@ -10,7 +10,7 @@ import gymnasium as gym
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.vector import AutoresetMode
 
-from atommem_env.core.episode import Episode, Planned
+from atommem_env.core.episode import Episode, Planned, whole_steps
 from atommem_env.core.types import Info
 from atommem_env.env import MemoryEnv, check_step
 from atommem_env.protocols import Parsed, Protocol
@@ -76,7 +76,7 @@ class _Place:
         return action
 
     def end(self) -> Step:
-        """Show the result of the step that has begun."""
+        """Return the result of the step that was carried out."""
         observation, reward, terminated, truncated, info = self.episode.finish()
         step = Step(observation, reward, terminated, truncated, info)
         if self.inner.render_mode == "human":
@@ -162,10 +162,14 @@ class Episodes:
                 except InvalidAction as error:
                     raise InvalidAction(f"environment {number}: {error}") from error
                 begun.append((place.episode, place.episode.plan(operations)))
-        for episode, planned in begun:  # none before all have been checked, and their answers scored
-            episode.carry_out(planned)
-        with _encoded([episode for episode, _ in begun]):
-            return [self._finish(place) for place in self._places]
+        episodes = [episode for episode, _ in begun]
+        with whole_steps(episodes):  # none before all have been checked, and their answers scored
+            for episode, planned in begun:
+                episode.carry_out(planned)
+            with _encoded(episodes):
+                for episode in episodes:
+                    episode.show()
+        return [self._finish(place) for place in self._places]
 
     def _finish(self, place: _Place) -> Step:
         """Return what the step came to in one environment, autoreset included."""
