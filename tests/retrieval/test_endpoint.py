@@ -95,6 +95,28 @@ def test_texts_go_in_batches_and_vectors_come_in_their_order(server: Server) -> 
     assert encoder.encode([], "query").shape == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (413, "Payload Too Large"),
+        (413, "batch size 5 > maximum allowed batch size 2"),
+        (422, "input list exceeds 2 items: lower the batch size"),
+        (400, "Too many inputs. The max number of inputs is 2"),
+    ],
+)
+def test_a_batch_that_is_too_large_is_halved_and_asked_for_again(
+    server: Server, status: int, words: str
+) -> None:
+    server.plan = [(status, {}, {"error": {"message": words}})] * 2
+    encoder = EndpointEncoder("m", server.address)
+    for _ in range(2):
+        assert encoder.encode(list("abcde"), "document").tolist() == [[1, 1]] * 5
+    assert [len(request["input"]) for request in server.asked] == [5, 2, *[1] * 5, *[1] * 5]
+    server.plan = [(413, {}, {"error": {"message": words}})]
+    with pytest.raises(ValueError, match="status 413"):
+        encoder.encode(["a"], "query")
+
+
 def test_each_kind_has_its_instruction_and_both_go_in_one_request(server: Server) -> None:
     encoder = EndpointEncoder("m", server.address, query_instruction="Query:", document_instruction="> ")
     encoder.encode_mixed(["a", "b"], ["document", "query"])
