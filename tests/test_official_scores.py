@@ -65,6 +65,7 @@ def test_musique_has_no_yes_no_rule_and_two_empty_bags_are_equal(
         ("4", "Swimming and painting", "swim, paint", 1.0),
         ("single-hop", "He runs marathons", "running a marathon", 0.8),
         ("4", "yes it is", "yes", 0.5),
+        ("4", "1,000 well-known steps", "1000 wellknown steps", 1.0),
         ("2", "7 May 2023", "May 7, 2023", 1.0),
         ("temporal", "in June", "2022", 0.0),
         # an open question's answer ends at the first semicolon

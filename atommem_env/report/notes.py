@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from atommem_env.registration import ENVS
+from atommem_env.registration import ENVS, short_name
 from atommem_env.report.summary import Row
 from atommem_env.runs.arguments import env_arguments, find_spec
 from atommem_env.runs.engines import MOST_UNREADABLE
 from atommem_env.runs.jsonable import to_jsonable
+from atommem_env.scoring.official import JUDGED
 
 if TYPE_CHECKING:
     from atommem_env.runs.run import Run
@@ -32,6 +33,14 @@ def data_notes(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
         notes.append(
             "(generated): the generated world in the benchmark's schema; these scores say nothing about the "
             "benchmark itself."
+        )
+    judged = dict.fromkeys(
+        row.env.partition("[")[0] for row in rows if short_name(row.env.partition("[")[0]) in JUDGED
+    )
+    if judged:
+        notes.append(
+            f"{', '.join(judged)}: the benchmark's own score is a judge's (`atommem judge`); EM, F1 and cover EM are "
+            "none."
         )
     notes += _policy_arguments(rows, runs)
     engines = list(dict.fromkeys(row.engine for row in rows if row.engine))

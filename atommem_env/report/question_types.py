@@ -36,12 +36,15 @@ class TypedRow:
         types: by type, its questions, in the order of the types' names.
         micro: by score, the mean over all questions.
         macro: by score, the mean of the types' means.
+        sides: the questions of whatever type that can be answered (``"answerable"``), and the others
+            (``"unanswerable"``); nothing where all can.
     """
 
     row: Row
     types: Mapping[str, TypeScores]
     micro: Mapping[str, float]
     macro: Mapping[str, float]
+    sides: Mapping[str, TypeScores]
 
     def choose(self, score: str | None) -> str:
         """Return the score to show: ``score``, else the benchmark's own where there is one, else exact match.
@@ -63,6 +66,7 @@ def by_type(rows: Sequence[Row], runs: Sequence[Run]) -> list[TypedRow]:
 
 def _typed(row: Row, run: Run) -> TypedRow:
     groups: dict[str, list[dict[str, float]]] = {}
+    sides: dict[str, list[dict[str, float]]] = {"answerable": [], "unanswerable": []}
     for episode in run.episodes:
         if (episode["env"], episode["policy"]) != (row.env, row.policy):
             continue
@@ -72,14 +76,20 @@ def _typed(row: Row, run: Run) -> TypedRow:
             if verdicts is not None:
                 scores["judge"] = float(verdicts[number])
             groups.setdefault(str(question.get("type") or NO_TYPE), []).append(scores)
-    types = {kind: TypeScores(len(groups[kind]), _means(groups[kind])) for kind in sorted(groups)}
+            sides["unanswerable" if question.get("answerable") is False else "answerable"].append(scores)
+    types = {kind: _type_scores(groups[kind]) for kind in sorted(groups)}
     micro = _means([scores for group in groups.values() for scores in group])
     macro = {
         score: sum(found.scores[score] for found in types.values()) / len(types)
         for score in micro
         if all(score in found.scores for found in types.values())
     }
-    return TypedRow(row, types, micro, macro)
+    split = {side: _type_scores(found) for side, found in sides.items()} if sides["unanswerable"] else {}
+    return TypedRow(row, types, micro, macro, split)
+
+
+def _type_scores(questions: Sequence[Mapping[str, float]]) -> TypeScores:
+    return TypeScores(len(questions), _means(questions) if questions else {})
 
 
 def _scores(question: QuestionMetrics) -> dict[str, float]:

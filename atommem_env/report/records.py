@@ -51,6 +51,7 @@ def json_records(
     for line, kinds in zip(lines, typed, strict=False):
         line["types"] = {kind: asdict(found) for kind, found in kinds.types.items()}
         line["micro"], line["macro"] = kinds.micro, kinds.macro
+        line |= {side: found.scores for side, found in kinds.sides.items()}
     data: dict[str, Any] = {"rows": lines, "notes": list(notes)}
     if paper:
         data["paper"] = [
@@ -127,6 +128,8 @@ def _type_lines(typed: TypedRow) -> list[dict[str, Any]]:
     ]
     lines.append({"type": "micro", **typed.micro})
     lines.append({"type": "macro", **typed.macro})
+    for side, found in typed.sides.items():
+        lines.append({"type": side, "questions": found.questions, **found.scores})
     return [{**_place(typed.row), **line} for line in lines]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
@@ -233,7 +233,12 @@ def footnotes(
         shown = SCORE_TITLES.get(score or "", score) if score else "the benchmark's own score, else EM"
         return [
             f"In percent: {shown}, the mean over the questions of each type; micro: over all questions; macro: the "
-            "mean of the types.",
+            "mean of the types"
+            + (
+                "; answerable, unanswerable: over the questions that can be answered, and those that cannot."
+                if any(row.abstention is not None for row in rows)
+                else "."
+            ),
             *data_notes(rows, runs),
         ]
     few = any(row.histories is not None and row.scores["em"].bounds is None for row in rows)
@@ -353,7 +358,12 @@ def _typed_heads(typed: Sequence[TypedRow]) -> list[str]:
     return list(dict.fromkeys(kind for row in typed for kind in row.types))
 
 
-def _typed_cells(row: TypedRow, kinds: Sequence[str], score: str | None) -> list[str]:
+def _typed_sides(typed: Sequence[TypedRow]) -> dict[str, int]:
+    """Return how many questions can be answered, and how many cannot; nothing where all can."""
+    return {side: found.questions for row in typed for side, found in row.sides.items()}
+
+
+def _typed_cells(row: TypedRow, kinds: Sequence[str], sides: Iterable[str], score: str | None) -> list[str]:
     shown = row.choose(score)
     values = [row.types[kind].scores.get(shown) if kind in row.types else None for kind in kinds]
     return [
@@ -362,6 +372,7 @@ def _typed_cells(row: TypedRow, kinds: Sequence[str], score: str | None) -> list
         *map(_percent, values),
         _percent(row.micro.get(shown)),
         _percent(row.macro.get(shown)),
+        *(_percent(row.sides[side].scores.get(shown)) if side in row.sides else _NONE for side in sides),
     ]
 
 
@@ -370,16 +381,18 @@ def _typed_columns(typed: Sequence[TypedRow], kinds: Sequence[str]) -> list[Colu
         max((row.types[kind].questions for row in typed if kind in row.types), default=0) for kind in kinds
     ]
     titles = [f"{kind} ({count})" for kind, count in zip(kinds, counts, strict=True)]
+    sides = [f"{side} ({count})" for side, count in _typed_sides(typed).items()]
     return [
         Column("policy", left=True),
         Column("score", left=True),
-        *map(Column, [*titles, "micro", "macro"]),
+        *map(Column, [*titles, "micro", "macro", *sides]),
     ]
 
 
 def _typed_sheet(typed: Sequence[TypedRow], score: str | None) -> Sheet:
     kinds = _typed_heads(typed)
-    cells = [[*_place(row.row), *_typed_cells(row, kinds, score)] for row in typed]
+    sides = _typed_sides(typed)
+    cells = [[*_place(row.row), *_typed_cells(row, kinds, sides, score)] for row in typed]
     return Sheet("", [*_PLACE, *_typed_columns(typed, kinds)], cells)
 
 
@@ -425,7 +438,9 @@ def terminal_lines(
             parts = [typed[id(row)] for row in group]
             kinds = _typed_heads(parts)
             lines += _terminal_blocks(
-                _typed_columns(parts, kinds), [_typed_cells(part, kinds, score) for part in parts], width
+                _typed_columns(parts, kinds),
+                [_typed_cells(part, kinds, _typed_sides(parts), score) for part in parts],
+                width,
             )
             continue
         columns = [

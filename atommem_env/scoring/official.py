@@ -252,5 +252,8 @@ _SCORES: Final[dict[str, OfficialScore]] = {
     "memoryagentbench": _memory_agent_bench,
 }
 
+JUDGED: Final = frozenset({"longmemeval", "beam"})
+"""The benchmarks whose own score is a judge's."""
+
 SOME_JUDGED: Final = frozenset({"memoryagentbench"})
 """The benchmarks whose score needs a judge for questions of some types."""

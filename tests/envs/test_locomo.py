@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import pytest
 
-from atommem_env import Answer
+from atommem_env import Answer, rollout
+from atommem_env.baselines import make_policy
 from atommem_env.data.sources import open_dataset
 from atommem_env.envs.locomo import LOCOMO, locomo, read_errata
 from atommem_env.tasks.history import HistoryTasks
@@ -167,3 +169,39 @@ def test_every_unit_of_the_sample_is_a_turn_that_a_chunk_shows(samples: Path) ->
             turn = task.documents[unit.document].turns[unit.turn]
             assert task.unit_text(unit).replace("\n  ", "\n") in turn.text
             assert task.unit_text(unit) in task.chunk(chunk)
+
+
+class Mute:
+    """An engine that answers nothing."""
+
+    name = "mute"
+
+    def answer(self, question: str, passages: Sequence[str]) -> str:
+        return "unknown"
+
+    def compress(self, questions: Sequence[str], memory: str, chunk: str, budget_tokens: int) -> str:
+        return ""
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(("policy", "kept"), [("oracle", 1.0), ("rag", 0.99), ("abstain", 0.0)])
+def test_on_the_sample_the_funnel_finds_what_is_kept_and_abstaining_is_right_where_nothing_answers(
+    samples: Path, policy: str, kept: float
+) -> None:
+    env = gym.make("AtomMem-LoCoMo-v0", source=samples / "locomo10.sample.json.gz")
+    questions: list[Any] = []
+    for index in range(7):
+        trace = rollout(env, make_policy(policy, engine=Mute()), options={"task_index": index})
+        questions += trace.metrics["questions"]
+    evidence = [question["evidence"] for question in questions if question["num_evidence"]]
+    assert len(evidence) == 1488
+    assert sum(stages["kept"] for stages in evidence) >= kept * len(evidence)
+    if policy == "oracle":
+        assert {stages["written"] for stages in evidence} == {1.0}
+    assert all(question["abstained"] for question in questions)
+    assert [question["em"] for question in questions] == [
+        float(not question["answerable"]) for question in questions
+    ]
+    if policy == "abstain":  # some answers share stems with the phrase
+        own = sum(question["official"] for question in questions) / len(questions)
+        assert 341 / 1492 < own < 0.24

@@ -272,6 +272,25 @@ def test_by_type_micro_weighs_questions_and_macro_types() -> None:
         table([whole], by="type", score="judge")
 
 
+def test_by_type_shows_beside_what_can_be_answered_and_what_cannot() -> None:
+    whole = typed(("a", 1.0), ("a", 0.0), ("b", 0.0), ("b", 1.0))
+    for episode in whole.episodes:
+        for question in episode["metrics"]["questions"][2:]:
+            question["answerable"] = False
+        episode["metrics"]["questions"][2]["answerable"] = True
+    (row, _) = by_type(summarise([whole]), [whole])
+    assert {side: (found.questions, found.scores["em"]) for side, found in row.sides.items()} == {
+        "answerable": (6, pytest.approx(1 / 3)),
+        "unanswerable": (2, 1.0),
+    }
+    text = table([whole], by="type")
+    assert "answerable (6)  unanswerable (2)" in text
+    line = next(line for line in text.splitlines() if line.startswith("rag"))
+    assert line.split() == ["rag", "EM", "50.0", "50.0", "50.0", "50.0", "33.3", "100.0"]
+    lines = list(csv.DictReader(io.StringIO(table([whole], "csv", by="type"))))
+    assert [line["type"] for line in lines[4:6]] == ["answerable", "unanswerable"]
+
+
 def test_more_than_one_reply_in_a_hundred_that_cannot_be_read_has_a_line() -> None:
     whole = run()
     for episode in whole.episodes:

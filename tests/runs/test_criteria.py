@@ -11,6 +11,9 @@ import pytest
 from atommem_env import Answer, evaluate
 from atommem_env.llm import Chat, ChatSettings
 from atommem_env.llm.prompts import Prompts
+from atommem_env.report.question_types import by_type
+from atommem_env.report.summary import summarise
+from atommem_env.report.tables import table
 from atommem_env.runs.criteria import Asked, Judge, answer_lines, read_mark
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.judge import judge, read_leniency
@@ -150,6 +153,48 @@ def run(tmp_path: Path) -> Path:
     file.write_text(json.dumps([{"conversation_id": "1", "chat": chat, "probing_questions": asked}]))
     evaluate("AtomMem-BEAM-v0", {"says": Says}, episodes=1, out=tmp_path / "run", source=file)
     return tmp_path / "run"
+
+
+def longmemeval_row(id: str, type: str, answer: str) -> dict[str, Any]:
+    return {
+        "question_id": id, "question_type": type, "question": f"What of {id}?", "answer": answer,
+        "question_date": "2023/05/22 (Mon) 10:00", "haystack_dates": ["2023/05/20 (Sat) 23:30"],
+        "haystack_session_ids": ["s"], "answer_session_ids": ["s"],
+        "haystack_sessions": [[{"role": "user", "content": f"The mill of {id} is {answer}.", "has_answer": True}]],
+    }  # fmt: skip
+
+
+def test_longmemevals_score_is_overall_by_type_and_over_abstentions(
+    chat_server: FakeServer, tmp_path: Path
+) -> None:
+    rows = [
+        longmemeval_row("a", "multi-session", "three wheels"),
+        longmemeval_row("b", "multi-session", "three big wheels"),
+        longmemeval_row("c", "multi-session", "five doors"),
+        longmemeval_row("d", "knowledge-update", "three wheels"),
+        longmemeval_row("e_abs", "knowledge-update", "Nobody told."),
+    ]
+    file = tmp_path / "longmemeval_s.json"
+    file.write_text(json.dumps(rows))
+    folder = tmp_path / "run"
+    evaluate("AtomMem-LongMemEval-v0", {"says": Says}, episodes=5, out=folder, source=file)
+    server = chat_server.begin(
+        lambda prompt: json.dumps({"correct": "wheels" in prompt.partition("Answer given")[0]})
+    )
+    made = judge(folder, settings(server))
+    assert sorted(verdict["criterion"] for verdict in made.verdicts) == [
+        "judge/abstain", *["judge/equivalent"] * 3, "judge/update",
+    ]  # fmt: skip
+    run = Run.load(folder)
+    (row,) = by_type(summarise([run]), [run])
+    assert {kind: found.scores["judge"] for kind, found in row.types.items()} == {
+        "knowledge-update": 0.5,
+        "multi-session": pytest.approx(2 / 3),
+    }
+    assert (row.micro["judge"], row.macro["judge"]) == (3 / 5, pytest.approx((1 / 2 + 2 / 3) / 2))
+    assert row.sides["unanswerable"].scores["judge"] == 0.0
+    shown = table([run], "markdown", by="type", score="judge")
+    assert "EM, F1 and cover EM are none." in shown
 
 
 def test_rubrics_come_from_the_data_that_the_run_names(chat_server: FakeServer, run: Path) -> None:
