@@ -6,7 +6,6 @@ import ast
 import graphlib
 import importlib
 import pkgutil
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -29,23 +28,15 @@ def modules() -> dict[str, Path]:
 
 
 def imported(module: str, tree: ast.AST) -> set[str]:
-    """Return the package's own modules that ``module`` imports at any time, but for the sake of types."""
+    """Return the package's own modules that ``module`` imports at any time, also for the sake of types alone."""
     names: set[str] = set()
-    for node in nodes_that_run(tree):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module}: imports are absolute here"
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
     return {own for name in names if (own := own_module(name)) not in (None, module)}  # type: ignore[misc]
-
-
-def nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test).split(" and not ")[0]:
-            continue
-        yield node
-        yield from nodes_that_run(node)
 
 
 def own_module(name: str) -> str | None:

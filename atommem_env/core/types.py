@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import TypedDict, cast
 
 from atommem_env.core.operations import OperationResult, ResultDict
 from atommem_env.core.rules import Rules
@@ -59,52 +60,58 @@ class Gold(TypedDict):
     evidence: list[GoldUnit]
 
 
-class StageShares(TypedDict):
-    """The share of a question's units that reached each stage, ``None`` without units; and whether it was right.
+# The keys of the bases are what a record of an episode must have; all are there in what an environment returns.
 
-    ``read_any`` and ``read_all`` are 1.0 where of one, or of each, of the documents (in a chat, the sessions) that hold
-    supporting units a unit was read.
-    """
 
+class _StageShares(TypedDict):
     seen: float | None
     written: float | None
     kept: float | None
     read: float | None
+    answered: float
+
+
+class StageShares(_StageShares, total=False):
+    """The share of a question's units that reached each stage, ``None`` without units; and whether it was right.
+
+    ``read_any`` and ``read_all`` are 1.0 where of one, or of each, of the documents (in a chat, the sessions) that hold
+    supporting units a unit was read. Runs of earlier versions lack these, and the stages of superseded units.
+    """
+
     stale_kept: float | None
     stale_read: float | None
     read_any: float | None
     read_all: float | None
-    answered: float
 
 
-class QuestionMetrics(TypedDict):
-    """What became of one question."""
-
-    id: str
-    type: str
+class _QuestionMetrics(TypedDict):
     question: str
     answers: list[str]
     prediction: str | None
     em: float
     f1: float
     cover_em: float
+    num_evidence: int
+    evidence: StageShares
+
+
+class QuestionMetrics(_QuestionMetrics, total=False):
+    """What became of one question. Runs of earlier versions lack some of the last keys."""
+
+    id: str
+    type: str
     official: float | None
     answerable: bool
     abstained: bool
     forfeited: bool
-    num_evidence: int
     num_superseded: int
-    evidence: StageShares
 
 
-class Metrics(TypedDict):
-    """The metrics of an episode; its scores are means over its questions."""
-
+class _Metrics(TypedDict):
     em: float
     f1: float
     cover_em: float
     questions: list[QuestionMetrics]
-    official: float | None
     operations: dict[str, int]
     refused: dict[str, int]
     memory_size: int
@@ -114,7 +121,21 @@ class Metrics(TypedDict):
     looks: int
     tokens_shown: int
     tokens_written: int
+
+
+class Metrics(_Metrics, total=False):
+    """The metrics of an episode; its scores are means over its questions.
+
+    Runs of earlier versions lack the last keys.
+    """
+
+    official: float | None
     source: str
+
+
+def score_of(scored: Metrics | QuestionMetrics, name: str) -> float | None:
+    """Return a score, of an episode or of a question, by its name; ``None`` where it is not known."""
+    return cast("Mapping[str, float | None]", scored).get(name)
 
 
 class MalformedText(TypedDict):

@@ -21,8 +21,8 @@ from typing import Any, Final
 import gymnasium as gym
 from gymnasium.error import ResetNeeded
 
-from atommem_env.core.operations import to_dict
-from atommem_env.core.types import Metrics
+from atommem_env.core.operations import ResultDict, to_dict
+from atommem_env.core.types import MalformedText, Metrics, score_of
 from atommem_env.policies import Trace
 from atommem_env.protocols import Protocol
 from atommem_env.protocols.conversation import Conversation, one_conversation
@@ -53,8 +53,8 @@ class Turn:
     messages: list[Message]
     text: str
     operations: list[dict[str, Any]]
-    malformed: list[dict[str, str]]
-    results: list[dict[str, Any]]
+    malformed: list[MalformedText]
+    results: list[ResultDict]
     reward: float
 
 
@@ -88,13 +88,13 @@ class Trajectory:
     def scores(self) -> dict[str, float]:
         """Return what a trainer logs of an episode, as floats: its scores, its counts, what it did."""
         metrics = self.metrics
-        counts = {name: metrics[name] for name in ("steps", "looks", "memory_peak")}
+        counts = {name: score_of(metrics, name) or 0 for name in ("steps", "looks", "memory_peak")}
         done = {f"num_{kind}": count for kind, count in metrics["operations"].items()}
         refused = {
             "num_refused": sum(metrics["refused"].values()),
             "num_malformed": sum(len(turn.malformed) for turn in self.turns),
         }
-        scores = {name: metrics[name] for name in ("em", "f1", "cover_em")}
+        scores = {name: score_of(metrics, name) or 0.0 for name in ("em", "f1", "cover_em")}
         return {name: float(value) for name, value in {**scores, **counts, **done, **refused}.items()}
 
 
@@ -196,7 +196,7 @@ class TextEpisode:
         operations = [to_dict(operation) for operation in self.env.parse_action(text).operations]
         shown, reward, terminated, truncated, info = self.env.step(text)
         trajectory.trace.add(text, shown, reward, terminated, truncated, info)
-        results = [to_plain(result) for result in info["results"]]
+        results = [result.as_dict() for result in info["results"]]
         trajectory.turns.append(Turn(self.messages, text, operations, info["malformed"], results, reward))
         if trajectory.over:
             trajectory.trace.metrics = info["metrics"]
@@ -228,11 +228,6 @@ class TextEpisode:
     def close(self) -> None:
         """Close the environment."""
         self.env.close()
-
-
-def to_plain(result: Any) -> dict[str, Any]:
-    """Return an ``OperationResult`` as a dict."""
-    return {name: getattr(result, name) for name in ("op", "ok", "reason", "id", "evicted")}
 
 
 # --- a dataset's rows ---------------------------------------------------------------------------------

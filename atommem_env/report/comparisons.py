@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from atommem_env.core.types import score_of
 from atommem_env.evidence import STAGES, mean_share
 from atommem_env.report.summary import (
     FEWEST_HISTORIES,
@@ -20,10 +21,11 @@ from atommem_env.report.summary import (
     history_of,
 )
 from atommem_env.runs.errors import RunError
+from atommem_env.runs.forms import EpisodeRecord
 from atommem_env.scoring import SCORES
 
 if TYPE_CHECKING:
-    from atommem_env.runs.run import Run
+    from atommem_env.runs.recorded import RecordedRun
 
 RESAMPLES: Final = 10_000
 """How often tasks are drawn again for the interval of a difference."""
@@ -36,12 +38,12 @@ MEASURES: Final = (*STAGES, *SCORES, "official")
 class Side:
     """A policy of a run on one of its environments, one side of a comparison."""
 
-    run: Run
+    run: RecordedRun
     env: str
     policy: str
 
     @property
-    def episodes(self) -> list[dict[str, Any]]:
+    def episodes(self) -> list[EpisodeRecord]:
         """The records of its episodes."""
         return self.run.select((self.env,), (self.policy,))
 
@@ -113,10 +115,10 @@ def compare(first: Side, second: Side, measures: Sequence[str] = ()) -> list[Dif
     return [found for _, found in made if found is not None]
 
 
-_Pair = tuple[dict[str, Any], dict[str, Any]]
+_Pair = tuple[EpisodeRecord, EpisodeRecord]
 
 
-def _pairs(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]) -> list[_Pair]:
+def _pairs(first: Sequence[EpisodeRecord], second: Sequence[EpisodeRecord]) -> list[_Pair]:
     others = {episode["task_id"]: episode for episode in second}
     return [(episode, others[episode["task_id"]]) for episode in first if episode["task_id"] in others]
 
@@ -173,7 +175,9 @@ def _question_differences(pairs: Sequence[_Pair], measure: str) -> list[float]:
         questions = zip(first["metrics"]["questions"], second["metrics"]["questions"], strict=True)
         for one, other in questions:
             mine, theirs = (
-                question["evidence"].get(measure) if measure in STAGES else question.get(measure)
+                cast("Mapping[str, float | None]", question["evidence"]).get(measure)
+                if measure in STAGES
+                else score_of(question, measure)
                 for question in (one, other)
             )
             if mine is not None and theirs is not None:
@@ -181,13 +185,13 @@ def _question_differences(pairs: Sequence[_Pair], measure: str) -> list[float]:
     return values
 
 
-def _measured(episode: Mapping[str, Any], measure: str) -> float | None:
+def _measured(episode: EpisodeRecord, measure: str) -> float | None:
     metrics = episode["metrics"]
-    value = mean_share(metrics, measure) if measure in STAGES else metrics.get(measure)
+    value = mean_share(metrics, measure) if measure in STAGES else score_of(metrics, measure)
     return None if value is None else float(value)
 
 
-def by_task(episodes: Iterable[Mapping[str, Any]], measure: str) -> dict[str, float]:
+def by_task(episodes: Iterable[EpisodeRecord], measure: str) -> dict[str, float]:
     """Return a policy's ``measure`` of each task, in [0, 1], by the task's id.
 
     A stage of the funnel is the mean over the task's questions with evidence; a task without any is left out, and

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from atommem_env.evidence import STAGES, mean_share
 from atommem_env.runs.keys import episode_key
@@ -12,7 +12,7 @@ from atommem_env.runs.traces import read_traces
 if TYPE_CHECKING:
     import pandas as pd
 
-    from atommem_env.runs.run import Run
+    from atommem_env.runs.recorded import RecordedRun
 
 _EPISODE: Final = ["env", "policy", "task_index"]
 _NESTED: Final = ("questions", "operations", "refused", "source")
@@ -36,7 +36,7 @@ class Frames(NamedTuple):
     operations: pd.DataFrame
 
 
-def frames(run: Run) -> Frames:
+def frames(run: RecordedRun) -> Frames:
     """Return a run as data frames.
 
     Raises:
@@ -54,7 +54,7 @@ def frames(run: Run) -> Frames:
     )
 
 
-def _episodes(run: Run) -> Iterator[dict[str, Any]]:
+def _episodes(run: RecordedRun) -> Iterator[dict[str, Any]]:
     costs = {episode_key(timing): timing for timing in run.timings}
     for episode in run.episodes:
         metrics = episode["metrics"]
@@ -72,12 +72,15 @@ def _episodes(run: Run) -> Iterator[dict[str, Any]]:
         }
 
 
-def _questions(run: Run) -> Iterator[dict[str, Any]]:
+def _questions(run: RecordedRun) -> Iterator[dict[str, Any]]:
     for episode in run.episodes:
         verdicts = run.judgements.get(episode_key(episode))
         for number, question in enumerate(episode["metrics"]["questions"]):
             yield {
-                **{name: episode[name] for name in (*_EPISODE, "engine", "task_id")},
+                **{
+                    name: cast("Mapping[str, Any]", episode)[name]
+                    for name in (*_EPISODE, "engine", "task_id")
+                },
                 "number": number,
                 **{name: value for name, value in question.items() if name != "evidence"},
                 **{stage: value for stage, value in question["evidence"].items() if stage != "answered"},
@@ -85,7 +88,7 @@ def _questions(run: Run) -> Iterator[dict[str, Any]]:
             }
 
 
-def _operations(run: Run) -> Iterator[dict[str, Any]]:
+def _operations(run: RecordedRun) -> Iterator[dict[str, Any]]:
     if run.folder is None:
         return
     wanted = set(map(episode_key, run.episodes))

@@ -14,7 +14,7 @@ from atommem_env.runs.jsonable import to_jsonable
 from atommem_env.scoring.official import JUDGED
 
 if TYPE_CHECKING:
-    from atommem_env.runs.run import Run
+    from atommem_env.runs.recorded import RecordedRun
 
 BUFFER_MARK: Final = "†"
 """Stands behind the name of a policy that uses a buffer."""
@@ -26,7 +26,7 @@ ENGINES: Final = {
 """What engines are that are no language model."""
 
 
-def data_notes(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
+def data_notes(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> list[str]:
     """Return what there is to say of arguments, generated data, engines, buffers, evidence and unfinished runs."""
     notes = _arguments(runs)
     if any(row.generated for row in rows):
@@ -65,12 +65,12 @@ def _unread(row: Row) -> str:
     return f"{row.name} on {row.label}: {100 * (row.unread or 0):.1f} % of its replies could not be read ({parts})."
 
 
-def _unfinished(run: Run) -> str:
+def _unfinished(run: RecordedRun) -> str:
     name = "A run" if run.folder is None else str(run.folder)
     return f"{name} is unfinished: {len(run.episodes)} of {run.total} episodes."
 
 
-def _arguments(runs: Sequence[Run]) -> list[str]:
+def _arguments(runs: Sequence[RecordedRun]) -> list[str]:
     """Return, as one note or none, what all environments of ``runs`` have in place of the defaults."""
     found: list[set[str]] = []
     for run in runs:
@@ -89,7 +89,7 @@ def _arguments(runs: Sequence[Run]) -> list[str]:
     return [f"Arguments: {', '.join(common)}; otherwise the defaults."] if common else []
 
 
-def _policy_arguments(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
+def _policy_arguments(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> list[str]:
     """Return the arguments of policies whose names do not say them."""
     found: dict[str, None] = {}
     for row in rows:
@@ -103,7 +103,7 @@ def _policy_arguments(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
     return [f"Policies' arguments: {'; '.join(found)}."] if found else []
 
 
-def _models(runs: Sequence[Run]) -> list[str]:
+def _models(runs: Sequence[RecordedRun]) -> list[str]:
     """Return the language models that were the engines of ``runs``."""
     engines = [run.settings.get("engine") for run in runs]
     models = dict.fromkeys(

@@ -10,7 +10,7 @@ from atommem_env.report.paper import CITATION, MODEL, figures
 from atommem_env.report.summary import Row, summarise
 
 if TYPE_CHECKING:
-    from atommem_env.runs.run import Run
+    from atommem_env.runs.recorded import RecordedRun
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Comparison:
         return f"paper ({MODEL})"
 
 
-def comparisons(run: Run) -> list[Comparison]:
+def comparisons(run: RecordedRun) -> list[Comparison]:
     """Return the comparisons of a run of a recipe, one for each of its variants of which the paper reports something.
 
     Scores on generated data are never compared.

@@ -13,7 +13,7 @@ from atommem_env.runs.keys import episode_key
 from atommem_env.scoring import SCORES
 
 if TYPE_CHECKING:
-    from atommem_env.runs.run import Run
+    from atommem_env.runs.recorded import RecordedRun
 
 NO_TYPE: Final = "(no type)"
 """What questions stand under whose data says no type."""
@@ -59,12 +59,12 @@ class TypedRow:
         return score
 
 
-def by_type(rows: Sequence[Row], runs: Sequence[Run]) -> list[TypedRow]:
+def by_type(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> list[TypedRow]:
     """Return ``rows``, which are of ``runs``, by type of question."""
     return [_typed(row, runs[row.run]) for row in rows]
 
 
-def _typed(row: Row, run: Run) -> TypedRow:
+def _typed(row: Row, run: RecordedRun) -> TypedRow:
     groups: dict[str, list[dict[str, float]]] = {}
     sides: dict[str, list[dict[str, float]]] = {"answerable": [], "unanswerable": []}
     for episode in run.episodes:

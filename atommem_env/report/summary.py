@@ -6,20 +6,21 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from atommem_env.core.types import Metrics, QuestionMetrics, score_of
 from atommem_env.evidence import READ_DOCUMENTS, STAGES, STALE_STAGES, mean_share
 from atommem_env.registration import WORLD_ENVS
 from atommem_env.runs.engines import unreadable_share
+from atommem_env.runs.forms import EpisodeRecord, Record, TimingRecord
 from atommem_env.runs.keys import episode_key
 from atommem_env.scoring import SCORES
 
 if TYPE_CHECKING:
-    from atommem_env.core.types import Metrics
-    from atommem_env.runs.run import Run
+    from atommem_env.runs.recorded import RecordedRun
 
 RESAMPLES: Final = 2000
 """How often episodes are drawn again for an interval."""
@@ -141,7 +142,7 @@ class Row:
         return self.scores["em"]
 
 
-def summarise(runs: Sequence[Run]) -> list[Row]:
+def summarise(runs: Sequence[RecordedRun]) -> list[Row]:
     """Return the rows of a table over ``runs``: those of one environment and source together.
 
     The order is otherwise that of the runs, and of the policies in each. A policy without an episode is left
@@ -170,12 +171,12 @@ def by_environment(rows: Sequence[Row]) -> list[list[Row]]:
     return list(groups.values())
 
 
-def about_histories(episodes: Sequence[Mapping[str, Any]]) -> bool:
+def about_histories(episodes: Sequence[EpisodeRecord]) -> bool:
     """Return whether episodes are about histories, from which nothing is sampled."""
     return any("history" in episode for episode in episodes)
 
 
-def history_of(episode: Mapping[str, Any]) -> str:
+def history_of(episode: EpisodeRecord) -> str:
     """Return what an episode's history is known by; without histories, its task."""
     return str(episode.get("history", episode["task_id"]))
 
@@ -217,19 +218,19 @@ def _resamples(size: int, count: int) -> tuple[npt.NDArray[np.int32], ...]:
     )
 
 
-def _by_pair(records: Sequence[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    pairs: dict[tuple[str, str], list[dict[str, Any]]] = {}
+def _by_pair(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
+    pairs: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         pairs.setdefault((record["env"], record["policy"]), []).append(record)
     return pairs
 
 
 def _row(
-    run: Run,
+    run: RecordedRun,
     env: Mapping[str, Any],
     policy: str,
-    episodes: Sequence[Mapping[str, Any]],
-    costs: Sequence[Mapping[str, Any]],
+    episodes: Sequence[EpisodeRecord],
+    costs: Sequence[TimingRecord],
 ) -> Row:
     metrics = [episode["metrics"] for episode in episodes]
     questions = [question for metric in metrics for question in metric["questions"]]
@@ -273,12 +274,15 @@ def _row(
     )
 
 
-def _values(run: Run, episodes: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+def _values(run: RecordedRun, episodes: Sequence[EpisodeRecord]) -> dict[str, list[float]]:
     """Return each score of the episodes, by its name: those that all of them have."""
-    found = {name: [episode["metrics"].get(name) for episode in episodes] for name in (*SCORES, "official")}
+    found = {
+        name: [score_of(episode["metrics"], name) for episode in episodes] for name in (*SCORES, "official")
+    }
     verdicts = [run.judgements.get(episode_key(episode)) for episode in episodes]
     found["judge"] = [_mean(verdict) if verdict else None for verdict in verdicts]
-    return {name: values for name, values in found.items() if None not in values}
+    known = {name: [value for value in values if value is not None] for name, values in found.items()}
+    return {name: values for name, values in known.items() if len(values) == len(episodes)}
 
 
 def _score(values: Sequence[float], units: Sequence[str], histories: int | None) -> Interval:
@@ -287,7 +291,7 @@ def _score(values: Sequence[float], units: Sequence[str], histories: int | None)
     return bootstrap(values, units=None if histories is None else units)
 
 
-def _abstention(questions: Sequence[Mapping[str, Any]]) -> Abstention | None:
+def _abstention(questions: Sequence[QuestionMetrics]) -> Abstention | None:
     if all(question.get("answerable") in (None, True) for question in questions):
         return None
     counts = {(answerable, abstained): 0 for answerable in (True, False) for abstained in (True, False)}
@@ -299,8 +303,8 @@ def _abstention(questions: Sequence[Mapping[str, Any]]) -> Abstention | None:
     return Abstention(counts, *(_mean(right[side]) if right[side] else None for side in (True, False)))
 
 
-def _known_mean(costs: Sequence[Mapping[str, Any]], name: str) -> float | None:
-    values = [cost[name] for cost in costs if name in cost]
+def _known_mean(costs: Sequence[TimingRecord], name: str) -> float | None:
+    values = [cast("Mapping[str, float]", cost)[name] for cost in costs if name in cost]
     return _mean(values) if values else None
 
 
@@ -313,7 +317,7 @@ def _mean(values: Sequence[float]) -> float:
     return float(sum(values) / len(values))
 
 
-def _differing(runs: Sequence[Run]) -> dict[str, list[str]]:
+def _differing(runs: Sequence[RecordedRun]) -> dict[str, list[str]]:
     """Return for each environment the settings that are not the same in all runs."""
     seen: dict[str, dict[str, dict[str, None]]] = {}
     for run in runs:
@@ -324,12 +328,12 @@ def _differing(runs: Sequence[Run]) -> dict[str, list[str]]:
     return {env: [name for name, found in values.items() if len(found) > 1] for env, values in seen.items()}
 
 
-def _all_settings(run: Run, env: Mapping[str, Any]) -> dict[str, Any]:
+def _all_settings(run: RecordedRun, env: Mapping[str, Any]) -> dict[str, Any]:
     arguments = {name: value for name, value in env["arguments"].items() if name != "source"}
     return {**arguments, "policy_seed": run.settings["seed"], "atommem_env": run.settings["atommem_env"]}
 
 
-def _shown_settings(run: Run, env: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
+def _shown_settings(run: RecordedRun, env: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
     values = _all_settings(run, env)
     return tuple(f"{name}={_plain(values.get(name))}" for name in names)
 
@@ -338,7 +342,7 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _told_apart(rows: Sequence[Row], runs: Sequence[Run]) -> list[Row]:
+def _told_apart(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> list[Row]:
     """Return ``rows`` of one environment with names that tell them apart, where those in their runs do not.
 
     Rows of one policy differ by its arguments, else by its engine's settings, else by their run's folder.
@@ -355,7 +359,7 @@ def _told_apart(rows: Sequence[Row], runs: Sequence[Run]) -> list[Row]:
     return [replace(row, name=names.get(id(row), row.policy)) for row in rows]
 
 
-def _marks(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
+def _marks(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> list[str]:
     """Return for each row of one policy what the others' differs from."""
     arguments = [
         next(policy for policy in run.settings["policies"] if policy["name"] == row.policy).get(

@@ -27,7 +27,7 @@ from atommem_env.report.summary import (
 from atommem_env.runs.errors import RunError
 
 if TYPE_CHECKING:
-    from atommem_env.runs.run import Run
+    from atommem_env.runs.recorded import RecordedRun
 
 FORMATS: Final = ("terminal", "markdown", "csv", "json", "latex", "html")
 
@@ -157,7 +157,7 @@ def format_of(path: str | os.PathLike[str]) -> str:
 
 
 def table(
-    runs: Sequence[Run],
+    runs: Sequence[RecordedRun],
     format: str = "terminal",
     wide: bool = False,
     by: str | None = None,
@@ -223,7 +223,7 @@ def ordered(rows: Sequence[Row], sort: str | None) -> list[Row]:
 
 def footnotes(
     rows: Sequence[Row],
-    runs: Sequence[Run],
+    runs: Sequence[RecordedRun],
     wide: bool = False,
     by: str | None = None,
     score: str | None = None,
@@ -348,7 +348,7 @@ def _abstention_sheets(rows: Sequence[Row]) -> list[Sheet]:
     ]
 
 
-def _typed(rows: Sequence[Row], runs: Sequence[Run], by: str | None) -> list[TypedRow]:
+def _typed(rows: Sequence[Row], runs: Sequence[RecordedRun], by: str | None) -> list[TypedRow]:
     if by not in (None, TYPE):
         raise RunError(f"by {by!r}: expected {TYPE!r}")
     return by_type(rows, runs) if by else []
@@ -400,7 +400,7 @@ def _typed_sheet(typed: Sequence[TypedRow], score: str | None) -> Sheet:
 
 
 def terminal_lines(
-    runs: Sequence[Run],
+    runs: Sequence[RecordedRun],
     wide: bool = False,
     width: int | None = None,
     by: str | None = None,
@@ -508,7 +508,7 @@ def _count(number: int, what: str) -> str:
 # --- beside the paper -------------------------------------------------------------------------------
 
 
-def _comparisons(runs: Sequence[Run]) -> list[Comparison]:
+def _comparisons(runs: Sequence[RecordedRun]) -> list[Comparison]:
     return [comparison for run in runs for comparison in comparisons(run)]
 
 

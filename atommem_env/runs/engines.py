@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from atommem_env.data.cache import cache_folder
+from atommem_env.runs.forms import EpisodeRecord
 from atommem_env.runs.jsonable import to_jsonable
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def unreadable_of(policy: object) -> dict[str, list[int]]:
     return {ability: list(counts) for ability, counts in told().items()} if callable(told) else {}
 
 
-def unreadable_share(episodes: Iterable[Mapping[str, Any]]) -> tuple[dict[str, list[int]], float]:
+def unreadable_share(episodes: Iterable[EpisodeRecord]) -> tuple[dict[str, list[int]], float]:
     """Return the counts of ``unreadable`` summed over episodes' records, and the share of all their replies.
 
     Args:

@@ -12,6 +12,7 @@ import gymnasium as gym
 from atommem_env.policies import Policy, Trace, rollout
 from atommem_env.runs.engines import unreadable_of, warn_of_nothing_read
 from atommem_env.runs.errors import EpisodeError, RunError, Stopped
+from atommem_env.runs.forms import EpisodeRecord, TimingRecord
 from atommem_env.runs.keys import Key
 from atommem_env.runs.traces import store_trace
 from atommem_env.runs.variants import EnvVariant, PolicyVariant, data_hash
@@ -27,8 +28,8 @@ class Outcome(NamedTuple):
         trace: its stored trace; ``None`` when none was wanted.
     """
 
-    episode: dict[str, Any]
-    timing: dict[str, Any]
+    episode: EpisodeRecord
+    timing: TimingRecord
     trace: bytes | None
 
 
@@ -94,7 +95,7 @@ class Runner:
         start = time.perf_counter()
         env, name, index = key
         policy, trace = self.trace(key)
-        record = {
+        record: EpisodeRecord = {
             "env": env,
             "policy": name,
             "engine": getattr(policy, "engine_name", None),
@@ -114,10 +115,17 @@ class Runner:
         if self._traces:
             uses_buffer = bool(getattr(policy, "uses_buffer", False))
             stored = store_trace(self._get(env), trace, env, name, uses_buffer).encode()
-        timing = {"env": env, "policy": name, "task_index": index}
-        timing |= {"seconds": round(time.perf_counter() - start, 6), "reads": accepted_reads(trace)}
         costs = getattr(policy, "costs", None)
-        return Outcome(record, {**timing, **(costs() if callable(costs) else {})}, stored)
+        timing: TimingRecord = {
+            "env": env,
+            "policy": name,
+            "task_index": index,
+            "seconds": round(time.perf_counter() - start, 6),
+            "reads": accepted_reads(trace),
+        }
+        if callable(costs):
+            timing.update(costs())
+        return Outcome(record, timing, stored)
 
     def trace(self, key: Key) -> tuple[Policy, Trace]:
         """Run one episode and return the policy and the trace.

@@ -21,15 +21,16 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from atommem_env.core.types import score_of
 from atommem_env.policies import Trace
 from atommem_env.protocols import Protocol, get_protocol
 from atommem_env.protocols.conversation import Conversation
 from atommem_env.protocols.tool_calls import ToolProtocol, calls_of
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.files import replacing, write_whole
-from atommem_env.runs.run import Run
+from atommem_env.runs.recorded import RecordedRun
 from atommem_env.runs.traces import Replayed, replay_run
 from atommem_env.text import clean
 
@@ -65,7 +66,7 @@ class Exported:
 
 
 def export(
-    run: Run,
+    run: RecordedRun,
     path: str | os.PathLike[str],
     rows: str = "turns",
     *,
@@ -105,7 +106,7 @@ def export(
     chosen = [
         episode
         for episode in run.select(envs, policies)
-        if score == "reward" or episode["metrics"][score] >= min_score - _CLOSE
+        if score == "reward" or (score_of(episode["metrics"], score) or 0.0) >= min_score - _CLOSE
     ]
 
     def all_rows() -> Iterator[Row]:
@@ -145,8 +146,8 @@ def _head(replayed: Replayed, trace: Trace) -> Row:
     names = ("env", "policy", "engine", "task_id", "task_index", "source")
     return {
         "trajectory_id": f"{episode['env']}/{episode['policy']}/{episode['task_index']}",
-        **{name: episode[name] for name in names},
-        **{score: float(episode["metrics"][score]) for score in ("em", "f1", "cover_em")},
+        **{name: cast("Mapping[str, Any]", episode)[name] for name in names},
+        **{score: score_of(episode["metrics"], score) for score in ("em", "f1", "cover_em")},
         "return": trace.episode_return,
     }
 

@@ -25,7 +25,15 @@ from atommem_env.runs.files import (
     remove_temporaries,
     write_whole,
 )
-from atommem_env.runs.forms import MOST_EPISODES, EpisodeForm, RunForm, TimingForm, read_json, read_lines
+from atommem_env.runs.forms import (
+    MOST_EPISODES,
+    EpisodeRecord,
+    Record,
+    RunForm,
+    TimingRecord,
+    read_json,
+    read_lines,
+)
 from atommem_env.runs.joining import join
 from atommem_env.runs.keys import Key, episode_key, in_order, num_planned, planned_keys
 from atommem_env.runs.lock import FolderLock
@@ -62,8 +70,8 @@ class Notebook:
     keeps_traces = False
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        self.episodes: list[dict[str, Any]] = []
-        self.timings: list[dict[str, Any]] = []
+        self.episodes: list[EpisodeRecord] = []
+        self.timings: list[TimingRecord] = []
         self.settings = dict(settings)
         self.notes: tuple[str, ...] = ()
         self._asked = self.settings
@@ -74,7 +82,7 @@ class Notebook:
         there = {episode_key(episode) for episode in self.episodes}
         return [key for key in planned_keys(self._asked) if key not in there]
 
-    def append(self, episode: dict[str, Any], timing: dict[str, Any], trace: bytes | None = None) -> None:
+    def append(self, episode: EpisodeRecord, timing: TimingRecord, trace: bytes | None = None) -> None:
         """Add an episode: its record, its times and costs, and its stored trace."""
         self.episodes.append(episode)
         self.timings.append(timing)
@@ -133,7 +141,7 @@ class RunFolder(Notebook):
     ) -> None:
         self._close()
 
-    def append(self, episode: dict[str, Any], timing: dict[str, Any], trace: bytes | None = None) -> None:
+    def append(self, episode: EpisodeRecord, timing: TimingRecord, trace: bytes | None = None) -> None:
         """Add an episode: its trace first, then its record, with which it counts, then its times and costs."""
         line = json_line(episode)
         if self._traces is not None and trace is not None:
@@ -196,11 +204,16 @@ class RunFolder(Notebook):
 
     def _drop(self, envs: frozenset[str], policies: frozenset[str]) -> None:
         """Forget the episodes that are done again."""
-        for name, records in ((EPISODES_FILE, self.episodes), (TIMING_FILE, self.timings)):
-            kept = [each for each in records if each["env"] not in envs and each["policy"] not in policies]
-            if len(kept) < len(records):
-                records[:] = kept
-                write_whole(self.path / name, map(json_line, kept))
+        self._drop_from(EPISODES_FILE, self.episodes, envs, policies)
+        self._drop_from(TIMING_FILE, self.timings, envs, policies)
+
+    def _drop_from(
+        self, name: str, records: list[Record], envs: frozenset[str], policies: frozenset[str]
+    ) -> None:
+        kept = [each for each in records if each["env"] not in envs and each["policy"] not in policies]
+        if len(kept) < len(records):
+            records[:] = kept
+            write_whole(self.path / name, map(json_line, kept))
 
     def _close_files(self) -> None:
         for appender in self._lines.values():
@@ -257,23 +270,23 @@ def _check_plan(path: Path, settings: Mapping[str, Any]) -> None:
         raise RunError(f"{path}: episodes={max(numbers)}: expected at most {MOST_EPISODES:,} in all")
 
 
-def read_episodes(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
+def read_episodes(folder: str | os.PathLike[str]) -> list[EpisodeRecord]:
     """Return the records of a folder's episodes, in the order of the file; a torn last line is left out.
 
     Raises:
         RunError: when another line is broken; names it.
     """
     path = Path(folder) / EPISODES_FILE
-    episodes: dict[Key, dict[str, Any]] = {}
+    episodes: dict[Key, EpisodeRecord] = {}
     for _, episode in read_lines(
-        path, EpisodeForm, "record of an episode", "remove the line and resume the run"
+        path, EpisodeRecord, "record of an episode", "remove the line and resume the run"
     ):
         episodes.setdefault(episode_key(episode), episode)
     return list(episodes.values())
 
 
-def read_timings(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
+def read_timings(folder: str | os.PathLike[str]) -> list[TimingRecord]:
     """Return the times and costs of a folder's episodes, as far as they are there, in the order of the file."""
     return [
-        timing for _, timing in read_lines(Path(folder) / TIMING_FILE, TimingForm, "record of a time", None)
+        timing for _, timing in read_lines(Path(folder) / TIMING_FILE, TimingRecord, "record of a time", None)
     ]

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypedDict, TypeVar
 
 import msgspec
 
+from atommem_env.core.types import Metrics
 from atommem_env.runs.errors import RunError, RunWarning
 from atommem_env.runs.files import lines_of, read_file
 
@@ -67,66 +68,48 @@ class RunForm(msgspec.Struct):
     recipe: str | None = None
 
 
-class QuestionForm(msgspec.Struct):
-    """What an episode's metrics say of a question."""
-
-    question: str
-    answers: list[str]
-    prediction: str | None
-    em: float
-    f1: float
-    cover_em: float
-    num_evidence: int
-    evidence: dict[str, float | None]
-
-
-class MetricsForm(msgspec.Struct):
-    """An episode's metrics."""
-
-    em: float
-    f1: float
-    cover_em: float
-    questions: list[QuestionForm]
-    operations: dict[str, int]
-    refused: dict[str, int]
-    memory_size: int
-    memory_peak: int
-    entries_shown: int
-    steps: int
-    looks: int
-    tokens_shown: int
-    tokens_written: int
-
-
-class EpisodeForm(msgspec.Struct):
-    """A line of ``episodes.jsonl``."""
-
+class _EpisodeRecord(TypedDict):
     env: str
     policy: str
     engine: str | None
     task_id: str
     task_index: int
     source: str | None
-    metrics: MetricsForm
+    metrics: Metrics
 
 
-class TimingForm(msgspec.Struct):
-    """A line of ``timing.jsonl``."""
+class EpisodeRecord(_EpisodeRecord, total=False):
+    """A line of ``episodes.jsonl``.
 
+    ``history`` is the unit of resampling of a task about a history; ``unreadable`` what could not be read of a language
+    model's replies (:mod:`atommem_env.runs.engines`).
+    """
+
+    history: str
+    unreadable: dict[str, list[int]]
+
+
+class _TimingRecord(TypedDict):
     env: str
     policy: str
     task_index: int
     seconds: float
-    reads: int = 0
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached: int = 0
 
 
-class VerdictForm(msgspec.Struct):
-    """A line of ``judgements.jsonl``."""
+class TimingRecord(_TimingRecord, total=False):
+    """A line of ``timing.jsonl``."""
 
+    reads: int
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached: int
+
+
+Record = TypeVar("Record", EpisodeRecord, TimingRecord)
+
+
+class _VerdictRecord(TypedDict):
     env: str
     policy: str
     task_index: int
@@ -136,10 +119,15 @@ class VerdictForm(msgspec.Struct):
     correct: bool
     reason: str
     read: bool | None
-    score: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
-    criterion: str = ""
-    calls: int = 0
-    marks: list[float | None] = []
+
+
+class VerdictRecord(_VerdictRecord, total=False):
+    """A line of ``judgements.jsonl``."""
+
+    score: Annotated[float, msgspec.Meta(ge=0, le=1)] | None
+    criterion: str
+    calls: int
+    marks: list[float | None]
 
 
 class LeniencyForm(msgspec.Struct):
@@ -186,19 +174,19 @@ def read_json(path: Path, form: type[Any], mend: str) -> Any:
         raise error if isinstance(error, RunError) else RunError(f"{path}: {error}: {mend}") from error
 
 
-def read_lines(path: Path, form: type[Any], what: str, mend: str | None) -> list[tuple[int, dict[str, Any]]]:
+def read_lines(path: Path, form: type[T], what: str, mend: str | None) -> list[tuple[int, T]]:
     """Return the whole lines of a JSON Lines file with their numbers, from 1; an absent file has none.
 
     Args:
         path: the file.
-        form: of a line.
+        form: of a line, a typed dict.
         what: what a line is, for messages.
         mend: what mends a line of another form; ``None``: such a line is left out, with a warning.
 
     Raises:
         RunError: when a line has another form and ``mend`` is given, or the file cannot be read.
     """
-    found: list[tuple[int, dict[str, Any]]] = []
+    found: list[tuple[int, T]] = []
     wrong: list[str] = []
     for number, line in enumerate(lines_of(path), 1):
         try:

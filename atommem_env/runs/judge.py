@@ -16,8 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
+from atommem_env.core.types import QuestionMetrics
 from atommem_env.data.records import Question
 from atommem_env.llm import Chat, ChatError, ChatSettings
 from atommem_env.llm.prompts import Prompts
@@ -26,7 +27,7 @@ from atommem_env.runs.criteria import Asked, Judge, asked_of
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.files import Appender, drop_torn_line, json_line, remove_temporaries, write_whole
 from atommem_env.runs.folder import read_episodes, read_settings
-from atommem_env.runs.forms import JudgeForm, VerdictForm, read_json, read_lines
+from atommem_env.runs.forms import EpisodeRecord, JudgeForm, VerdictRecord, read_json, read_lines
 from atommem_env.runs.keys import Key, episode_key, in_order
 from atommem_env.runs.leniency import chosen, leniency, reworded_answer, vague_answer
 from atommem_env.runs.lock import FolderLock
@@ -85,7 +86,7 @@ class Judgement:
     """
 
     settings: Mapping[str, Any]
-    verdicts: list[dict[str, Any]]
+    verdicts: list[VerdictRecord]
 
     def agreements(self) -> list[Agreement]:
         """Return one line per policy, and, where there are several, one over all, named ``all``."""
@@ -142,7 +143,9 @@ def judge(
             try:
                 for future in as_completed(asked):
                     place = asked[future]
-                    known[place] = {**_record(place, questions[place]), **future.result()}
+                    known[place] = cast(
+                        "VerdictRecord", {**_record(place, questions[place]), **future.result()}
+                    )
                     file.append(json_line(known[place]))
                     advance()
             except ChatError as error:
@@ -181,7 +184,7 @@ def read_leniency(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
 
 
 def read_judgements(
-    folder: str | os.PathLike[str], episodes: Sequence[Mapping[str, Any]]
+    folder: str | os.PathLike[str], episodes: Sequence[EpisodeRecord]
 ) -> dict[Key, list[float]]:
     """Return the judge's scores of the ``episodes`` of a run's folder, by key, in the order of the questions.
 
@@ -200,19 +203,19 @@ def read_judgements(
 # --- the questions of a run -------------------------------------------------------------------------
 
 
-def _questions(folder: Path) -> dict[_Place, Mapping[str, Any]]:
+def _questions(folder: Path) -> dict[_Place, QuestionMetrics]:
     episodes = in_order(read_settings(folder), read_episodes(folder))
     if not episodes:
         raise RunError(f"{folder} has no finished episode yet: go on with `atommem run`, then judge it")
     return {place: question for episode in episodes for place, question in _places(episode).items()}
 
 
-def _places(episode: Mapping[str, Any]) -> dict[_Place, Mapping[str, Any]]:
+def _places(episode: EpisodeRecord) -> dict[_Place, QuestionMetrics]:
     questions = episode["metrics"]["questions"]
     return {(*episode_key(episode), number): question for number, question in enumerate(questions)}
 
 
-def _asked(folder: Path, questions: Mapping[_Place, Mapping[str, Any]], trust: bool) -> dict[_Place, Asked]:
+def _asked(folder: Path, questions: Mapping[_Place, QuestionMetrics], trust: bool) -> dict[_Place, Asked]:
     """Return what is to be judged; rubrics are taken from the data that the run names."""
     settings = read_settings(folder)
     benchmarks = {env["name"]: short_name(env["id"]) for env in settings["envs"]}
@@ -240,7 +243,7 @@ def _leniency(
     folder: Path,
     judge: Judge,
     asked: Mapping[_Place, Asked],
-    known: Mapping[_Place, dict[str, Any]],
+    known: Mapping[_Place, VerdictRecord],
     count: int,
     concurrency: int,
 ) -> dict[str, Any]:
@@ -267,7 +270,7 @@ def _stands(verdict: Mapping[str, Any] | None, question: Mapping[str, Any]) -> b
     return verdict is not None and verdict["prediction"] == question["prediction"]
 
 
-def _record(place: _Place, question: Mapping[str, Any]) -> dict[str, Any]:
+def _record(place: _Place, question: QuestionMetrics) -> dict[str, Any]:
     env, policy, index, number = place
     return {
         "env": env,
@@ -316,7 +319,7 @@ def _share(values: Sequence[bool]) -> float | None:
 
 
 @contextlib.contextmanager
-def _held(folder: Path, described: dict[str, Any]) -> Iterator[tuple[dict[_Place, dict[str, Any]], Appender]]:
+def _held(folder: Path, described: dict[str, Any]) -> Iterator[tuple[dict[_Place, VerdictRecord], Appender]]:
     """Hold the folder; yields the verdicts that are there, and the file to add to."""
     lock = FolderLock(folder)
     lock.acquire()
@@ -351,7 +354,7 @@ def _write_judge(path: Path, described: Mapping[str, Any]) -> None:
     write_whole(path, [f"{json.dumps(described, ensure_ascii=False, indent=2)}\n".encode()])
 
 
-def _read(folder: Path, mend: str | None = None) -> dict[_Place, dict[str, Any]]:
+def _read(folder: Path, mend: str | None = None) -> dict[_Place, VerdictRecord]:
     """Return the verdicts of a folder; of two on one question the later stands.
 
     Args:
@@ -360,5 +363,5 @@ def _read(folder: Path, mend: str | None = None) -> dict[_Place, dict[str, Any]]
     """
     return {
         (verdict["env"], verdict["policy"], verdict["task_index"], verdict["question"]): verdict
-        for _, verdict in read_lines(folder / JUDGEMENTS_FILE, VerdictForm, "verdict", mend)
+        for _, verdict in read_lines(folder / JUDGEMENTS_FILE, VerdictRecord, "verdict", mend)
     }

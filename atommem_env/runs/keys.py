@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from atommem_env.runs.forms import EpisodeRecord, TimingRecord
+
 Key: TypeAlias = tuple[str, str, int]
 """What an episode is known by: the names of its environment and policy, and its task index."""
 
 
-def episode_key(episode: Mapping[str, Any]) -> Key:
+def episode_key(episode: EpisodeRecord | TimingRecord) -> Key:
     """Return the key of an episode's record."""
     return episode["env"], episode["policy"], episode["task_index"]
 
@@ -46,11 +48,11 @@ def planned_keys(settings: Mapping[str, Any]) -> Iterator[Key]:
                     yield env["name"], policy["name"], index
 
 
-def in_order(settings: Mapping[str, Any], episodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def in_order(settings: Mapping[str, Any], episodes: Sequence[EpisodeRecord]) -> list[EpisodeRecord]:
     """Return the records of ``episodes`` in the order in which a finished run lists them."""
     envs = {env["name"]: (number, env) for number, env in enumerate(settings["envs"])}
     policies = {policy["name"]: (number, policy) for number, policy in enumerate(settings["policies"])}
-    placed: dict[tuple[int, int, int], dict[str, Any]] = {}
+    placed: dict[tuple[int, int, int], EpisodeRecord] = {}
     for episode in episodes:
         name, policy_name, index = episode_key(episode)
         if name in envs and policy_name in policies:

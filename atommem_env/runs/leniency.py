@@ -8,7 +8,7 @@ every judged score. Where the run has the policy ``vague``, its own answers are 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from atommem_env.evidence import STOP_WORDS
@@ -54,7 +54,7 @@ def chosen(questions: Iterable[Asked], count: int) -> list[Asked]:
     return [known[key] for key in sorted(known)[:count]]
 
 
-def leniency(vague: list[dict[str, Any]], reworded: list[dict[str, Any]]) -> dict[str, Any]:
+def leniency(vague: Sequence[Mapping[str, Any]], reworded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the shares: ``vague_passed`` and ``reworded_failed`` in [0, 1], and of how many answers each is."""
     return {
         "vague_answers": len(vague),

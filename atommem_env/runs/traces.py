@@ -16,13 +16,14 @@ from atommem_env.env import MemoryEnv
 from atommem_env.policies import Trace, without_funnel
 from atommem_env.runs.errors import ReplayError, RunError
 from atommem_env.runs.folder import read_settings
+from atommem_env.runs.forms import EpisodeRecord
 from atommem_env.runs.keys import Key, episode_key
 from atommem_env.runs.trace_file import TRACES_FILE, StoredTrace, stored_traces
 from atommem_env.runs.variants import recorded_env
 from atommem_env.text import digest
 
 if TYPE_CHECKING:
-    from atommem_env.runs.run import Run
+    from atommem_env.runs.recorded import RecordedRun
 
 __all__ = [
     "ReplayError",
@@ -162,13 +163,13 @@ class Replayed:
         error: why not.
     """
 
-    episode: dict[str, Any]
+    episode: EpisodeRecord
     env: gym.Env[Any, Any]
     trace: Trace | None
     error: ReplayError | None = None
 
 
-def replay_run(run: Run, episodes: Sequence[dict[str, Any]]) -> Iterator[Replayed]:
+def replay_run(run: RecordedRun, episodes: Sequence[EpisodeRecord]) -> Iterator[Replayed]:
     """Make episodes of a run again, one by one, in the order of its traces; those without a trace are left out.
 
     Args:
@@ -200,7 +201,7 @@ def replay_run(run: Run, episodes: Sequence[dict[str, Any]]) -> Iterator[Replaye
             env.close()
 
 
-def _checked(trace: Trace, stored: StoredTrace, episode: Mapping[str, Any]) -> Trace:
+def _checked(trace: Trace, stored: StoredTrace, episode: EpisodeRecord) -> Trace:
     if trace.metrics != episode["metrics"]:
         raise ReplayError(f"{_name(stored)}: the metrics differ from the record of the episode")
     return trace

@@ -8,7 +8,7 @@ import gymnasium as gym
 
 from atommem_env.credit import entry_values
 from atommem_env.policies import Trace
-from atommem_env.runs.run import Run
+from atommem_env.runs.recorded import RecordedRun
 from atommem_env.runs.variants import recorded_policy
 
 _OTHERWISE: Final = (
@@ -19,7 +19,7 @@ _OTHERWISE: Final = (
 
 def add_values(
     data: dict[str, Any],
-    run: Run,
+    run: RecordedRun,
     env: gym.Env[Any, Any],
     trace: Trace,
     policy: str,

@@ -18,8 +18,9 @@ from atommem_env.evidence import STAGES, mean_share
 from atommem_env.report.summary import Row, by_environment, summarise
 from atommem_env.report.tables import footnotes
 from atommem_env.runs.errors import RunError
+from atommem_env.runs.forms import EpisodeRecord
 from atommem_env.runs.keys import episode_key
-from atommem_env.runs.run import Run
+from atommem_env.runs.recorded import RecordedRun
 from atommem_env.runs.traces import Replayed, replay_run
 from atommem_env.scoring import SCORES
 from atommem_env.viewer.credit import add_values
@@ -52,7 +53,7 @@ PageKey: TypeAlias = "tuple[int, str, str, int]"
 
 
 def view_page(
-    runs: Run | Sequence[Run],
+    runs: RecordedRun | Sequence[RecordedRun],
     envs: Sequence[str] = (),
     policies: Sequence[str] = (),
     task_index: int | None = None,
@@ -84,7 +85,7 @@ def view_page(
         one_of("credit", credit, CREDITED)
     chosen = [
         replace(run, episodes=run.select(envs, policies, task_index))
-        for run in ([runs] if isinstance(runs, Run) else runs)
+        for run in ([runs] if isinstance(runs, RecordedRun) else runs)
     ]
     for run in chosen:
         if run.folder is None:
@@ -111,7 +112,7 @@ class _Sheet:
         episodes: the episodes by what they are known by.
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[RecordedRun]) -> None:
         self.runs = runs
         self.groups = by_environment(summarise(runs))
         self._rows = {
@@ -119,7 +120,7 @@ class _Sheet:
             for number, group in enumerate(self.groups)
             for row in group
         }
-        self.episodes: dict[PageKey, dict[str, Any]] = {
+        self.episodes: dict[PageKey, EpisodeRecord] = {
             (number, *episode_key(episode)): episode
             for number, run in enumerate(runs)
             for episode in run.episodes
@@ -204,7 +205,7 @@ class _Packed:
             del self.reasons[key]
 
 
-def _uses_buffer(episode: Mapping[str, Any]) -> bool:
+def _uses_buffer(episode: EpisodeRecord) -> bool:
     """Return whether the policy of an episode keeps text outside memory: its evidence is null in the record."""
     return any(
         question["num_evidence"] and question["evidence"]["seen"] is None

@@ -81,9 +81,9 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         self._question = -1
         self._told = True
 
-    def reset(
+    def reset(  # type: ignore[override]  # Gymnasium's infos are any dict
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[str, dict[str, Any]]:
+    ) -> tuple[str, Info]:
         """Start an episode; see the environment's own ``reset``."""
         self._observation, info = self.env.reset(seed=seed, options=options)
         self._rules = info.get("rules", DEFAULT_RULES)
@@ -91,14 +91,16 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         self._num_malformed = 0
         self._question, self._told = info.get("isolated_question", -1), True
         self._messages = self.render_prompt()
-        return self._text(self._messages), cast("dict[str, Any]", self._extended(cast("Info", info)))
+        return self._text(self._messages), self._extended(cast("Info", info))
 
     @property
     def messages(self) -> list[dict[str, str]]:
         """The last complete prompt that was shown: in the mode ``"append"`` the episode's first."""
         return [dict(message) for message in self._messages]
 
-    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+    def step(  # type: ignore[override]  # Gymnasium's infos are any dict
+        self, action: str
+    ) -> tuple[str, float, bool, bool, Info]:
         """Run the operations of the text ``action``.
 
         Raises:
@@ -107,8 +109,9 @@ class TextProtocol(gym.Wrapper[str, str, Any, Any], gym.utils.RecordConstructorA
         """
         parsed = self.parse_action(action)
         observation, reward, terminated, truncated, info = self.env.step(parsed.operations)
-        shown = self.shown(parsed, observation, reward, terminated, truncated, cast("Info", info))
-        return cast("tuple[str, float, bool, bool, dict[str, Any]]", shown)
+        return self.shown(
+            parsed, observation, cast("float", reward), terminated, truncated, cast("Info", info)
+        )
 
     def parse_action(self, action: str) -> Parsed:
         """Return the operations of the text ``action``, and what is malformed in it; nothing changes.

@@ -10,10 +10,11 @@ and resets with equal seeds draw equal tasks.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import gymnasium as gym
 
+from atommem_env.core.types import Info, Metrics
 from atommem_env.integrations.text_episode import load_library
 from atommem_env.protocols.conversation import one_conversation
 from atommem_env.registration import ENVS
@@ -33,6 +34,12 @@ def register() -> None:
     for id, env in IDS.items():
         if id not in registration.ENV_REGISTRY:
             registration.register(id, f"{__name__}:AtomMemEnv", env=env)
+
+
+class GemInfo(Info, total=False):
+    """The info of a reset: ``last_metrics`` are those of the episode before, empty where it did not end."""
+
+    last_metrics: Metrics
 
 
 class GemEpisodes:
@@ -76,9 +83,9 @@ class GemEpisodes:
         self._task_index, self._seed = task_index, seed
         self._env = TextProtocol(gym.make(env, **arguments), protocol, template, prompt_mode)
         self._env.unwrapped.action_space.seed(seed)
-        self._last_metrics: dict[str, Any] = {}
+        self._last_metrics = cast("Metrics", {})
 
-    def reset(self, seed: int | None = None, task_index: int | None = None) -> tuple[str, dict[str, Any]]:
+    def reset(self, seed: int | None = None, task_index: int | None = None) -> tuple[str, GemInfo]:
         """Start an episode, and return the first prompt and the info.
 
         The info has one more key, ``last_metrics``: the metrics of the episode before if it came to its end, since
@@ -99,10 +106,11 @@ class GemEpisodes:
         )
         if self._env.prompt_mode == "append":
             one_conversation(self._env, info, "pass prompt_mode='reset'")
-        info["last_metrics"], self._last_metrics = self._last_metrics, {}
-        return observation, info
+        first: GemInfo = {**info, "last_metrics": self._last_metrics}
+        self._last_metrics = cast("Metrics", {})
+        return observation, first
 
-    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+    def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
         """Run the operations of the text ``action``; see :class:`atommem_env.TextProtocol`.
 
         Raises:
@@ -110,7 +118,7 @@ class GemEpisodes:
             ResetNeeded: before the first reset, and after the end of an episode.
         """
         observation, reward, terminated, truncated, info = self._env.step(action)
-        self._last_metrics = info.get("metrics", {})
+        self._last_metrics = info.get("metrics", cast("Metrics", {}))
         return observation, reward, terminated, truncated, info
 
     def sample_random_action(self) -> str:

@@ -86,7 +86,7 @@ class AtomMemEnvironment(Environment):  # type: ignore[misc]
             task_index=info["task_index"],
             source=info["source"],
         )
-        told = {name: info[name] for name in (*_TOLD, "task_index", "source") if name in info}
+        told = {name: value for name, value in info.items() if name in (*_TOLD, "task_index", "source")}
         return self._observation(self._env.render_prompt(), info, metadata=told)
 
     def step(
@@ -117,13 +117,12 @@ class AtomMemEnvironment(Environment):  # type: ignore[misc]
             shown, reward, terminated, truncated, info = self._env.step(action.text)
         else:
             observation, earned, terminated, truncated, given = self._env.env.step(action.operations)
-            shown, reward, terminated, truncated, told_of = self._env.shown(
+            shown, reward, terminated, truncated, info = self._env.shown(
                 Parsed(), observation, earned, terminated, truncated, cast("Info", given)
             )
-            info = cast("dict[str, Any]", told_of)
         self._state.step_count += 1
         self._state.done = terminated or truncated
-        told: dict[str, Any] = {name: info[name] for name in _TOLD if name in info}
+        told: dict[str, Any] = {name: value for name, value in info.items() if name in _TOLD}
         if self._state.done:
             told |= {"metrics": info["metrics"], "truncated": truncated}
             messages = []
@@ -186,8 +185,6 @@ class AtomMemEnvironment(Environment):  # type: ignore[misc]
                 f"split={split!r}: this server serves {served!r}; start another one with the argument split={split!r}"
             )
 
-    def _observation(
-        self, messages: list[dict[str, str]], info: dict[str, Any], **told: Any
-    ) -> AtomMemObservation:
+    def _observation(self, messages: list[dict[str, str]], info: Info, **told: Any) -> AtomMemObservation:
         memory = self._memory.episode.observe()
         return AtomMemObservation(**memory, messages=messages, malformed=info["malformed"], **told)

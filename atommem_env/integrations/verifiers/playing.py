@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypedDict
 
+from atommem_env.core.types import QuestionMetrics
 from atommem_env.integrations.text_episode import Message, TextEpisode
 
 Reply = Callable[[list[Message]], Awaitable[str]]
@@ -42,7 +43,21 @@ async def _aside(function: Callable[..., list[Message]], *arguments: Any) -> lis
         raise
 
 
-def summarize(episode: TextEpisode) -> dict[str, Any]:
+EpisodeSummary = TypedDict(
+    "EpisodeSummary",
+    {
+        "task_id": str,
+        "source": str,
+        "over": bool,
+        "return": float,
+        "scores": dict[str, float],
+        "questions": list[QuestionMetrics],
+    },
+)
+"""What a trace keeps of an episode, see :func:`summarize`."""
+
+
+def summarize(episode: TextEpisode) -> EpisodeSummary:
     """Return what a trace keeps of an episode, over or cut short, as plain data.
 
     ``task_id``, ``source``, ``over``, ``return`` (the reward so far), ``scores`` (see

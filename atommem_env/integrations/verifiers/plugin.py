@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import verifiers.v1 as vf
 from openai import AsyncOpenAI
 from pydantic import Field, model_validator
 
 from atommem_env.integrations.text_episode import BENCHMARKS, Message, TextEpisode
-from atommem_env.integrations.verifiers.playing import play
+from atommem_env.integrations.verifiers.playing import EpisodeSummary, play
 from atommem_env.protocols import get_protocol
 
 ID = "atommem_env"
@@ -198,10 +198,10 @@ class VerifiersEnv(vf.SingleAgentEnv, vf.Env[EnvConfig]):  # type: ignore[misc]
     """Plays each task once, with one agent."""
 
 
-def _played(trace: vf.Trace) -> dict[str, Any]:
+def _played(trace: vf.Trace) -> EpisodeSummary:
     if "episode" not in trace.info:
         raise ValueError(
             f"no episode was played: a task of {ID} needs the harness {ID}, not {trace.agent.config.harness.id!r}; "
             f"leave --env.agent.harness.id out, or pass {ID}"
         )
-    return dict(trace.info["episode"])
+    return cast("EpisodeSummary", trace.info["episode"])

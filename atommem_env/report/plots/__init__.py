@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from atommem_env.report.trainings import Training
-    from atommem_env.runs.run import Run
+    from atommem_env.runs.recorded import RecordedRun
 
 KINDS: Final = {
     "scores": "atommem_env.report.plots.scores:draw",
@@ -56,7 +56,7 @@ class Plots(NamedTuple):
 
 
 def plot(
-    runs: Sequence[Run],
+    runs: Sequence[RecordedRun],
     out: str | os.PathLike[str],
     kinds: Sequence[str] = (),
     formats: Sequence[str] = ("png",),

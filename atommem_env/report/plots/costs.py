@@ -10,7 +10,7 @@ from atommem_env.report.plots.labels import Point, beside_points
 from atommem_env.report.plots.style import SCORES_NOTE, engines_differ, head, look_of, name_of, panels
 from atommem_env.report.summary import Row, by_environment
 from atommem_env.runs.errors import RunError
-from atommem_env.runs.run import Run
+from atommem_env.runs.recorded import RecordedRun
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _Cost = Callable[[Row], "float | None"]
 
 
-def draw_memory(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
+def draw_memory(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> Figure:
     """Return the picture of scores against the largest number of entries."""
     note = "Memory: the largest number of entries, the mean over episodes; the scratchpad is not counted."
     return _draw(
@@ -31,7 +31,7 @@ def draw_memory(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
     )
 
 
-def draw_calls(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
+def draw_calls(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> Figure:
     """Return the picture of scores against calls to the engine.
 
     Raises:
@@ -46,7 +46,7 @@ def draw_calls(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
 
 
 def _draw(
-    rows: Sequence[Row], runs: Sequence[Run], cost: _Cost, heading: str, across: str, note: str
+    rows: Sequence[Row], runs: Sequence[RecordedRun], cost: _Cost, heading: str, across: str, note: str
 ) -> Figure:
     groups = by_environment([row for row in rows if cost(row) is not None])
     engines = engines_differ(rows)

@@ -11,7 +11,7 @@ from atommem_env.report.plots.places import Place, label_of, place_of
 from atommem_env.report.plots.style import SCORES_NOTE, engines_differ, head, look_of, name_of, panels
 from atommem_env.report.summary import Row
 from atommem_env.runs.errors import RunError
-from atommem_env.runs.run import Run
+from atommem_env.runs.recorded import RecordedRun
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +21,7 @@ _Lines = dict[str, dict[int, Row]]
 """For each policy its rows by the number of documents."""
 
 
-def draw(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
+def draw(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> Figure:
     """Return the picture.
 
     Raises:

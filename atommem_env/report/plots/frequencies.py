@@ -15,7 +15,7 @@ from atommem_env.report.plots.places import Place, label_of, place_of
 from atommem_env.report.plots.style import INK, QUIET, engines_differ, head, name_of, panels
 from atommem_env.report.summary import Row, bootstrap
 from atommem_env.runs.errors import RunError
-from atommem_env.runs.run import Run
+from atommem_env.runs.recorded import RecordedRun
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +29,7 @@ _GROUP: Final = 0.8
 _ByCapacity = dict[int | None, Row]
 
 
-def draw(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
+def draw(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> Figure:
     """Return the picture: a panel for each environment and policy, for each operation a bar by capacity.
 
     Raises:
@@ -104,7 +104,7 @@ def _draw_panel(axes: Any, group: Mapping[int | None, Profile | None]) -> None:
 
 
 def _notes(
-    rows: Sequence[Row], runs: Sequence[Run], found: Mapping[tuple[int, str, str], Profile]
+    rows: Sequence[Row], runs: Sequence[RecordedRun], found: Mapping[tuple[int, str, str], Profile]
 ) -> list[str]:
     episodes = max(len(profile.chunks) for profile in found.values())
     return [

@@ -16,7 +16,7 @@ from atommem_env.report.plots.sheet import sheet
 from atommem_env.report.plots.style import FAINT, INK, QUIET
 from atommem_env.report.summary import Row
 from atommem_env.runs.errors import RunError
-from atommem_env.runs.run import Run
+from atommem_env.runs.recorded import RecordedRun
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +49,7 @@ _LEAST = 0.005
 """A smaller change is none: it would be rounded to 0."""
 
 
-def draw(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
+def draw(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> Figure:
     """Return the picture.
 
     Raises:
@@ -151,7 +151,7 @@ def _bar(axes: Any, place: int, bottom: float, height: float, **look: Any) -> No
     axes.bar(place, height, 2 * _HALF_BAR, bottom, zorder=3, **{"linewidth": 0, **look})
 
 
-def _notes(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
+def _notes(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> list[str]:
     notes = [
         "Percent of the evidence, the mean over episodes, of each the mean over its questions: shown to the policy "
         "(seen), in memory at some time (written), in memory when its question was asked (kept), in view then "

@@ -19,7 +19,7 @@ from atommem_env.report.plots.style import FAINT, QUIET
 from atommem_env.report.summary import Row
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.keys import planned_keys
-from atommem_env.runs.run import Run
+from atommem_env.runs.recorded import RecordedRun
 from atommem_env.runs.traces import StoredTrace, read_traces, replay
 from atommem_env.runs.variants import recorded_env
 
@@ -120,7 +120,7 @@ def kind_of_result(result: OperationResult) -> str:
     return "scratchpad" if result.op in ("update", "delete") and result.id == SCRATCHPAD else str(result.op)
 
 
-def profiles(runs: Sequence[Run]) -> dict[tuple[int, str, str], Profile]:
+def profiles(runs: Sequence[RecordedRun]) -> dict[tuple[int, str, str], Profile]:
     """Return what the policies of ``runs`` did, by the run's place, environment and policy.
 
     Raises:
@@ -145,7 +145,7 @@ def profiles(runs: Sequence[Run]) -> dict[tuple[int, str, str], Profile]:
     return found
 
 
-def draw(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
+def draw(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> Figure:
     """Return the picture.
 
     Raises:
@@ -218,7 +218,7 @@ def _draw_bars(axes: Any, means: Sequence[Mapping[str, float]], labels: Sequence
 
 
 def _notes(
-    rows: Sequence[Row], runs: Sequence[Run], found: Mapping[tuple[int, str, str], Profile]
+    rows: Sequence[Row], runs: Sequence[RecordedRun], found: Mapping[tuple[int, str, str], Profile]
 ) -> list[str]:
     episodes = max(len(profile.chunks) for profile in found.values())
     return [

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from atommem_env.report.summary import Row
-from atommem_env.runs.run import Run
+from atommem_env.runs.recorded import RecordedRun
 
 
 class Place(NamedTuple):
@@ -26,7 +26,7 @@ class Place(NamedTuple):
     settings: tuple[tuple[str, str], ...]
 
 
-def place_of(row: Row, run: Run, argument: str) -> tuple[Place, Any]:
+def place_of(row: Row, run: RecordedRun, argument: str) -> tuple[Place, Any]:
     """Return where a row belongs, and what ``argument`` was; ``None`` where its environment has none such."""
     env: Mapping[str, Any] = next(env for env in run.settings["envs"] if env["name"] == row.env)
     settings = {**env["arguments"], "policy_seed": run.settings["seed"]}

@@ -18,7 +18,7 @@ from atommem_env.report.plots.style import (
     panels,
 )
 from atommem_env.report.summary import Interval, Row, by_environment
-from atommem_env.runs.run import Run
+from atommem_env.runs.recorded import RecordedRun
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +29,7 @@ _BRACKETS: Final = ("closed-book", "oracle")
 """The controls whose exact match is drawn through a panel: without memory, and with the gold paragraphs alone."""
 
 
-def draw(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
+def draw(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> Figure:
     """Return the picture."""
     groups = by_environment(rows)
     engines = engines_differ(rows)
@@ -87,7 +87,7 @@ def _draw_brackets(axes: Any, group: Sequence[Row]) -> None:
             axes.axvline(100 * row.em.mean, color=QUIET, lw=0.8, ls=(0, (3, 2)), zorder=1)
 
 
-def _notes(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
+def _notes(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> list[str]:
     notes = [
         "Filled, and in numbers: exact match; hollow: F1; each the mean over episodes, of each the mean over its "
         "questions, with its 95 % bootstrap interval over episodes."
