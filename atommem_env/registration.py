@@ -51,6 +51,7 @@ POLICIES: Final[dict[str, str]] = {
     "learned": "atommem_env.baselines.learned:Learned",
     "recency": "atommem_env.baselines.recency:Recency",
     "reservoir": "atommem_env.baselines.reservoir:Reservoir",
+    "merge": "atommem_env.baselines.merge:Merge",
     "abstain": "atommem_env.baselines.abstain:Abstain",
     "vague": "atommem_env.baselines.vague:Vague",
 }
