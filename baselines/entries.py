@@ -21,6 +21,7 @@ from atommem_env.tasks.turns import Turn, stamp, turn_line
 from atommem_env.text import sentences
 
 _STAMP: Final = re.compile(r"\[[^\]\n\d]*\d[^\]\n]*\] (?:[^\s:\n][^:\n]{0,60}: )?")
+_NUMBER: Final = re.compile(r"\A\s*\d{1,9}[.)]\s+")
 _SESSION: Final = re.compile(r"Session [1-9][0-9]*(?: \([^\n]*\))?")
 
 Fits = Callable[[str], bool]
@@ -41,7 +42,20 @@ def read_stamp(begin: str) -> tuple[str, str]:
 def stamped_sentences(text: str) -> list[str]:
     """Return the sentences of an entry, each with the stamp that begins it."""
     begin, rest = split_stamp(text)
-    return [begin + sentence for sentence in sentences(rest)]
+    return [begin + sentence for sentence in fact_sentences(rest)]
+
+
+def fact_sentences(text: str) -> list[str]:
+    """Return the sentences of a turn; the number that begins a listed fact stays with it."""
+    number, fact = split_number(text)
+    first, *others = sentences(fact) or [""]
+    return [number + first, *others] if first else []
+
+
+def split_number(text: str) -> tuple[str, str]:
+    """Return the number that begins a listed fact (``12. ``), ``""`` where there is none, and the rest."""
+    found = _NUMBER.match(text)
+    return (found.group(), text[found.end() :]) if found else ("", text)
 
 
 def session_name(title: str, date: str) -> str:
@@ -85,7 +99,7 @@ def titled_text(piece: DocumentPiece) -> tuple[str, str]:
 def spoken_sentences(turns: Iterable[Turn], date: str) -> Iterator[str]:
     """Yield the sentences of turns, each with who said it and when."""
     for turn in turns:
-        for sentence in sentences(turn.text):
+        for sentence in fact_sentences(turn.text):
             yield stamp(turn.speaker, date) + sentence
 
 

@@ -32,14 +32,13 @@ from atommem_env.baselines.common import (
     document_text,
 )
 from atommem_env.baselines.engines.engine import EngineSpec
-from atommem_env.baselines.entries import split_stamp, stamped_sentences
+from atommem_env.baselines.entries import split_number, split_stamp, stamped_sentences
 from atommem_env.core.ledger import Ledger
 from atommem_env.core.operations import Create, Operation, Update
 from atommem_env.core.words import bare_title
 from atommem_env.evidence import STOP_WORDS
 from atommem_env.text import digest, sentences, tokens
 
-_NUMBER: Final = re.compile(r"\A\s*\d+[.)]\s+")
 _WORD: Final = re.compile(r"\w+(?:[.'’-]\w+)*")
 _JOINS: Final = frozenset(("of", "the", "and", "de"))
 """Small words that may stand inside an object."""
@@ -111,11 +110,9 @@ class Merge(LookThenAnswer):
         for document in self._reader.read(observation):
             title = document.title
             speaker = document.turns[0].speaker if document.turns else ""
-            numbered = _NUMBER.match(document.text)
-            parts = [document.text] if numbered else stamped_sentences(document.text)
-            for text in parts if document.turns else sentences(document.text):
+            for text in (stamped_sentences if document.turns else sentences)(document.text):
                 fact = split_stamp(text)[1] if document.turns else text
-                yield document_text(title, text), title or speaker, _NUMBER.sub("", fact)
+                yield document_text(title, text), title or speaker, split_number(fact)[1]
 
 
 class Beginnings:

@@ -20,6 +20,7 @@ from scripted import ScriptedEngine
 
 STORES = [
     "rag", "write-everything", "mem0", "a-mem", "memory-bank", "generative-agents", "mem1", "recency", "reservoir",
+    "merge",
 ]  # fmt: skip
 
 SESSIONS = [

@@ -1,8 +1,8 @@
 """Facts without a model: a stand-in for Mem0's prompts, which is not the published system.
 
-A fact is a sentence under the title of its document. What to do about it is judged by its words: nothing when
-an entry says the same, a deletion when it denies an entry, an update when an entry states the same relation
-of the same thing with another value, else an addition.
+A fact is a sentence under the title of its document. What to do about it is judged by its words: nothing when an
+entry says the same of the same names and numbers, a deletion when it denies an entry, an update when an entry states
+the same relation of the same thing with another value, else an addition.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from atommem_env.baselines.engines.engine import Edit
 from atommem_env.baselines.engines.rules.passages import read_passages
 from atommem_env.baselines.engines.rules.spans import names
-from atommem_env.baselines.entries import spoken_sentences
+from atommem_env.baselines.entries import split_number, split_stamp, spoken_sentences
 from atommem_env.core.words import STOP_WORDS, word_set
 from atommem_env.tasks.documents import DocumentPiece, split_documents
 from atommem_env.text import sentences, tokens
@@ -27,6 +27,7 @@ _NEGATION = word_set("not never nor neither no longer isn wasn aren weren doesn 
 _DENIAL = _NEGATION - {"longer", "t"}
 _OPENING = re.compile(r"(?:(?:The|A|An)\s+)?")
 _PRONOUN = re.compile(r"(?:He|She|It|They|His|Her|Its|Their)\b")
+_NAMED = re.compile(r"(?<=\s)[^\W_a-z]\w*|\b\d\w*")
 _VALUE = re.compile(r"[^\W_a-z]")
 _MOST_WORDS = 6
 _OPENING_CHARACTERS = 160
@@ -35,6 +36,7 @@ _OPENING_CHARACTERS = 160
 class _Fact(NamedTuple):
     text: str
     words: frozenset[str]
+    values: frozenset[str]
     denies: bool
     relation: tuple[tuple[str, ...], tuple[str, ...]] | None
 
@@ -61,7 +63,8 @@ def decide_edits(facts: Sequence[str], entries: Sequence[str]) -> list[Edit]:
 
 def _decide(fact: _Fact, entries: Sequence[_Fact]) -> Edit:
     for place, entry in enumerate(entries):
-        if fact.denies == entry.denies and jaccard(fact.words, entry.words) >= SAME:
+        said = fact.denies == entry.denies and fact.values <= entry.values
+        if said and jaccard(fact.words, entry.words) >= SAME:
             return Edit("none", fact.text, place)
     claim = fact.words - _NEGATION
     for place, entry in enumerate(entries):
@@ -81,8 +84,10 @@ def jaccard(left: frozenset[str], right: frozenset[str]) -> float:
 
 @lru_cache(maxsize=4096)  # an entry is read again for every fact that it is near to
 def _read(text: str) -> _Fact:
-    words = frozenset(tokens(text))
-    return _Fact(text, words, not words.isdisjoint(_DENIAL), _relation(text))
+    plain = split_number(split_stamp(text)[1])[1]  # without who said it, when, and its number in a list
+    words = frozenset(tokens(plain))
+    values = frozenset(word.lower() for word in _NAMED.findall(plain))
+    return _Fact(text, words, values, not words.isdisjoint(_DENIAL), _relation(plain))
 
 
 def _relation(text: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:

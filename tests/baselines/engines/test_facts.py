@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from atommem_env.baselines.engines.rules.fact_rules import decide_edits, extract_facts
 from atommem_env.baselines.engines.rules.facts import (
     attribute_asked,
     cause_of_death,
@@ -56,3 +57,24 @@ def test_cause_of_death() -> None:
 def test_only_set_forms_ask_for_an_attribute() -> None:
     assert attribute_asked("When was Ada Holm born?") is not None
     assert attribute_asked("Which bird sings?") is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "fact", "kind"),
+    [
+        ("7. Brann was founded by Ada Holt.", "9. Brann was founded by Cy Lunt.", "update"),
+        ("[2024-01-02] user: Bo Rask lives in Kew.", "[2024-02-03] user: Bo Rask lives in Ryde.", "update"),
+        ("[2024-01-02] user: I live in Kew.", "[2024-02-03] user: I live in Kew.", "none"),
+        ("7. The tower stands on the hill of Kew.", "9. The tower stands on the hill of Ryde.", "add"),
+    ],
+)
+def test_a_date_a_speaker_and_a_number_are_no_part_of_a_fact(entry: str, fact: str, kind: str) -> None:
+    (edit,) = decide_edits([fact], [entry])
+    assert edit.kind == kind
+
+
+def test_the_number_of_a_listed_fact_is_no_sentence() -> None:
+    assert extract_facts("Session 1:\n7. Brann is a firm. It is old.\n") == [
+        "7. Brann is a firm.",
+        "It is old.",
+    ]
