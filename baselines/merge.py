@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from atommem_env.baselines.common import (
@@ -86,15 +86,7 @@ class Merge(LookThenAnswer):
         fresh: dict[int, frozenset[int]] = {}
         for content, about, fact in self._facts(observation):
             found = self._beginnings.read(about, fact)
-            replaced = next(
-                (
-                    id
-                    for each in found
-                    if (id := self._beginning.get(each)) is not None
-                    and each in (entries.get(id) or fresh.get(id, ()))
-                ),
-                None,
-            )
+            replaced = self._replaced(found, entries, fresh)
             id = next_id + len(created) if replaced is None else replaced
             if id in entries:
                 updates[id], entries[id] = content, frozenset(found)
@@ -104,6 +96,16 @@ class Merge(LookThenAnswer):
         self._entries.expect(fresh.values())
         operations: list[Operation] = [Update(id, content) for id, content in updates.items()]
         return [*operations, *map(Create, created.values())]
+
+    def _replaced(
+        self, found: Sequence[int], entries: Mapping[int, frozenset[int]], fresh: Mapping[int, frozenset[int]]
+    ) -> int | None:
+        """Return the entry, stored or about to be, whose fact begins as one of ``found`` says."""
+        for beginning in found:
+            id = self._beginning.get(beginning, 0)
+            if beginning in entries.get(id, fresh.get(id, frozenset())):
+                return id
+        return None
 
     def _facts(self, observation: Observation) -> Iterator[tuple[str, str, str]]:
         """Yield what to store of each fact, what its document says it is about, and the fact alone."""

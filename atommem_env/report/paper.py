@@ -15,6 +15,8 @@ from atommem_env.registration import PAPER_ENVS
 from atommem_env.report.history_recipe import NAME as HISTORIES
 from atommem_env.report.history_recipe import history_recipe
 from atommem_env.report.recipe import Recipe
+from atommem_env.report.update_recipe import NAME as UPDATES
+from atommem_env.report.update_recipe import update_recipe
 from atommem_env.runs.engines import LLM
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.variants import EnvVariant
@@ -34,6 +36,7 @@ RECIPES: Final = {
     "paper-table3": "chunks of 2048, 4096, 8192 tokens, top 3, 6, 12",
     "paper-table4": "random retrieval next to others",
     HISTORIES: "methods on conversations whose questions come afterwards, 20 entries, 100 and no limit",
+    UPDATES: "what methods do to facts that a later one replaces, 20 entries, 100 and no limit",
 }
 """The recipes by name, with what each is about."""
 
@@ -124,6 +127,8 @@ def make_recipe(
         raise RunError(f"--arg encoder: the recipe {name!r} searches with BM25, which has no use for one")
     if name == HISTORIES:
         return history_recipe(engine, given, episodes)
+    if name == UPDATES:
+        return update_recipe(given, episodes)
     workflows = tuple(policy for policy in _USES if policy != "atommem" or engine == LLM)
     notes = [] if engine == LLM else ["the prompted agent (atommem) needs --engine llm; it is left out"]
     variants: dict[str, tuple[dict[str, Any], tuple[str, ...]]]
