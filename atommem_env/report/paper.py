@@ -128,7 +128,7 @@ def make_recipe(
     if name == HISTORIES:
         return history_recipe(engine, given, episodes)
     if name == UPDATES:
-        return update_recipe(given, episodes)
+        return update_recipe(engine, given, episodes)
     workflows = tuple(policy for policy in _USES if policy != "atommem" or engine == LLM)
     notes = [] if engine == LLM else ["the prompted agent (atommem) needs --engine llm; it is left out"]
     variants: dict[str, tuple[dict[str, Any], tuple[str, ...]]]

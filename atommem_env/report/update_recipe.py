@@ -1,7 +1,7 @@
 """The recipe ``updates``: what workflows do to facts that a later one replaces, by capacity.
 
-MemoryAgentBench's lists of facts are real data; the world and its chats, with revisions, are generated, and asked as streams.
-Entries and scratchpad hold at most 256 tokens everywhere, as in the recipe ``histories``.
+MemoryAgentBench's lists of facts are real data; the world and its chats, with revisions, are generated, and asked as
+streams. Entries and scratchpad hold at most 256 tokens everywhere, as in the recipe ``histories``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from atommem_env.report.recipe import Recipe
+from atommem_env.runs.engines import LLM
 from atommem_env.runs.variants import EnvVariant
 
 NAME: Final = "updates"
@@ -34,28 +35,32 @@ _POLICIES: Final = (
 )  # fmt: skip
 
 
-def update_recipe(given: Mapping[str, Any], episodes: int | None) -> Recipe:
+def update_recipe(engine: str, given: Mapping[str, Any], episodes: int | None) -> Recipe:
     """Return the recipe.
 
     Args:
+        engine: the engine's name; without ``"llm"`` the prompted agent is left out.
         given: the environments' arguments that are given besides; a ``source`` is one of MemoryAgentBench.
         episodes: the number of episodes everywhere; ``None``: one of each list of facts, ten of what is generated.
     """
+    prompted = ("atommem",) if engine == LLM else ()
     envs = tuple(
         EnvVariant(
             id,
             {"capacity": capacity, **_LIMITS, **own},
             name=f"{id}[{label if id == _FACTS else 'stream'}, capacity={'none' if capacity is None else capacity}]",
-            policies=_policies(id, capacity),
+            policies=(*_policies(id, capacity), *prompted),
             episodes=number if episodes is None else episodes,
         )
         for label, (id, own, number) in _ENVS.items()
         for capacity in CAPACITIES
     )
-    notes = (
-        "n/a: keep-best on facts and chats, where it would choose by questions that nobody has asked yet",
-    )
-    return Recipe(envs, (*_POLICIES, "keep-best"), dict(given), notes)
+    notes = [
+        "n/a: keep-best on facts and chats, where it would choose by questions that nobody has asked yet"
+    ]
+    if engine != LLM:
+        notes.append("the prompted agent (atommem) needs --engine llm; it is left out")
+    return Recipe(envs, (*_POLICIES, "keep-best", *prompted), dict(given), tuple(notes))
 
 
 def _policies(id: str, capacity: int | None) -> tuple[str, ...]:
