@@ -109,16 +109,19 @@ def _number_column(name: str, title: str, value: Callable[[Row], float | None], 
     return _Column(name, title, lambda row: _number(value(row)), value, wide)
 
 
-def _official_is_em(rows: Sequence[Row]) -> bool:
-    """Tell whether the benchmarks' own score, in each row that has one, is exact match."""
+def _repeated(rows: Sequence[Row]) -> str | None:
+    """Return the score that the benchmarks' own repeats in each row that has one; ``None`` where it says more."""
     own = [row for row in rows if "official" in row.scores]
-    return bool(own) and all(row.scores["official"] == row.em for row in own)
+    for name in ("f1", "em") if own else ():
+        if all(row.scores["official"] == row.scores.get(name) for row in own):
+            return name
+    return None
 
 
 def _columns(rows: Sequence[Row]) -> list[_Column]:
-    """Return the columns of a table: of the scores and stages those that some row has, none that repeats EM."""
+    """Return the columns of a table: of the scores and stages those that some row has, none that repeats another."""
     scores = list(dict.fromkeys(name for row in rows for name in row.scores))
-    if _official_is_em(rows):
+    if _repeated(rows):
         scores.remove("official")
     stale = [name for name in STALE_STAGES if any(row.stale[name] is not None for row in rows)]
     return [
@@ -265,9 +268,11 @@ def footnotes(
         + ("; calls, reads: calls to the engine and accepted Reads, where known; " if wide else "; ")
         + "mean per episode.",
     ]
-    alike = [group[0].label for group in by_environment(rows) if _official_is_em(group)]
-    if alike:
-        notes.append(f"The benchmark's own score is EM here: {', '.join(dict.fromkeys(alike))}.")
+    for name in ("f1", "em"):
+        alike = [group[0].label for group in by_environment(rows) if _repeated(group) == name]
+        if alike:
+            shown = ", ".join(dict.fromkeys(alike))
+            notes.append(f"The benchmark's own score is {SCORE_TITLES[name]} in every row of {shown}.")
     if any("judge" in row.scores for row in rows):
         from atommem_env.runs.judge import read_leniency
         from atommem_env.runs.leniency import leniency_text

@@ -129,20 +129,24 @@ def test_a_table_that_no_terminal_shows_has_a_line_for_each_row() -> None:
     assert max(len(line) for line in lines[7:]) <= 120  # the notes
 
 
-def test_a_benchmarks_own_score_has_a_column_where_it_differs_from_exact_match() -> None:
-    def scored(official: float | None) -> Run:
+def test_a_benchmarks_own_score_has_a_column_where_it_repeats_no_other() -> None:
+    def scored(official: str | float) -> Run:
         made = run()
         for episode in made.episodes:
-            em = episode["metrics"]["em"]
-            episode["metrics"]["official"] = em if official is None else official
+            metrics = episode["metrics"]
+            metrics["official"] = metrics[official] if isinstance(official, str) else official
         return made
 
     for format in ("terminal", "markdown"):
         assert "official" in table([scored(0.25)], format)
-        repeated = table([scored(None)], format)
-        assert "official" not in repeated
-        assert "The benchmark's own score is EM here: AtomMem-HotpotQA-v0 (generated)." in repeated
-    assert "official" in table([scored(None)], "csv")
+        for name, title in (("em", "EM"), ("f1", "F1")):
+            repeated = table([scored(name)], format)
+            assert "official" not in repeated
+            assert (
+                f"The benchmark's own score is {title} in every row of AtomMem-HotpotQA-v0 (generated)."
+                in repeated
+            )
+    assert "official" in table([scored("em")], "csv")
 
 
 def test_a_run_prints_as_its_table() -> None:
