@@ -99,36 +99,48 @@ def view_command(
         loaded = [loaded[0].only(env or (), policy or ())]
     wanted = [episode for run in loaded for episode in run.select(task_index=task_index)]
     without: dict[PageKey, str] = {}
+    uncredited: dict[PageKey, str] = {}
     with progress_bar(len(wanted), 0, not quiet) as advance:
-        page = view_page(loaded, (), (), task_index, advance, credit, without).encode()
+        page = view_page(loaded, (), (), task_index, advance, credit, without, uncredited).encode()
     path = runs[0] / "view.html" if out is None else out
     if path.is_dir():
         raise RunError(f"--out {path} is a folder: name a file in it, such as {path / 'view.html'}")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, [page])
     say(f"The page is {path} ({len(page) / 1e6:.1f} MB)", quiet)
-    _tell_without(without, len(wanted))
+    _tell_lack(
+        without,
+        len(wanted),
+        "the page shows no episode's steps, only the outcomes:",
+        "episodes are shown without their steps:",
+    )
+    _tell_lack(
+        uncredited,
+        len(wanted) - len(without),
+        "the page shows no write's value, which --credit asks for:",
+        "episodes are shown without the values of their writes:",
+    )
     if serve:
         serve_page(page, port, open, quiet)
     elif open:
         webbrowser.open(path.resolve().as_uri())
 
 
-def _tell_without(without: Mapping[PageKey, str], total: int) -> None:
-    """Say why episodes are shown without their steps.
+def _tell_lack(lacking: Mapping[PageKey, str], total: int, all_of_them: str, some: str) -> None:
+    """Say why episodes are shown without something.
 
     Raises:
         RunError: when all of them are.
     """
-    reasons = list(dict.fromkeys(without.values()))
+    reasons = list(dict.fromkeys(lacking.values()))
     shown = [
         *reasons[:_MOST],
         *([f"and {len(reasons) - _MOST} more reasons"] if len(reasons) > _MOST else []),
     ]
-    if without and len(without) == total:
-        raise RunError("\n".join(["the page shows no episode's steps, only the outcomes:", *shown]))
-    if without:
-        say("\n".join([f"{len(without)} of {total} episodes are shown without their steps:", *shown]))
+    if lacking and len(lacking) == total:
+        raise RunError("\n".join([all_of_them, *shown]))
+    if lacking:
+        say("\n".join([f"{len(lacking)} of {total} {some}", *shown]))
 
 
 def serve_page(page: bytes, port: int, open: bool, quiet: bool) -> None:

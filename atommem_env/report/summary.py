@@ -246,7 +246,7 @@ def _row(
         generated=source.startswith("generated") and env["id"] not in WORLD_ENVS,
         source=source,
         settings=(),
-        questions_shown=env["arguments"].get("questions_shown", "always"),
+        questions_shown=str(env["arguments"].get("questions_shown", "always")),
         stream=env["arguments"].get("stream") is True,
         policy=policy,
         name=policy,

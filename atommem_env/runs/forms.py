@@ -86,7 +86,7 @@ class EpisodeRecord(_EpisodeRecord, total=False):
     """
 
     history: str
-    unreadable: dict[str, list[int]]
+    unreadable: dict[str, Annotated[list[int], msgspec.Meta(min_length=2, max_length=2)]]
 
 
 class _TimingRecord(TypedDict):

@@ -60,6 +60,7 @@ def view_page(
     advance: Callable[[], None] = lambda: None,
     credit: str | None = None,
     without: dict[PageKey, str] | None = None,
+    uncredited: dict[PageKey, str] | None = None,
 ) -> str:
     """Return the page of one or several runs: one HTML document, which needs no other file and no network.
 
@@ -75,6 +76,7 @@ def view_page(
         credit: the score whose change each write is shown with, one of :data:`atommem_env.credit.SCORES`; the
             policies are run again for it. ``None``: writes are shown without a value.
         without: gets, for each episode that is shown without its steps, why.
+        uncredited: gets, for each episode whose writes are shown without the values that ``credit`` asks for, why.
 
     Raises:
         RunError: when a run is in memory only, has no such environment, policy or episode, or its traces are
@@ -99,6 +101,8 @@ def view_page(
     packed.pack(advance)
     if without is not None:
         without |= packed.reasons
+    if uncredited is not None:
+        uncredited |= packed.uncredited
     name = ", ".join(run.folder.resolve().name for run in chosen if run.folder is not None)
     return page(f"{name}: atommem", {"name": name, **_table_data(sheet, packed)}, packed.blobs.items())
 
@@ -150,6 +154,7 @@ class _Packed:
     Attributes:
         blobs: the packed tasks and episodes, by name.
         reasons: for each episode that is not packed, why.
+        uncredited: for each episode that is packed without the values of its writes, why, where they are asked for.
     """
 
     def __init__(self, sheet: _Sheet, credit: str | None) -> None:
@@ -157,6 +162,7 @@ class _Packed:
         self._credit = credit
         self.blobs: dict[str, bytes] = {}
         self.reasons: dict[PageKey, str] = dict.fromkeys(sheet.episodes, _NO_TRACE)
+        self.uncredited: dict[PageKey, str] = {}
         self._names = {key: f"e{number}" for number, key in enumerate(sheet.episodes)}
         tasks = dict.fromkeys(map(sheet.task, sheet.episodes))
         self._task_names = {key: f"t{number}" for number, key in enumerate(tasks)}
@@ -201,6 +207,8 @@ class _Packed:
             )
             if self._credit is not None:
                 add_values(data, self._sheet.runs[key[0]], replayed.env, trace, key[2], self._credit)
+                if "why" in data["credit"]:
+                    self.uncredited[key] = data["credit"]["why"]
             self.blobs[self._names[key]] = blob(data)
             del self.reasons[key]
 

@@ -36,8 +36,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of one episode."""
     folder = tmp_path_factory.mktemp("made") / "run"
     sizes = {"num_docs": 8, "num_questions": 1, "chunk_tokens": 300, "chunk_overlap": 20}
-    evaluate("AtomMem-World-v0", "rag", 1, out=folder, progress=False, **sizes)
+    evaluate("AtomMem-World-v0", ["rag", "write-nothing"], 1, out=folder, progress=False, **sizes)
     return folder
+
+
+@pytest.fixture
+def judge_address(chat_server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The judge that its user names; a record has no say in it."""
+    address = chat_server.begin(lambda prompt: '{"correct": true, "reason": "r"}').address
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+    return address
 
 
 @pytest.fixture
@@ -92,7 +100,11 @@ LOOKS = (
     ("export", "RUN", "--out", "RUN/out.jsonl"),
     ("plot", "RUN", "--kind", "operations"),
     ("table", "RUN"),
+    ("compare", "RUN"),
+    ("judge", "RUN", "--model", "m", "--leniency", "0"),
 )
+UNMADE = ("table", "compare", "judge")
+"""The commands that make no environment of a run, but for a judge's rubrics."""
 
 
 def hostile(made: Path, tmp_path: Path, edit: Edit, value: str) -> Path:
@@ -110,12 +122,13 @@ def look(folder: Path, *command: str) -> Any:
 
 
 @pytest.mark.parametrize("field", ENV_FIELDS)
+@pytest.mark.usefixtures("judge_address")
 def test_no_field_of_an_environment_is_code(made: Path, tmp_path: Path, canary: Path, field: str) -> None:
     folder = hostile(made, tmp_path, ENV_FIELDS[field], "canary:score")
     for command in LOOKS:
         result = look(folder, *command)
         assert isinstance(result.exception, SystemExit | None), (command, result.exception)
-        if command[0] != "table":
+        if command[0] not in UNMADE:
             assert result.exit_code == 2, command
             assert "canary:score" in result.stderr, command
             assert "--trust" in result.stderr, command
@@ -124,6 +137,7 @@ def test_no_field_of_an_environment_is_code(made: Path, tmp_path: Path, canary: 
 
 
 @pytest.mark.parametrize("field", POLICY_FIELDS)
+@pytest.mark.usefixtures("judge_address")
 def test_no_field_of_a_policy_is_code(made: Path, tmp_path: Path, canary: Path, field: str) -> None:
     folder = hostile(made, tmp_path, POLICY_FIELDS[field], "canary:score")
     (folder / "traces.jsonl.gz").rename(tmp_path / "traces")  # so that `show` would run the policy
@@ -132,7 +146,11 @@ def test_no_field_of_a_policy_is_code(made: Path, tmp_path: Path, canary: Path, 
     assert "--trust" in result.stderr
     (tmp_path / "traces").rename(folder / "traces.jsonl.gz")
     for command in LOOKS:
-        assert isinstance(look(folder, *command).exception, SystemExit | None), command
+        result = look(folder, *command)
+        assert isinstance(result.exception, SystemExit | None), command
+        if "--credit" in command:
+            assert "canary:score" in result.stderr, result.stderr
+            assert "--trust" in result.stderr
     with pytest.raises(RunError, match="canary:score"):
         recorded_policy(Run.load(folder).settings)
     assert not canary.exists()

@@ -282,6 +282,22 @@ def test_the_command_refuses_an_unknown_score(folder: Path) -> None:
     assert "expected 'em' or 'f1'" in " ".join(result.output.split())
 
 
+def test_the_command_says_why_values_that_were_asked_for_are_missing(folder: Path, tmp_path: Path) -> None:
+    some = invoke(str(folder), "--policy", "rag", "--policy", "full-context", "--credit", "read")
+    assert some.exit_code == 0
+    assert "episodes are shown without the values of their writes:" in some.output
+    assert "keeps text outside memory" in " ".join(some.output.split())
+    source = str(nasty_file(tmp_path))
+    policy = f"{__name__}:Restless"
+    evaluate(ENV, policy, 1, source=source, out=tmp_path / "foreign", progress=False, **SMALL)
+    foreign = invoke(str(tmp_path / "foreign"), "--credit", "em")
+    assert foreign.exit_code == 2
+    assert "shows no write's value, which --credit asks for" in foreign.output
+    assert policy in foreign.output
+    assert "--trust" in foreign.output
+    assert (tmp_path / "foreign" / "view.html").exists()
+
+
 def test_the_command_refuses_what_is_no_run(tmp_path: Path) -> None:
     result = invoke(str(tmp_path))
     assert result.exit_code == 2
