@@ -7,9 +7,8 @@ from typing import Any
 
 from atommem_env.core.config import HistoryConfig, anything, flag, no_early_answer, option, share, whole
 from atommem_env.data.benchmark import Benchmark
-from atommem_env.data.dataset import QADataset
 from atommem_env.data.histories import parse_history
-from atommem_env.data.sources import open_dataset
+from atommem_env.data.sources import open_generated
 from atommem_env.data.world.chat import MOST_QUESTIONS, ChatConfig
 from atommem_env.env import MemoryEnv, history_tasks
 
@@ -75,9 +74,9 @@ class ChatEnv(MemoryEnv):
 
     ## Arguments
     Args:
-        **arguments: the fields of :class:`ChatEnvConfig`: ``source`` (``"auto"`` or ``"generated"``, which are the
-            same here, or a ``QADataset`` of histories), what the chats are like, those of every history
-            (:class:`~atommem_env.core.config.HistoryConfig`) and of every environment.
+        **arguments: the fields of :class:`ChatEnvConfig`: what the chats are like, those of every history
+            (:class:`~atommem_env.core.config.HistoryConfig`) and of every environment. The data is generated:
+            ``source`` may only be a ``QADataset`` of histories in its place.
 
     Raises:
         ValueError: when an argument is out of range, or the chats are too short for their questions.
@@ -93,23 +92,16 @@ class ChatEnv(MemoryEnv):
 
     def __init__(self, **arguments: Any) -> None:
         config = ChatEnvConfig.of(arguments)
-        if isinstance(config.source, QADataset):
-            dataset = config.source
-        elif config.source in ("auto", "generated"):
-            chats = ChatConfig(
-                seed=config.world_seed,
-                size=config.histories,
-                sessions=config.sessions,
-                turns=config.turns,
-                noise=config.noise,
-                revisions=config.revisions,
-                unanswerable=config.unanswerable,
-                questions=config.questions,
-                stream=config.stream,
-            )
-            dataset = open_dataset(CHAT, "generated", config.split, chats)
-        else:
-            raise ValueError(
-                f"source={config.source!r}: AtomMem-Chat-v0 makes its data; leave source out, or pass a QADataset"
-            )
+        chats = ChatConfig(
+            seed=config.world_seed,
+            size=config.histories,
+            sessions=config.sessions,
+            turns=config.turns,
+            noise=config.noise,
+            revisions=config.revisions,
+            unanswerable=config.unanswerable,
+            questions=config.questions,
+            stream=config.stream,
+        )
+        dataset = open_generated(CHAT, config.source, config.split, chats)
         super().__init__(history_tasks(dataset, config, CHAT.abstain, config.stream), config=config)

@@ -17,8 +17,7 @@ from atommem_env.core.config import (
 )
 from atommem_env.data.benchmark import Benchmark
 from atommem_env.data.custom import parse_record
-from atommem_env.data.dataset import QADataset
-from atommem_env.data.sources import open_dataset
+from atommem_env.data.sources import open_generated
 from atommem_env.data.world import KINDS, WorldConfig
 from atommem_env.env import MemoryEnv, pooled_tasks
 
@@ -81,8 +80,8 @@ class WorldEnv(MemoryEnv):
 
     ## Arguments
     Args:
-        **arguments: the fields of :class:`WorldEnvConfig`: ``source`` (``"auto"`` or ``"generated"``, which are the
-            same here, or a ``QADataset``), what the world is like, and those of every environment.
+        **arguments: the fields of :class:`WorldEnvConfig`: what the world is like, and those of every environment. The
+            data is generated: ``source`` may only be a ``QADataset`` in its place.
 
     ## References
     None: the world is made by this package.
@@ -95,20 +94,13 @@ class WorldEnv(MemoryEnv):
 
     def __init__(self, **arguments: Any) -> None:
         config = WorldEnvConfig.of(arguments)
-        if isinstance(config.source, QADataset):
-            dataset = config.source
-        elif config.source in ("auto", "generated"):
-            world = WorldConfig(
-                seed=config.world_seed,
-                size=config.world_size,
-                hops=config.hops,
-                kinds=config.kinds,
-                num_paragraphs=config.paragraphs_per_question,
-                revisions=config.revisions,
-            )
-            dataset = open_dataset(WORLD, "generated", config.split, world)
-        else:
-            raise ValueError(
-                f"source={config.source!r}: AtomMem-World-v0 makes its data; leave source out, or pass a QADataset"
-            )
+        world = WorldConfig(
+            seed=config.world_seed,
+            size=config.world_size,
+            hops=config.hops,
+            kinds=config.kinds,
+            num_paragraphs=config.paragraphs_per_question,
+            revisions=config.revisions,
+        )
+        dataset = open_generated(WORLD, config.source, config.split, world)
         super().__init__(pooled_tasks(dataset, config, config.stream), config=config)

@@ -34,6 +34,19 @@ app = typer.Typer(
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
 
+
+def repeatable(name: str, help: str, metavar: str, default: str | None = None) -> Any:
+    """Return an option that may be given several times, and says so.
+
+    Args:
+        name: the option's.
+        help: what it is.
+        metavar: what stands for its value.
+        default: what holds without it, as the help says it.
+    """
+    return typer.Option(name, help=f"{help} Repeatable.", metavar=metavar, show_default=default or True)
+
+
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print the table only: no progress bar, no notes.")]
 Source = Annotated[
@@ -50,20 +63,15 @@ Split = Annotated[
 ]
 Arguments = Annotated[
     list[str] | None,
-    typer.Option(
+    repeatable(
         "--arg",
-        help="An argument of the environment, for example num_docs=50 or num_questions=[1,4]; `atommem envs ID` "
-        "lists them. Repeatable.",
-        metavar="KEY=VALUE",
+        "An argument of the environment, for example num_docs=50 or num_questions=[1,4]; `atommem envs ID` lists them.",
+        "KEY=VALUE",
     ),
 ]
 PolicyArguments = Annotated[
     list[str] | None,
-    typer.Option(
-        "--policy-arg",
-        help="An argument of a policy, for example rag.k=12. Repeatable.",
-        metavar="NAME.KEY=VALUE",
-    ),
+    repeatable("--policy-arg", "An argument of a policy, for example rag.k=12.", "NAME.KEY=VALUE"),
 ]
 Trust = Annotated[
     bool,
@@ -83,19 +91,10 @@ RecordedAddress = Annotated[
     ),
 ]
 OnlyEnvs = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--env",
-        help="Only this environment of the run. Repeatable.",
-        metavar="NAME",
-        show_default="all",
-    ),
+    list[str] | None, repeatable("--env", "Only this environment of the run.", "NAME", default="all")
 ]
 OnlyPolicies = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--policy", help="Only this policy of the run. Repeatable.", metavar="NAME", show_default="all"
-    ),
+    list[str] | None, repeatable("--policy", "Only this policy of the run.", "NAME", default="all")
 ]
 
 

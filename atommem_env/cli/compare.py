@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from atommem_env.cli.common import Debug, OnlyEnvs, command
+from atommem_env.cli.common import Debug, OnlyEnvs, command, repeatable
 from atommem_env.cli.console import output, print_lines, say
 from atommem_env.core import safe_text
 from atommem_env.core.safe_text import one_line
@@ -40,11 +40,8 @@ def compare_command(
     env: OnlyEnvs = None,
     measure: Annotated[
         list[str] | None,
-        typer.Option(
-            "--measure",
-            help=f"What is compared: {', '.join(MEASURES)}. Repeatable.",
-            metavar="NAME",
-            show_default="all that both have",
+        repeatable(
+            "--measure", f"What is compared: {', '.join(MEASURES)}.", "NAME", default="all that both have"
         ),
     ] = None,
     tasks: Annotated[

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, Trust, command, use_working_folder
+from atommem_env.cli.common import (
+    Debug,
+    OnlyEnvs,
+    OnlyPolicies,
+    Quiet,
+    Trust,
+    command,
+    repeatable,
+    use_working_folder,
+)
 from atommem_env.cli.console import say
 from atommem_env.report.plots import KINDS, TRAINING_KINDS, plot, plot_trainings
 from atommem_env.report.trainings import Training, is_training
@@ -36,10 +45,11 @@ def plot_command(
     ] = False,
     kind: Annotated[
         list[str] | None,
-        typer.Option(
-            help=f"Of runs: {', '.join(KINDS)}. Of trainings: {', '.join(TRAINING_KINDS)}. Repeatable.",
-            metavar="KIND",
-            show_default="all for which there is data",
+        repeatable(
+            "--kind",
+            f"Of runs: {', '.join(KINDS)}. Of trainings: {', '.join(TRAINING_KINDS)}.",
+            "KIND",
+            default="all for which there is data",
         ),
     ] = None,
     env: OnlyEnvs = None,

@@ -20,6 +20,7 @@ from atommem_env.cli.common import (
     command,
     read_env_arguments,
     read_policy_arguments,
+    repeatable,
     use_working_folder,
 )
 from atommem_env.cli.console import output, print_lines, say, table_width
@@ -40,20 +41,22 @@ _llm_option = functools.partial(typer.Option, rich_help_panel="With --engine llm
 def run_command(
     env: Annotated[
         list[str] | None,
-        typer.Option(
-            help="An environment's id, or ID[KEY=VALUE,...] with arguments of its own, for example "
-            "'AtomMem-HotpotQA-v0\\[num_docs=800]'. Repeatable.",
-            metavar="ID",
-            show_default=DEFAULT_ENV,
+        repeatable(
+            "--env",
+            "An environment's id, or ID[KEY=VALUE,...] with its own arguments, for example "
+            "'AtomMem-HotpotQA-v0\\[num_docs=800]'.",
+            "ID",
+            default=DEFAULT_ENV,
         ),
     ] = None,
     policy: Annotated[
         list[str] | None,
-        typer.Option(
-            help=f"A policy: {', '.join(POLICIES)}, or your own as module:Class; NAME[KEY=VALUE,...] with arguments "
-            "of its own, for example 'rag\\[second_look=bridge]'. `atommem policies` lists them. Repeatable.",
-            metavar="NAME",
-            show_default=", ".join(DEFAULT_POLICIES),
+        repeatable(
+            "--policy",
+            f"A policy: {', '.join(POLICIES)}, or your own as module:Class; NAME[KEY=VALUE,...] with its own "
+            "arguments, for example 'rag\\[second_look=bridge]'. `atommem policies` lists them.",
+            "NAME",
+            default=", ".join(DEFAULT_POLICIES),
         ),
     ] = None,
     name: Annotated[

@@ -15,9 +15,11 @@ from atommem_env.data.rows import (
     as_list,
     as_mapping,
     as_text,
+    check_fields,
     distinct,
     optional_text,
     read_answers,
+    read_each,
     shorten,
     text_field,
     wrong,
@@ -38,9 +40,7 @@ def parse_record(row: Mapping[str, Any]) -> Record:
     Raises:
         ValueError: when a field is missing, unknown or of the wrong form.
     """
-    unknown = [name for name in row if name not in _FIELDS]
-    if unknown:
-        raise ValueError(f"field {shorten(unknown[0])} is unknown; expected {', '.join(_FIELDS)}")
+    check_fields(row, _FIELDS)
     documents = DocumentList()
     positions = [
         documents.add(*read_document(value, f"documents[{index}]"))
@@ -126,18 +126,8 @@ def read_records(records: Iterable[Mapping[str, Any] | Record]) -> list[Record]:
     Raises:
         ValueError: when one is bad; names its number, from 0.
     """
-    if isinstance(records, str | bytes | Mapping):
-        raise ValueError(
-            f"records is a {type(records).__name__}, expected a list of mappings with 'question', 'answer' "
-            "and 'documents'"
-        )
-    result = []
-    for number, value in enumerate(records):
-        try:
-            record = value if isinstance(value, Record) else parse_record(as_mapping(value, "record"))
-        except ValueError as error:
-            raise ValueError(f"record {number}: {error}") from error
-        result.append(record)
+    fields = "'question', 'answer' and 'documents'"
+    result = read_each(records, Record, parse_record, ("record", "records"), fields)
     if not result:
         raise ValueError("records is empty; expected at least one question")
     return result

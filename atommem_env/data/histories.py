@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -12,10 +12,11 @@ from atommem_env.data.rows import (
     as_list,
     as_mapping,
     as_text,
+    check_fields,
     distinct,
     optional_text,
     read_answers,
-    shorten,
+    read_each,
     text_field,
     wrong,
 )
@@ -131,13 +132,13 @@ def parse_history(row: Mapping[str, Any]) -> History:
     Raises:
         ValueError: when a field is missing, unknown or of the wrong form.
     """
-    _known(row, _HISTORY, "")
+    check_fields(row, _HISTORY)
     places: dict[str, tuple[int, int]] = {}
     sessions = []
     for number, value in enumerate(as_list(row.get("sessions", ()), "sessions")):
         field = f"sessions[{number}]"
         session = as_mapping(value, field)
-        _known(session, _SESSION, f"{field}.")
+        check_fields(session, _SESSION, f"{field}.")
         turns = []
         for position, item in enumerate(as_list(session.get("turns", ()), f"{field}.turns")):
             turn = _turn(item, f"{field}.turns[{position}]")
@@ -167,7 +168,7 @@ def _turn(value: object, field: str) -> Turn:
     if isinstance(value, str):
         return Turn("", clean(value))
     turn = as_mapping(value, field)
-    _known(turn, _TURN, f"{field}.")
+    check_fields(turn, _TURN, f"{field}.")
     speaker = optional_text(turn, "speaker")
     problem = speaker_problem(speaker)
     if problem is not None:
@@ -179,7 +180,7 @@ def _turn(value: object, field: str) -> Turn:
 
 def _question(value: object, field: str, places: Mapping[str, tuple[int, int]]) -> HistoryQuestion:
     row = as_mapping(value, field)
-    _known(row, _QUESTION, f"{field}.")
+    check_fields(row, _QUESTION, f"{field}.")
     answerable = row.get("answerable", True)
     if not isinstance(answerable, bool):
         raise wrong(f"{field}.answerable", answerable, "true or false")
@@ -216,29 +217,14 @@ def _id(row: Mapping[str, Any]) -> str:
     return optional_text(row, "id")
 
 
-def _known(row: Mapping[str, Any], names: Sequence[str], field: str) -> None:
-    for name in row:
-        if name not in names:
-            raise ValueError(f"field {shorten(f'{field}{name}')} is unknown; expected {', '.join(names)}")
-
-
 def read_histories(histories: Iterable[Mapping[str, Any] | History]) -> list[History]:
     """Read a user's histories.
 
     Raises:
         ValueError: when one is bad; names its number, from 0.
     """
-    if isinstance(histories, str | bytes | Mapping):
-        raise ValueError(
-            f"histories is a {type(histories).__name__}, expected a list of mappings with 'sessions' and 'questions'"
-        )
-    result = []
-    for number, value in enumerate(histories):
-        try:
-            history = value if isinstance(value, History) else parse_history(as_mapping(value, "history"))
-        except ValueError as error:
-            raise ValueError(f"history {number}: {error}") from error
-        result.append(history)
+    fields = "'sessions' and 'questions'"
+    result = read_each(histories, History, parse_history, ("history", "histories"), fields)
     if not any(history.questions for history in result):
         raise ValueError("histories has no question; expected at least one history with questions")
     return result

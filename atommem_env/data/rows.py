@@ -9,11 +9,13 @@ from __future__ import annotations
 import html
 import json
 import operator
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from atommem_env.data.records import Document, Evidence, Record
 from atommem_env.text import clean
+
+T = TypeVar("T")
 
 
 def shorten(value: object, limit: int = 80) -> str:
@@ -304,3 +306,51 @@ def _fact(candidates: Sequence[tuple[int, Paragraph]], number: int) -> Evidence 
             if end > start:
                 return Evidence(position, start, end)
     return None
+
+
+def check_fields(row: Mapping[str, Any], known: Sequence[str], inside: str = "") -> None:
+    """Check that a mapping has no other fields than those that are known.
+
+    Args:
+        row: the mapping.
+        known: the names of its fields.
+        inside: where it is, for messages: the path of its field and a full stop.
+
+    Raises:
+        ValueError: when it has another field; names it.
+    """
+    for name in row:
+        if name not in known:
+            raise ValueError(f"field {shorten(f'{inside}{name}')} is unknown; expected {', '.join(known)}")
+
+
+def read_each(
+    values: Iterable[Mapping[str, Any] | T],
+    kind: type[T],
+    parse: Callable[[Mapping[str, Any]], T],
+    what: tuple[str, str],
+    fields: str,
+) -> list[T]:
+    """Read a user's list of records, or of whatever else it is.
+
+    Args:
+        values: mappings to be parsed, or what these are parsed into.
+        kind: what they are parsed into.
+        parse: parses one.
+        what: what one is called, and what several are.
+        fields: the fields that a mapping has to have, as a message names them.
+
+    Raises:
+        ValueError: when one is bad; names its number, from 0.
+    """
+    one, several = what
+    if isinstance(values, str | bytes | Mapping):
+        raise ValueError(f"{several} is a {type(values).__name__}, expected a list of mappings with {fields}")
+    result = []
+    for number, value in enumerate(values):
+        try:
+            read = value if isinstance(value, kind) else parse(as_mapping(value, one))
+        except ValueError as error:
+            raise ValueError(f"{one} {number}: {error}") from error
+        result.append(read)
+    return result

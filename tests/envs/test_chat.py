@@ -32,7 +32,7 @@ def test_the_knobs_are_arguments_and_stand_in_the_source() -> None:
         ({"sessions": 4, "turns": 4}, "16 questions need 64 exchanges, and there are 8"),
         ({"noise": 2}, "noise=2: expected a number from 0 to 1"),
         ({"num_docs": 20}, "num_docs=20: a history is read whole"),
-        ({"source": "hub"}, "source='hub': AtomMem-Chat-v0 makes its data"),
+        ({"source": "hub"}, "source='hub': the generated world in conversation makes its data"),
     ],
 )
 def test_what_cannot_be_is_said(arguments: dict[str, Any], problem: str) -> None:

@@ -86,6 +86,30 @@ def open_dataset(
     return _open_path(place, _existing(source))
 
 
+def open_generated(
+    benchmark: Benchmark,
+    source: str | os.PathLike[str] | QADataset,
+    split: str,
+    world: WorldConfig | ChatConfig,
+) -> QADataset:
+    """Open the data of a benchmark that is always generated.
+
+    Args:
+        benchmark: whose rows to read.
+        source: ``"auto"`` or ``"generated"``, which are the same here; or a dataset, which is returned as it is.
+        split: ``train``, ``validation`` or ``test``.
+        world: the settings of the generated world, or of its chats.
+
+    Raises:
+        ValueError: when the source is anything else.
+    """
+    if not isinstance(source, QADataset) and source not in ("auto", "generated"):
+        raise ValueError(
+            f"source={source!r}: {benchmark.title} makes its data; leave source out, or pass a QADataset"
+        )
+    return open_dataset(benchmark, "generated" if isinstance(source, str) else source, split, world)
+
+
 class _Place(NamedTuple):
     """Which part of a benchmark is wanted."""
 
