@@ -30,11 +30,11 @@ from atommem_env.evidence import mean_share
 from atommem_env.policies import Policy, Trace, rollout
 from atommem_env.tasks.task import READING
 
-SCORES: Final = ("em", "f1", "cover_em", "kept", "read")
+CREDIT_SCORES: Final = ("em", "f1", "cover_em", "kept", "read")
 """The scores by name: those of the answers, and two stages of the evidence funnel; means over the questions."""
 
 EpisodeScore: TypeAlias = "str | Callable[[Metrics], float]"
-"""One of :data:`SCORES`, or a function of an episode's metrics."""
+"""One of :data:`CREDIT_SCORES`, or a function of an episode's metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def entry_values(
             and meet one that was refused to it. Values say what each write did as far as the policy is deterministic;
             generators are copied with it.
         options: passed to ``env.reset``, for example ``{"task_index": 3}``.
-        score: what the values are differences of: one of :data:`SCORES`, or a function of the metrics.
+        score: what the values are differences of: one of :data:`CREDIT_SCORES`, or a function of the metrics.
         reading: a trace of the same task, whose reading actions are taken instead of the policy's, which then only
             answers: for an agent that is driven by another's loop.
 
@@ -91,7 +91,7 @@ def entry_values(
     if not isinstance(inner, MemoryEnv):
         raise ValueError(f"env={env}: expected an environment of this package, such as AtomMem-HotpotQA-v0")
     if not callable(score):
-        one_of("score", score, SCORES)
+        one_of("score", score, CREDIT_SCORES)
     before = inner.get_state()
     try:
         reader = _Reader(inner, policy, reading)

@@ -278,7 +278,7 @@ class MemoryEnv(gym.Env[Observation, Sequence[Operation]]):
         return self.episode
 
     def _sibling(self) -> Self:
-        """Return an environment with the same arguments, not reset yet, with a generator of its own.
+        """Return an environment with the same arguments, not reset yet, with its own generator.
 
         The two share the composer and its last tasks, the tokenizer, the retriever's settings and the encoder. A
         subclass that keeps something of an episode's own overrides this.
@@ -315,7 +315,7 @@ def _reward(spec: Any, benchmark: str, dataset: QADataset) -> Score | None:
     """Return the function that ``spec`` names, ``None`` for the benchmark's own score.
 
     Raises:
-        ValueError: when ``spec`` is no reward, or the benchmark's own score needs a judge.
+        ValueError: when ``spec`` is not a reward, or the benchmark's own score needs a judge.
     """
     if spec != "official":
         return make_reward(spec)

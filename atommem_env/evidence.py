@@ -260,7 +260,7 @@ class _Pattern(NamedTuple):
 
 
 def _content(words: Sequence[str]) -> Phrase:
-    """Return the words that are no stop words, all where there are no others."""
+    """Return the words that are not stop words, all where there are no others."""
     return tuple([word for word in words if word not in STOP_WORDS]) or tuple(words)
 
 

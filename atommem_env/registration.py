@@ -87,7 +87,7 @@ def register_envs() -> None:
     """
     if importlib.util.find_spec("atommem_env.envs") is None:
         raise ImportError(
-            "atommem_env was imported from a checkout's folder atommem_env/, which has no envs and baselines beside "
+            "atommem_env was imported from a checkout's folder atommem_env/, which has no envs and baselines next to "
             "it. In a checkout, install it in editable mode: pip install -e . (a plain install is shadowed by the "
             "folder); or start Python from another folder."
         )

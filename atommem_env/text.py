@@ -20,7 +20,7 @@ _CJK = (
     "\u2e80-\u2fdf\u3040-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
     "\uf900-\ufaff\U00020000-\U0003ffff"
 )
-# What is no ASCII letter, digit or underscore becomes a space: twice as fast to split as a pattern to match.
+# What is not an ASCII letter, digit or underscore becomes a space: twice as fast to split as a pattern to match.
 _ASCII_WORDS = bytes(
     ord(sign.lower()) if sign.isascii() and (sign.isalnum() or sign == "_") else 32
     for sign in map(chr, range(256))
@@ -58,7 +58,7 @@ def digest(*parts: object) -> bytes:
 def tokens(text: str) -> list[str]:
     r"""Split ``text`` into search tokens.
 
-    NFKC, then casefold, then runs of ``\w``; a CJK character is a token of its own; no stemming and no
+    NFKC, then casefold, then runs of ``\w``; a CJK character is a separate token; no stemming and no
     stop words. Retrieval, evidence matching and overlap measures all use this one function; the latest texts
     are remembered, since each of them splits what an action writes.
     """

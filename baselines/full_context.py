@@ -1,4 +1,4 @@
-"""Full context: the control that keeps all chunks in a buffer of its own, and no memory.
+"""Full context: the control that keeps all chunks in its own buffer, and no memory.
 
 Reading: an empty action at every chunk. Answering: the engine's answer from the whole text, without a look.
 What is over the budget is cut when reading has ended: the last N tokens are kept (``keep="last"``), or the

@@ -18,7 +18,7 @@ _MOST: Final = 6
 
 
 class Vague(Workflow):
-    """Answers every question with words of its own.
+    """Answers every question with its own words.
 
     Args:
         engine: not used.

@@ -56,7 +56,7 @@ def parse(row: Mapping[str, Any]) -> History:
     The chat (``chat``) is a list of batches: objects with ``turns``, lists of messages, as in the repository's files,
     or the messages themselves, as on the hub; or a list of plans, each ``{"plan-1": batches}``. A batch is a session.
     ``probing_questions`` is a mapping from abilities to questions, or the text of one. Evidence is the messages in
-    ``source_chat_ids``; what is listed as ``original_info`` beside ``updated_info`` is superseded.
+    ``source_chat_ids``; what is listed as ``original_info`` next to ``updated_info`` is superseded.
 
     Raises:
         ValueError: when a field is missing or of the wrong form.
@@ -277,7 +277,7 @@ def _files_of(folder: Path) -> tuple[Path, ...]:
 
 
 def read_chat(file: Path) -> Sequence[Mapping[str, Any]] | None:
-    """Return the row of a chat's file, with the questions that lie beside it, no row for theirs; else ``None``.
+    """Return the row of a chat's file, with the questions that lie next to it, no row for theirs; else ``None``.
 
     Raises:
         ValueError: when one of them cannot be read.
@@ -303,7 +303,7 @@ def _json(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is no JSON file ({shorten(str(error))})") from error
+        raise ValueError(f"{file} is not a JSON file ({shorten(str(error))})") from error
 
 
 # --- the environment --------------------------------------------------------------------------------
@@ -371,5 +371,5 @@ class BEAMEnv(HistoryEnv):
 
     @classmethod
     def read_as(cls, config: BEAMConfig) -> Benchmark:
-        """Return the benchmark as ``config`` has it read; the largest chats have a place of their own on the hub."""
+        """Return the benchmark as ``config`` has it read; the largest chats have their own place on the hub."""
         return dataclasses.replace(BEAM, hub_id="Mohammadta/BEAM-10M") if config.variant == "10M" else BEAM

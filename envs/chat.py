@@ -1,4 +1,4 @@
-"""The generated world in conversation as an environment of its own."""
+"""The generated world in conversation as a separate environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The generated world as an environment of its own."""
+"""The generated world as a separate environment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from atommem_env.core.config import (
 from atommem_env.data.benchmark import Benchmark
 from atommem_env.data.custom import parse_record
 from atommem_env.data.sources import open_generated
-from atommem_env.data.world import KINDS, WorldConfig
+from atommem_env.data.world import QUESTION_KINDS, WorldConfig
 from atommem_env.env import MemoryEnv, pooled_tasks
 
 WORLD = Benchmark(
@@ -44,9 +44,9 @@ class WorldEnvConfig(BenchmarkConfig):
         "both.",
     )
     kinds: tuple[str, ...] = option(
-        tuple(KINDS),
-        check=subset(tuple(KINDS)),
-        help=f"the kinds of questions, of {', '.join(map(repr, KINDS))}.",
+        tuple(QUESTION_KINDS),
+        check=subset(tuple(QUESTION_KINDS)),
+        help=f"the kinds of questions, of {', '.join(map(repr, QUESTION_KINDS))}.",
     )
     paragraphs_per_question: int = option(
         10, check=whole(1, 40), help="supporting and distractor paragraphs of a question, at most 40."

@@ -5,9 +5,9 @@
 For each benchmark whose files are in the folder (train and dev), for the generated world and for generated chats, the
 units of evidence of tasks of 200 documents (of a chat: all its turns) are put against
 
-- ghosts: every other document or turn of the task, each as an entry of its own, those of the unit's question left out;
+- ghosts: every other document or turn of the task, each as its own entry, those of the unit's question left out;
 - rewrites of the unit, made by rule: its whole document, the sentence under its title and alone, a note without stop
-  words, with two fifths or all of the words changed that are no names or numbers, cut, among other facts, in halves;
+  words, with two fifths or all of the words changed that are not names or numbers, cut, among other facts, in halves;
 - the same sentence with another subject in the place of its own.
 
 Then texts written by hand (funnel_labels.json, in several domains and scripts) are judged one by one.
@@ -68,7 +68,7 @@ def key_words(sentence: str) -> str:
 
 
 def reworded(sentence: str, share: float, words: list[str], draw: random.Random) -> str:
-    """Return the sentence with a share of the words changed that are no names or numbers, its second half first."""
+    """Return the sentence with a share of the words changed that are not names or numbers, its second half first."""
     parts = [
         word if is_name(word) or draw.random() >= share else draw.choice(words)
         for word in WORD.findall(sentence)

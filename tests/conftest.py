@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def samples() -> Path:
-    """The folder of real benchmark samples beside the project's root; skips when it is absent."""
+    """The folder of real benchmark samples next to the project's root; skips when it is absent."""
     folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("the benchmark samples are not here")
@@ -37,7 +37,7 @@ def samples() -> Path:
 
 @pytest.fixture(scope="session")
 def chat_server() -> Iterator[FakeServer]:
-    """A scripted chat endpoint; each test begins it anew with ``chat_server.begin(...)``."""
+    """A scripted chat endpoint; each test begins it again with ``chat_server.begin(...)``."""
     with serving() as made:
         yield made
 

@@ -1,4 +1,4 @@
-"""Small datasets of our own for tests; the names and facts are invented."""
+"""Our own small datasets for tests; the names and facts are invented."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ HISTORY_IDS = [id for id in ENVS if id.split("-")[1] in _HISTORIES]
 
 
 def small_histories() -> dict[str, Any]:
-    """Return the arguments of a small environment over histories: conversations of our own."""
+    """Return the arguments of a small environment over histories: our own conversations."""
     source = QADataset.from_histories(chats(6), name="chats")
     return {"source": source, "num_questions": (1, 3), "chunk_tokens": 60}
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = ROOT / "CONTRIBUTING.md"
 
-pytestmark = pytest.mark.skipif(not GUIDE.is_file(), reason="the guide is not beside the tests")
+pytestmark = pytest.mark.skipif(not GUIDE.is_file(), reason="the guide is not next to the tests")
 
 
 def walks() -> dict[str, list[str]]:

@@ -1161,7 +1161,7 @@ def test_an_isolated_question_that_is_cut_off_leaves_readings_memory() -> None:
 
 
 class Interleaved:
-    """A composer of one's own: its tasks ask a question after each of the first chunks."""
+    """One's own composer: its tasks ask a question after each of the first chunks."""
 
     def __init__(self, stream: bool = True) -> None:
         self.dataset = DATA

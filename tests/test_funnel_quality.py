@@ -12,7 +12,7 @@ import pytest
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "funnel_quality.py"
 
-pytestmark = pytest.mark.skipif(not EXAMPLE.exists(), reason="the examples are not beside the tests")
+pytestmark = pytest.mark.skipif(not EXAMPLE.exists(), reason="the examples are not next to the tests")
 
 
 @pytest.fixture(scope="module")

@@ -237,7 +237,7 @@ def _time(function: Callable[[str], object], text: str) -> float:
 
 def growth(function: Callable[[str], object], texts: int) -> list[str]:
     """Return where the work of a function grows faster than the text, in words."""
-    function("Ada Vale was born.")  # what is made with the first call is no work over a text
+    function("Ada Vale was born.")  # what is made with the first call is not work over a text
     first = {hard: passes(function, made(hard, SHORT), 1) for hard in TEXTS}
     return [
         said

@@ -29,11 +29,11 @@ def test_a_half_counts_in_the_paper_and_not_in_the_code(
         (3, [0, 2], 0.8, 1 / 3),
         # Two are missing and tie: two pairs are in order, one of three is tied on one side.
         (3, [0], 0.5, 2 / math.sqrt(6)),
-        # A line that is no item comes last in the right reply: one pair of three is out of order.
+        # A line that is not an item comes last in the right reply: one pair of three is out of order.
         (2, [0, None, 1], 0.8, 1 / 3),
         # Nothing is named: items tie in the reply; the line comes before them there and after them in the right one.
         (2, [None], 0.0, -2 / math.sqrt(6)),
-        # Two lines that are no items tie in the right reply.
+        # Two lines that are not items tie in the right reply.
         (1, [0, None, None], 0.5, 2 / math.sqrt(6)),
         # With one rank alone tau-b is not defined.
         (1, [0], 1.0, 1.0),

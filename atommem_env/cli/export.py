@@ -10,7 +10,7 @@ import typer
 from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, Trust, command, use_working_folder
 from atommem_env.cli.console import say
 from atommem_env.runs.errors import RunError
-from atommem_env.runs.export import SCORES, export
+from atommem_env.runs.export import SELECTION_SCORES, export
 from atommem_env.runs.run import Run
 
 FORMATS: Final = {
@@ -47,7 +47,8 @@ def export_command(
         ),
     ] = "turns",
     score: Annotated[
-        str, typer.Option(help=f"What episodes are chosen by: {', '.join(SCORES)}.", metavar="SCORE")
+        str,
+        typer.Option(help=f"What episodes are chosen by: {', '.join(SELECTION_SCORES)}.", metavar="SCORE"),
     ] = "em",
     min_score: Annotated[
         float, typer.Option(help="Only episodes with at least this score, in [0, 1].", metavar="X")

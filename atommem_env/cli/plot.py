@@ -18,7 +18,7 @@ from atommem_env.cli.common import (
     use_working_folder,
 )
 from atommem_env.cli.console import say
-from atommem_env.report.plots import KINDS, TRAINING_KINDS, plot, plot_trainings
+from atommem_env.report.plots import PICTURES, TRAINING_PICTURES, plot, plot_trainings
 from atommem_env.report.trainings import Training, is_training
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.run import Run
@@ -47,7 +47,7 @@ def plot_command(
         list[str] | None,
         repeatable(
             "--kind",
-            f"Of runs: {', '.join(KINDS)}. Of trainings: {', '.join(TRAINING_KINDS)}.",
+            f"Of runs: {', '.join(PICTURES)}. Of trainings: {', '.join(TRAINING_PICTURES)}.",
             "KIND",
             default="all for which there is data",
         ),

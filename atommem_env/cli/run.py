@@ -287,7 +287,7 @@ def _labels(policies: list[str], given: list[str] | None) -> list[str]:
     """Return what each policy is called in the run.
 
     Raises:
-        RunError: when not every policy has a name of its own.
+        RunError: when not every policy has its own name.
     """
     labels = given or policies
     if len(labels) != len(policies):

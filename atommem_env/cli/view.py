@@ -22,7 +22,7 @@ from atommem_env.cli.common import (
     use_working_folder,
 )
 from atommem_env.cli.console import say
-from atommem_env.credit import SCORES
+from atommem_env.credit import CREDIT_SCORES
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.files import write_whole
 from atommem_env.runs.progress import progress_bar
@@ -55,7 +55,7 @@ def view_command(
         str | None,
         typer.Option(
             help="Show by how much this score changes when a write is refused, next to each write: "
-            f"{', '.join(SCORES)}. The policies run again for it, many times.",
+            f"{', '.join(CREDIT_SCORES)}. The policies run again for it, many times.",
             metavar="SCORE",
             show_default="no values",
         ),
@@ -189,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(self._page)
 
     def _meant(self) -> bool:
-        """Return whether the request names this machine: a page from elsewhere, under a name of its own, does not."""
+        """Return whether the request names this machine: a page from elsewhere, under its own name, does not."""
         assert isinstance(self.server, ThreadingHTTPServer)
         port = self.server.server_port
         names = {f"{name}{end}" for name in (HOST, "localhost") for end in (f":{port}", *[""] * (port == 80))}

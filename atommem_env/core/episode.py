@@ -269,7 +269,7 @@ class Episode:
         return reward
 
     def finish(self) -> tuple[Observation, float, bool, bool, Info]:
-        """Return what came of the action, once it is shown: observation, reward, terminated, truncated, info."""
+        """Return the result of the action, once it is shown: observation, reward, terminated, truncated, info."""
         return self.observe(), self.pay(), self.terminated, self.truncated, self.info()
 
     def _snapshot(self) -> tuple[dict[str, Any], dict[str, Any]]:

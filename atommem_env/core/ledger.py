@@ -13,7 +13,7 @@ Record = TypeVar("Record")
 
 
 class Ledger(Generic[Record]):
-    """What a policy notes about each entry that exists: a record of its own for every id, never the content.
+    """What a policy notes about each entry that exists: its own record for every id, never the content.
 
     With each action, :meth:`expect` takes the records of its Creates; at the next observation, :meth:`follow`
     files them under the ids that the environment gave, and drops those of entries that are gone. A refused
@@ -35,7 +35,7 @@ class Ledger(Generic[Record]):
         self._expected = list(records)
 
     def follow(self, observation: Observation) -> list[tuple[Record, ResultDict]]:
-        """Take in what came of the last action; return the expected records, each with its Create's result."""
+        """Take in the results of the last action; return the expected records, each with its Create's result."""
         if self._expected and not observation["results"]:
             return self._assume()
         expected = iter(self._expected)

@@ -150,7 +150,7 @@ class MemoryStore:
         return dict(self.__dict__)
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Go back to a snapshot; the index is made anew with its next use, as nobody knows what was done to it."""
+        """Go back to a snapshot; the index is made again with its next use, as nobody knows what was done to it."""
         self.__dict__.update(snapshot)
         self._retriever = cast("Retriever", _Unmade(self))
 

@@ -1,4 +1,4 @@
-"""The five operations of an action, what came of them, and their JSON forms.
+"""The five operations of an action, their results, and their JSON forms.
 
 An operation is a frozen, tagged struct. Its plain form is a dict with the tag under ``op``, for example
 ``{"op": "update", "id": 3, "content": "..."}``, which is also its JSON form. The environment accepts both.
@@ -101,7 +101,7 @@ class ResultDict(TypedDict):
 
 
 class OperationResult(msgspec.Struct, frozen=True):
-    """What came of one operation of an action.
+    """The result of one operation of an action.
 
     Attributes:
         op: the operation's kind, or ``None`` when it could not be told.
@@ -155,7 +155,7 @@ def _exact(value: object) -> str | None:
 
 
 def as_index(value: object) -> int | None:
-    """Return ``value`` as an int when it has ``__index__`` and is no bool, else ``None``."""
+    """Return ``value`` as an int when it has ``__index__`` and is not a bool, else ``None``."""
     if type(value) is int:
         return value
     try:

@@ -15,7 +15,7 @@ _MOST_ENTRIES = 12
 
 
 def result_text(result: Mapping[str, Any]) -> str:
-    """Return what came of one operation in a few words, for example ``update 7 refused: unknown_id``."""
+    """Return the result of one operation in a few words, for example ``update 7 refused: unknown_id``."""
     what = one_line(str(result["op"] or "operation"))
     if result["id"] is not None:
         what += (

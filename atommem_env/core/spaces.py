@@ -165,7 +165,7 @@ class RetrievedSpace(_RowSpace):
 
 
 class ResultsSpace(_RowSpace):
-    """What came of the last action: a tuple of dicts with ``op``, ``ok``, ``reason``, ``id`` and ``evicted``."""
+    """The results of the last action: a tuple of dicts with ``op``, ``ok``, ``reason``, ``id`` and ``evicted``."""
 
     _FIELDS: ClassVar = {"op", "ok", "reason", "id", "evicted"}
 

@@ -40,7 +40,7 @@ def stem(word: str) -> str:
 
 
 def content_stems(text: str) -> list[str]:
-    """Return the stems of the words of ``text`` that are no stop words, in order, repeats kept."""
+    """Return the stems of the words of ``text`` that are not stop words, in order, repeats kept."""
     return [stem(word) for word in tokens(text) if word not in STOP_WORDS]
 
 

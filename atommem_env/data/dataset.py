@@ -49,7 +49,7 @@ _open: weakref.WeakValueDictionary[tuple[object, ...], _Tables] = weakref.WeakVa
 
 
 def _tables(folder: Path, meta: Meta) -> _Tables:
-    """Return the tables of a folder, mapped once for all datasets that are open; a folder made anew is another."""
+    """Return the tables of a folder, mapped once for all datasets that are open; a folder made again is another."""
     state = (folder / META).stat()
     key = (str(folder), meta.check, state.st_ino, state.st_mtime_ns)
     found = _open.get(key)
@@ -76,7 +76,7 @@ class QADataset:
         hash: 32 hexadecimal digits that depend on the questions and paragraphs alone.
         num_questions: the number of questions.
         num_paragraphs: the number of distinct (title, text) pairs; of histories, of distinct sessions.
-        num_histories: the number of histories; 0 where a question has documents of its own.
+        num_histories: the number of histories; 0 where a question has its own documents.
         generated: whether the generated world wrote it.
         report: counts: ``questions``, ``paragraphs``, ``dropped_facts`` (supporting facts that named a
             sentence, or a turn, that does not exist) and ``questions_without_gold`` (they have no evidence);

@@ -109,7 +109,7 @@ def as_mapping(value: object, field: str) -> Mapping[str, Any]:
 
 
 def answer_field(row: Mapping[str, Any]) -> str:
-    """Return the field ``answer``, with an error of its own for files published without answers."""
+    """Return the field ``answer``, with its own error for files published without answers."""
     value = row.get("answer")
     if "question" in row and ("context" in row or "paragraphs" in row) and (value is None or value == ""):
         raise ValueError(

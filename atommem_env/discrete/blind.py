@@ -163,7 +163,7 @@ class BlindNotes(Notes):
 
 
 class BlindComparison:
-    """Texts beside one another while no question is known.
+    """Texts next to one another while no question is known.
 
     Args:
         notes: where the texts were taken.
@@ -197,7 +197,7 @@ class BlindComparison:
         np.clip(self._features, 0, 1, out=self._features)
 
     def beside(self, rows: Sequence[int], held: Sequence[int]) -> Array:
-        """Return the features of some texts beside the entries held, of shape (rows, 1, features)."""
+        """Return the features of some texts next to the entries held, of shape (rows, 1, features)."""
         texts, entries = self._features[list(rows), None], self._features[list(held), None]
         table = np.ix_(np.asarray(rows, np.intp), np.asarray(held, np.intp))
         like = self._like[table]

@@ -33,7 +33,7 @@ FEATURES: Final = (
 """What is said of a text for a question; all in [0, 1]."""
 
 TEXT_FEATURES: Final = (*FEATURES, "rank_held")
-"""What is said of a text beside the entries: also its place among those held now (falls with it)."""
+"""What is said of a text next to the entries: also its place among those held now (falls with it)."""
 
 _FADE: Final = 6.0
 
@@ -50,7 +50,7 @@ class TextComparison:
         self._features = text_features(notes, texts)
 
     def beside(self, rows: Sequence[int], held: Sequence[int]) -> Array:
-        """Return the features of some texts beside the entries held, of shape (rows, questions, features)."""
+        """Return the features of some texts next to the entries held, of shape (rows, questions, features)."""
         texts = self._features[list(rows)]
         return np.concatenate([texts, rank_among(texts, self._features[list(held)])], axis=2)
 

@@ -32,8 +32,8 @@ INPUTS: Final = len(TEXT_FEATURES) + len(SLOT_FEATURES) + len(STATE_FEATURES)
 BLIND_INPUTS: Final = len(BLIND_FEATURES) + len(SLOT_FEATURES) + len(STATE_FEATURES)
 """How many that of a text is while no question is known."""
 
-KINDS: Final = ("skip", "create", "replace", "delete")
-"""The kinds of actions that have a bias of their own, besides one for each query."""
+ACTION_KINDS: Final = ("skip", "create", "replace", "delete")
+"""The kinds of actions that have their own bias, besides one for each query."""
 
 _NONE: Final = -1e9
 

@@ -2,7 +2,7 @@
 
 One file for each reply, in 256 folders. Files rather than one database, because they need no lock between
 threads, processes and machines that share a disk, and one that breaks costs one reply. A file is written
-beside its place and then linked to it, so that a reader sees a whole reply or none, and of two that arrive
+next to its place and then linked to it, so that a reader sees a whole reply or none, and of two that arrive
 for one request the first stands. A reply without a text is never kept, so that it is asked for again.
 """
 

@@ -190,7 +190,7 @@ class Endpoint:
 
         Raises:
             EndpointError: when it does not answer, answers with a status other than 2xx, or with an error.
-            ValueError: when the answer is no JSON.
+            ValueError: when the answer is not JSON.
         """
         from atommem_env.llm.http import RequestError, request  # httpx, with the first call
 
@@ -205,7 +205,7 @@ class Endpoint:
         except (ValueError, RecursionError) as error:
             text = answer.body[: 4 * _MOST_WORDS].decode("utf-8", "replace").strip()
             if 200 <= answer.status < 300:
-                raise ValueError(f"it is no JSON: {text[:80]!r}") from error
+                raise ValueError(f"it is not JSON: {text[:80]!r}") from error
             raise _refusal(answer.status, text, answer.headers) from error
         if not 200 <= answer.status < 300:
             raise _refusal(answer.status, said, answer.headers)
@@ -338,7 +338,7 @@ def find_address(base_url: str | None) -> str | None:
 def find_key(what: str, address: str | None, variable: str = "OPENAI_API_KEY") -> str:
     """Return the key that the environment variable ``variable`` holds.
 
-    A server of one's own mostly does not look at it: then it is ``"none"``.
+    your own server mostly does not look at it: then it is ``"none"``.
 
     Raises:
         ValueError: when there is none, and ``address`` is that of OpenAI; ``what`` names who asks.

@@ -88,7 +88,7 @@ def request(method: str, url: str, body: bytes | None, headers: Mapping[str, str
     except (asyncio.TimeoutError, TimeoutError) as error:
         raise RequestError(f"there was no whole answer within {timeout:g} seconds") from error
     except httpx.RemoteProtocolError as error:
-        raise RequestError(f"the connection broke off, or what came is no HTTP ({_words(error)})") from error
+        raise RequestError(f"the connection broke off, or what came is not HTTP ({_words(error)})") from error
     except httpx.DecodingError as error:
         raise RequestError(f"the answer cannot be unpacked ({error})", unreadable=True) from error
     except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, ImportError) as error:

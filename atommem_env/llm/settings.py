@@ -170,7 +170,7 @@ def _canonical(extra_body: str | Mapping[str, Any] | None) -> str | None:
     """Return further fields as JSON in one form, so that equal settings are equal.
 
     Raises:
-        ValueError: when they are no object, or a field has a setting of its own.
+        ValueError: when they are not an object, or a field has its own setting.
     """
     if extra_body is None:
         return None

@@ -9,7 +9,7 @@ r"""Finds calls of the operations in a text, in any of the ways in which models 
 - Tags: ``<function=create><parameter=content>x</parameter></function>``, ``<invoke name="create">...</invoke>``,
   ``<create><content>x</content></create>``, ``<create_memory>x</create_memory>``, ``<arg_key>``/``<arg_value>``.
 - Lines: ``op: create`` and then ``content: x``; ``create content="x"`` at the beginning of one. Where a text has no
-  other call, also ``create "x"``, ``create: x``, ``update 3: x``, ``delete 3`` on a line of their own.
+  other call, also ``create "x"``, ``create: x``, ``update 3: x``, ``delete 3`` on their own line.
 - Arrays: ``["create", "x"]``, ``["update", 3, "x"]``. Three names of operations or more, and nothing else, are a list.
 
 All of it in one pass over the text, outside of what a model thinks, so that the time is linear in its length.
@@ -387,7 +387,7 @@ class _Scan:
         return stop
 
     def _element(self, mark: re.Match[str]) -> Generator[Found, None, int]:
-        """A name in an element of its own, and then its fields, each in one."""
+        """A name in its own element, and then its fields, each in one."""
         kind, end = mark["elementkind"].lower(), mark.end()
         wrapper = _WRAPPER.match(self._text, end)
         end = end if wrapper is None else wrapper.end()
@@ -652,13 +652,13 @@ def _decoded(arguments: Any) -> dict[str, Any]:
         try:
             arguments = read_loosely(arguments) if arguments.strip() else {}
         except ValueError as error:
-            raise FormError(f"its arguments are no JSON: {error}") from error
+            raise FormError(f"its arguments are not JSON: {error}") from error
     if arguments is None:
         return {}
     if isinstance(arguments, Broken):
-        raise FormError(f"its arguments are no JSON: {arguments.problem}")
+        raise FormError(f"its arguments are not JSON: {arguments.problem}")
     if not isinstance(arguments, dict):
-        raise FormError("its arguments are no object")
+        raise FormError("its arguments are not an object")
     return arguments
 
 

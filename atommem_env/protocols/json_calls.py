@@ -7,7 +7,7 @@ them. What counts, for every text:
 - Kinds are case-insensitive. An id or a ``k`` may be written as ``3.0``, ``"#3"``, ``[3]`` or ``"entry 3"``. Contents
   are taken verbatim. Empty fields that another operation has are ignored. An unknown kind, a missing, further or
   ill-typed field makes the call malformed, and only that call.
-- Bracketed prose is no JSON: only ``{`` before a key, and ``[`` (one or two) before such a ``{``, can begin a call.
+- Bracketed prose is not JSON: only ``{`` before a key, and ``[`` (one or two) before such a ``{``, can begin a call.
   A container that is not JSON even with all allowances is malformed, and the calls that are whole within it count:
   a text cut short loses only its last call. An empty object says nothing.
 - What a model thinks (:mod:`atommem_env.protocols.thinking`) is ignored. A text that begins with a thinking that

@@ -57,7 +57,7 @@ _STRICT = json.JSONDecoder(strict=False)
 
 @dataclass
 class Broken:
-    """A container that is not closed, or that is no JSON even with all allowances.
+    """A container that is not closed, or that is not JSON even with all allowances.
 
     Attributes:
         start: where it begins in the text.
@@ -213,7 +213,7 @@ class LooseReader:
         if frame.awaits == "colon":
             frame.wrong("a key has no value")
         if frame.problem:
-            return self._broken(frame, end, outermost, f"it is no JSON: {frame.problem}")
+            return self._broken(frame, end, outermost, f"it is not JSON: {frame.problem}")
         return _plain(frame, outermost)
 
     def _unclosed(self, stack: list[_Frame]) -> Any:

@@ -159,7 +159,7 @@ class TemplateProtocol(Protocol):
         template: the complete prompt: the path of a file, or the text itself; ``None`` for the built-in one, and
             ``"brief"`` for the built-in short one.
         delta_template: the same for the user turn that is appended to a conversation.
-        system: whether the standing instructions go into a message of their own, with the role ``system``
+        system: whether the standing instructions go into a separate message, with the role ``system``
             (``None``: as the protocol's agents are used to it). Such a prompt is a template's text before
             ``$turn``, so ``$turn`` must come last.
 

@@ -76,7 +76,7 @@ def calls_of(action: Action) -> list[tuple[str, dict[str, Any]]]:
     sending = [call for call in calls if call[0] in ("read", "answer")]
     if len(sending) > 1:
         names = " and ".join(name for name, _ in sending)
-        raise ValueError(f"an action has {names}, each of which would be an action of its own as a call")
+        raise ValueError(f"an action has {names}, each of which would be a separate action as a call")
     return [call for call in calls if call not in sending] + (sending or [(NEXT, {})])
 
 

@@ -3,7 +3,7 @@
 The figures are those of AtomMem, arXiv 2601.08323: exact match in percent, Qwen3-8B. The paper's fourth table is
 the control with random retrieval; which of the others is its first, second or third is our own count: the
 comparison of methods, the ablations, and the sizes of chunks and of what is retrieved. A figure of a trained
-agent never stands next to a measured one of an untrained policy: it has a line of its own.
+agent never stands next to a measured one of an untrained policy: it has its own line.
 """
 
 from __future__ import annotations

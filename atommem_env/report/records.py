@@ -28,7 +28,7 @@ _CELLS: Final = {
 def csv_records(rows: Sequence[Row], typed: Sequence[TypedRow], paper: Sequence[Comparison]) -> str:
     """Return a table as CSV, a line for each row; by type, for each row and type.
 
-    Figures of the paper have lines of their own, so that none passes for a measured one.
+    Figures of the paper have their own lines, so that none passes for a measured one.
     """
     if typed:
         return _csv([line for row in typed for line in _type_lines(row)])

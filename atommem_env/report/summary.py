@@ -85,7 +85,7 @@ class Row:
         histories: the number of histories that these are about, ``None`` when they are not about histories.
         without_evidence: how many of the questions have no evidence in the data; the funnel leaves them out.
         uses_buffer: whether the policy keeps text outside memory, so that its funnel says nothing.
-        scores: by name: ``em``, ``f1``, ``cover_em``; ``official`` where the benchmark has a score of its own;
+        scores: by name: ``em``, ``f1``, ``cover_em``; ``official`` where the benchmark has its own score;
             ``judge`` where a judge has judged all of the episodes.
         funnel: by stage, the mean; ``None`` where undefined.
         stale: by stage of :data:`STALE_STAGES`, likewise; all ``None`` where no evidence is superseded.

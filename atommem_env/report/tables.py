@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from atommem_env.core import safe_text
 from atommem_env.core.safe_text import one_line
 from atommem_env.evidence import READ_DOCUMENTS, STAGES, STALE_STAGES
+from atommem_env.report.footnotes import BUFFER_MARK, data_notes
 from atommem_env.report.formats import Column, Sheet, html_page, latex_page, markdown_page
-from atommem_env.report.notes import BUFFER_MARK, data_notes
 from atommem_env.report.paper_columns import Comparison, comparisons
 from atommem_env.report.question_types import TypedRow, by_type
 from atommem_env.report.records import csv_records, json_records
@@ -510,7 +510,7 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-# --- beside the paper -------------------------------------------------------------------------------
+# --- next to the paper -------------------------------------------------------------------------------
 
 
 def _comparisons(runs: Sequence[RecordedRun]) -> list[Comparison]:

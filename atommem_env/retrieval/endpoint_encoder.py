@@ -43,7 +43,7 @@ class EndpointEncoder:
         model: the model's name, as the server knows it.
         base_url: where the server is, ``"http://localhost:8000/v1"``; ``None`` means ``$OPENAI_BASE_URL``,
             else OpenAI's own.
-        api_key: ``None`` means ``$OPENAI_API_KEY``; a server of one's own needs none.
+        api_key: ``None`` means ``$OPENAI_API_KEY``; your own server needs none.
         query_instruction: what goes before a query.
         document_instruction: what goes before a document.
         dimensions: the vectors' length, for models that can shorten them; ``None`` means the model's.

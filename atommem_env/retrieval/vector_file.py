@@ -38,7 +38,7 @@ class VectorFile:
         size: the largest number of vectors. A vector of 384 numbers takes about 1.7 kB.
 
     Raises:
-        ValueError: when ``size`` is below 1, or the file cannot be opened or is no such file.
+        ValueError: when ``size`` is below 1, or the file cannot be opened or is not such a file.
     """
 
     def __init__(self, path: str | os.PathLike[str], size: int = 1_000_000) -> None:

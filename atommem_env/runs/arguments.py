@@ -112,7 +112,7 @@ def env_arguments(spec: gym.envs.registration.EnvSpec) -> dict[str, Argument]:
     """Return the arguments that ``gym.make`` takes for ``spec``.
 
     They are the fields of the environment's configuration (:class:`~atommem_env.core.config.EnvConfig`) and the
-    keyword arguments of its own; those of an environment without one are read from its signatures, its base classes'
+    its own keyword arguments; those of an environment without one are read from its signatures, its base classes'
     where it passes ``**kwargs`` on. Arguments that the specification itself sets have these as defaults.
     """
     entry = spec.entry_point

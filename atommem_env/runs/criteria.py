@@ -1,7 +1,7 @@
 """What a judge is asked of an answer: the criteria of each benchmark, by the question's type.
 
 - LongMemEval: the answer is equivalent to the right one; off by one is forgiven in numbers of days, weeks and months
-  (temporal-reasoning); the old value may be told beside the new one (knowledge-update); what the user said
+  (temporal-reasoning); the old value may be told next to the new one (knowledge-update); what the user said
   of themselves is used (single-session-preference).
 - BEAM: every item of a question's rubric gets 0, 0.5 or 1; for the order of events the lines of the answer are matched
   with the items (:mod:`atommem_env.scoring.rubric`).

@@ -260,7 +260,7 @@ def evaluate(
         print(run)
 
     Args:
-        env: an id, an id with arguments of its own (``"AtomMem-HotpotQA-v0[num_docs=800]"``), a
+        env: an id, an id with its own arguments (``"AtomMem-HotpotQA-v0[num_docs=800]"``), a
             specification or an environment, or a list of them. An environment that is made already is used as
             it is, wrappers included. A dict gives them names of your own.
         policies: one or several of: a known name (``"rag"``), ``"module:Class"``, a class or function that

@@ -37,7 +37,7 @@ from atommem_env.text import clean
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCORES: Final = ("em", "f1", "cover_em", "reward")
+SELECTION_SCORES: Final = ("em", "f1", "cover_em", "reward")
 """What episodes are chosen by: a mean over the questions, or the sum of the rewards."""
 
 ROWS: Final = ("episodes", "messages", "turns", "tools")
@@ -87,7 +87,7 @@ def export(
         rows: one of :data:`ROWS`.
         envs: the environments' names; none: all.
         policies: the policies' names; none: all.
-        score: one of :data:`SCORES`.
+        score: one of :data:`SELECTION_SCORES`.
         min_score: the least score of an episode, in [0, 1].
         protocol: how the completions of messages and turns are written, see
             :func:`atommem_env.protocols.get_protocol`; a run whose policies wrote text keeps that.
@@ -99,8 +99,8 @@ def export(
     """
     if rows not in ROWS:
         raise RunError(f"rows {rows!r}: expected one of {', '.join(ROWS)}")
-    if score not in SCORES:
-        raise RunError(f"score {score!r}: expected one of {', '.join(SCORES)}")
+    if score not in SELECTION_SCORES:
+        raise RunError(f"score {score!r}: expected one of {', '.join(SELECTION_SCORES)}")
     made = get_protocol(protocol, template)
     done = Exported()
     chosen = [

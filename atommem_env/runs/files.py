@@ -33,7 +33,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
         FileNotFoundError: when there is none.
         RunError: when it is a link, a folder, a pipe or the like, or may not be opened.
     """
-    mend = "put a file of its own in its place"
+    mend = "put a file in its place"
     if path.is_symlink():
         raise RunError(f"{path} is a symbolic link, which is never followed here: {mend}")
     try:

@@ -264,7 +264,7 @@ def _check_plan(path: Path, settings: Mapping[str, Any]) -> None:
     for what in ("envs", "policies"):
         names = [record["name"] for record in settings[what]]
         if not names or len(set(names)) < len(names):
-            raise RunError(f"{path}: {what} are {names}: expected at least one, each with a name of its own")
+            raise RunError(f"{path}: {what} are {names}: expected at least one, each with its own name")
     numbers = [settings["episodes"], *(env.get("episodes", 0) for env in settings["envs"])]
     if min(numbers) < 0 or num_planned(settings) > MOST_EPISODES:
         raise RunError(f"{path}: episodes={max(numbers)}: expected at most {MOST_EPISODES:,} in all")

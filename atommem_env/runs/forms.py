@@ -149,7 +149,7 @@ def decode(content: bytes, form: type[Any]) -> Any:
     """Return what JSON text holds, as plain dicts and lists, checked against a form.
 
     Raises:
-        ValueError: when it is no JSON, or has another form; says where.
+        ValueError: when it is not JSON, or has another form; says where.
     """
     try:
         value = msgspec.json.decode(content)
@@ -193,8 +193,8 @@ def read_lines(path: Path, form: type[T], what: str, mend: str | None) -> list[t
             found.append((number, decode(line, form)))
         except ValueError as error:  # noqa: PERF203  (each line has its own)
             if mend is not None:
-                raise RunError(f"{path}, line {number} is no {what} ({error}): {mend}") from error
-            wrong.append(f"line {number} is no {what} ({error})")
+                raise RunError(f"{path}, line {number} is not a {what} ({error}): {mend}") from error
+            wrong.append(f"line {number} is not a {what} ({error})")
     if wrong:
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         warnings.warn(f"{path}: {wrong[0]}{more}: left out", RunWarning, stacklevel=3)

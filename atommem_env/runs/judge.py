@@ -44,13 +44,13 @@ _RUBRICS: Final = ("beam",)
 _VAGUE: Final = "vague"
 """The policy whose answers are on topic and wrong."""
 
-_Place: TypeAlias = tuple[str, str, int, int]
+_QuestionKey: TypeAlias = tuple[str, str, int, int]
 """Which question: environment, policy, task index, number within its task from 0."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """What a judge says of a policy's answers, beside exact match.
+    """What a judge says of a policy's answers, next to exact match.
 
     Attributes:
         policy: the policy's name.
@@ -123,7 +123,7 @@ def judge(
         All verdicts, with those of earlier calls.
 
     Raises:
-        RunError: when it is no run's folder, it is in use, another judge has judged it, the data with the rubrics is
+        RunError: when it is not a run's folder, it is in use, another judge has judged it, the data with the rubrics is
             not what it was, or the judge cannot be asked; the verdicts so far are kept.
         ValueError: when the variant is unknown.
     """
@@ -134,29 +134,27 @@ def judge(
     judge = Judge(Chat(settings), Prompts(settings.prompts), variant)
     described = {**settings.describe(), "variant": variant}
     with _held(folder, described) as (known, file):
-        todo = [place for place, question in questions.items() if not _stands(known.get(place), question)]
+        todo = [key for key, question in questions.items() if not _stands(known.get(key), question)]
         with (
             progress_bar(len(questions), len(questions) - len(todo), progress, "answers") as advance,
             ThreadPoolExecutor(settings.concurrency) as pool,
         ):
-            asked = {pool.submit(judge.verdict, asked_for[place]): place for place in todo}
+            asked = {pool.submit(judge.verdict, asked_for[key]): key for key in todo}
             try:
                 for future in as_completed(asked):
-                    place = asked[future]
-                    known[place] = cast(
-                        "VerdictRecord", {**_record(place, questions[place]), **future.result()}
-                    )
-                    file.append(json_line(known[place]))
+                    key = asked[future]
+                    known[key] = cast("VerdictRecord", {**_record(key, questions[key]), **future.result()})
+                    file.append(json_line(known[key]))
                     advance()
             except ChatError as error:
                 raise RunError(
-                    f"{error}\n{sum(place in known for place in questions)} of {len(questions)} verdicts are in "
+                    f"{error}\n{sum(key in known for key in questions)} of {len(questions)} verdicts are in "
                     f"{folder}; the same command goes on"
                 ) from error
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
         file.close()
-        verdicts = [known[place] for place in questions]
+        verdicts = [known[key] for key in questions]
         write_whole(folder / JUDGEMENTS_FILE, map(json_line, verdicts))
         measured = read_leniency(folder)
         if leniency and measured is None:
@@ -178,7 +176,7 @@ def read_leniency(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
     if not path.exists():
         return None
     found: dict[str, Any] | None = read_json(
-        path, JudgeForm, f"remove it and {JUDGEMENTS_FILE} to judge anew"
+        path, JudgeForm, f"remove it and {JUDGEMENTS_FILE} to judge again"
     ).get("leniency")
     return found
 
@@ -194,44 +192,46 @@ def read_judgements(
     known = _read(Path(folder))
     found: dict[Key, list[float]] = {}
     for episode in episodes:
-        places = _places(episode)
-        if all(_stands(known.get(place), question) for place, question in places.items()):
-            found[episode_key(episode)] = [_score(known[place]) for place in places]
+        by_key = _by_key(episode)
+        if all(_stands(known.get(key), question) for key, question in by_key.items()):
+            found[episode_key(episode)] = [_score(known[key]) for key in by_key]
     return found
 
 
 # --- the questions of a run -------------------------------------------------------------------------
 
 
-def _questions(folder: Path) -> dict[_Place, QuestionMetrics]:
+def _questions(folder: Path) -> dict[_QuestionKey, QuestionMetrics]:
     episodes = in_order(read_settings(folder), read_episodes(folder))
     if not episodes:
         raise RunError(f"{folder} has no finished episode yet: go on with `atommem run`, then judge it")
-    return {place: question for episode in episodes for place, question in _places(episode).items()}
+    return {key: question for episode in episodes for key, question in _by_key(episode).items()}
 
 
-def _places(episode: EpisodeRecord) -> dict[_Place, QuestionMetrics]:
+def _by_key(episode: EpisodeRecord) -> dict[_QuestionKey, QuestionMetrics]:
     questions = episode["metrics"]["questions"]
     return {(*episode_key(episode), number): question for number, question in enumerate(questions)}
 
 
-def _asked(folder: Path, questions: Mapping[_Place, QuestionMetrics], trust: bool) -> dict[_Place, Asked]:
+def _asked(
+    folder: Path, questions: Mapping[_QuestionKey, QuestionMetrics], trust: bool
+) -> dict[_QuestionKey, Asked]:
     """Return what is to be judged; rubrics are taken from the data that the run names."""
     settings = read_settings(folder)
     benchmarks = {env["name"]: short_name(env["id"]) for env in settings["envs"]}
     in_data: dict[str, dict[str, Question]] = {}
-    for name in dict.fromkeys(place[0] for place in questions):
+    for name in dict.fromkeys(key[0] for key in questions):
         if benchmarks[name] in _RUBRICS:
             data: Any = recorded_env(settings, name, trust).make().unwrapped
             asked = (data.dataset.question(number) for number in range(data.dataset.num_questions))
             in_data[name] = {question.id: question for question in asked}
     return {
-        place: asked_of(question, benchmarks[place[0]], in_data.get(place[0], {}).get(question["id"]))
-        for place, question in questions.items()
+        key: asked_of(question, benchmarks[key[0]], in_data.get(key[0], {}).get(question["id"]))
+        for key, question in questions.items()
     }
 
 
-def _criteria(asked: Mapping[_Place, Asked]) -> dict[str, list[str]]:
+def _criteria(asked: Mapping[_QuestionKey, Asked]) -> dict[str, list[str]]:
     """Return the names of the criteria, by benchmark."""
     found: dict[str, set[str]] = {}
     for question in asked.values():
@@ -242,8 +242,8 @@ def _criteria(asked: Mapping[_Place, Asked]) -> dict[str, list[str]]:
 def _leniency(
     folder: Path,
     judge: Judge,
-    asked: Mapping[_Place, Asked],
-    known: Mapping[_Place, VerdictRecord],
+    asked: Mapping[_QuestionKey, Asked],
+    known: Mapping[_QuestionKey, VerdictRecord],
     count: int,
     concurrency: int,
 ) -> dict[str, Any]:
@@ -251,7 +251,7 @@ def _leniency(
     policies = {
         policy["name"] for policy in read_settings(folder)["policies"] if policy.get("policy") == _VAGUE
     }
-    own = [known[place] for place, one in asked.items() if place[1] in policies and one.answerable]
+    own = [known[key] for key, one in asked.items() if key[1] in policies and one.answerable]
     questions = chosen(asked.values(), count)
     vague = [] if own else [one._replace(prediction=vague_answer(one)) for one in questions]
     reworded = [one._replace(prediction=reworded_answer(one)) for one in questions]
@@ -270,8 +270,8 @@ def _stands(verdict: Mapping[str, Any] | None, question: Mapping[str, Any]) -> b
     return verdict is not None and verdict["prediction"] == question["prediction"]
 
 
-def _record(place: _Place, question: QuestionMetrics) -> dict[str, Any]:
-    env, policy, index, number = place
+def _record(key: _QuestionKey, question: QuestionMetrics) -> dict[str, Any]:
+    env, policy, index, number = key
     return {
         "env": env,
         "policy": policy,
@@ -319,7 +319,9 @@ def _share(values: Sequence[bool]) -> float | None:
 
 
 @contextlib.contextmanager
-def _held(folder: Path, described: dict[str, Any]) -> Iterator[tuple[dict[_Place, VerdictRecord], Appender]]:
+def _held(
+    folder: Path, described: dict[str, Any]
+) -> Iterator[tuple[dict[_QuestionKey, VerdictRecord], Appender]]:
     """Hold the folder; yields the verdicts that are there, and the file to add to."""
     lock = FolderLock(folder)
     lock.acquire()
@@ -340,13 +342,13 @@ def _check_judge(path: Path, described: dict[str, Any], judged: bool) -> None:
     if not judged or not path.exists():
         _write_judge(path, described)
         return
-    there = read_json(path, dict[str, Any], f"remove it and {JUDGEMENTS_FILE} to judge anew")
+    there = read_json(path, dict[str, Any], f"remove it and {JUDGEMENTS_FILE} to judge again")
     names = [name for name in described if there.get(name) != described[name]]
     if names:
         changes = "; ".join(f"{name}: {there.get(name)!r} there, {described[name]!r} now" for name in names)
         raise RunError(
             f"{path.parent} was judged by another judge ({changes}): repeat its settings, or remove {path.name} and "
-            f"{JUDGEMENTS_FILE} to judge anew"
+            f"{JUDGEMENTS_FILE} to judge again"
         )
 
 
@@ -354,7 +356,7 @@ def _write_judge(path: Path, described: Mapping[str, Any]) -> None:
     write_whole(path, [f"{json.dumps(described, ensure_ascii=False, indent=2)}\n".encode()])
 
 
-def _read(folder: Path, mend: str | None = None) -> dict[_Place, VerdictRecord]:
+def _read(folder: Path, mend: str | None = None) -> dict[_QuestionKey, VerdictRecord]:
     """Return the verdicts of a folder; of two on one question the later stands.
 
     Args:

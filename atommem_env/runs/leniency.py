@@ -1,7 +1,7 @@
 """A judge's leniency: how often it passes answers that are vague and wrong, and fails right ones in other words.
 
 A judge that takes "it came up in passing" for an answer rates a memory that holds the topic and not the fact. Both
-shares are measured on questions of the run itself, with answers that are made here without a model, and stand beside
+shares are measured on questions of the run itself, with answers that are made here without a model, and stand next to
 every judged score. Where the run has the policy ``vague``, its own answers are the vague ones.
 """
 

@@ -133,7 +133,7 @@ class EnvVariant:
         }
 
     def _parts(self, spec: EnvSpec | None, arguments: Mapping[str, Any]) -> Iterator[Any]:
-        """Yield what the environment is made of; its data has a hash of its own."""
+        """Yield what the environment is made of; its data has its own hash."""
         if spec is None:
             raise CannotHashError("it was given as an object without a specification")
         yield self.id
@@ -270,7 +270,7 @@ def policy_variants(
 ) -> tuple[PolicyVariant, ...]:
     """Return the recipes of one or several policies, ``arguments`` being by name.
 
-    A policy's name may have arguments of its own, as in ``"rag[second_look=bridge]"``, which go over those.
+    A policy's name may have its own arguments, as in ``"rag[second_look=bridge]"``, which go over those.
 
     Raises:
         RunError: when there is none, one comes twice, or arguments are for a policy that is not there.

@@ -61,7 +61,7 @@ def official_score(benchmark: str) -> OfficialScore | None:
     """Return the official score of a benchmark by its short name, such as ``musique``.
 
     Returns:
-        ``None`` where it needs a judge for every question, or the name is no benchmark with a score of its own.
+        ``None`` where it needs a judge for every question, or the name is not a benchmark with its own score.
     """
     return _SCORES.get(benchmark)
 

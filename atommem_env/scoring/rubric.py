@@ -16,7 +16,7 @@ VARIANTS: Final = ("paper", "code")
 
 
 def check_variant(variant: str) -> None:
-    """Refuse a name that is no variant.
+    """Refuse a name that is not a variant.
 
     Raises:
         ValueError: when it is none; lists them.

@@ -227,7 +227,7 @@ class DocumentStitcher:
 def in_parts(text: str, fits: Callable[[str], bool]) -> list[str]:
     """Return ``text`` itself when it fits, else whole sentences of it, as many to a part as fit.
 
-    A sentence that does not fit alone is a part of its own.
+    A sentence that does not fit alone is a separate part.
     """
     if fits(text):
         return [text]

@@ -38,7 +38,7 @@ class Step(NamedTuple):
     final: dict[str, Any] | None = None
 
 
-class _Place:
+class _Member:
     """One environment: its current episode, and how the vector environment's own limit stands."""
 
     def __init__(self, inner: MemoryEnv, text: TextProtocol | None, limit: int | None) -> None:
@@ -121,14 +121,14 @@ class Episodes:
             )
         self._mode = mode
         options = dict(protocol) if isinstance(protocol, Mapping) else {"protocol": protocol}
-        self._places: list[_Place] = []
+        self._members: list[_Member] = []
         for number in range(count):
             env = inner if number == 0 else inner._sibling()
             text = None if protocol is None else TextProtocol(env, **options)
             if text is not None:
                 options = {**options, "protocol": text.protocol, "template": None}
-            self._places.append(_Place(env, text, limit))
-        self.envs = [place.env for place in self._places]
+            self._members.append(_Member(env, text, limit))
+        self.envs = [member.env for member in self._members]
 
     def reset(
         self,
@@ -138,16 +138,16 @@ class Episodes:
     ) -> list[Shown]:
         """Reset the environments of ``mask``; the others show their observation again."""
         shown: list[Shown] = []
-        for place, seed, chosen, wanted in zip(self._places, seeds, options, mask, strict=True):
+        for member, seed, chosen, wanted in zip(self._members, seeds, options, mask, strict=True):
             if not wanted:
-                shown.append((place.observation(), None))
+                shown.append((member.observation(), None))
                 continue
-            shown.append(place.reset(seed, chosen))
+            shown.append(member.reset(seed, chosen))
         return shown
 
     def step(self, actions: Sequence[Any]) -> list[Step]:
         """Take one action in each environment; those that have ended are reset instead, or refuse."""
-        ended = [place.ended for place in self._places]
+        ended = [member.ended for member in self._members]
         if any(ended) and self._mode != AutoresetMode.NEXT_STEP:
             raise ResetNeeded(
                 f"the episodes of environments {[i for i, over in enumerate(ended) if over]} have "
@@ -155,13 +155,13 @@ class Episodes:
                 "reset(options={'reset_mask': terminated | truncated}) first"
             )
         begun: list[tuple[Episode, Planned]] = []
-        for number, (place, action) in enumerate(zip(self._places, actions, strict=True)):
-            if not place.ended:
+        for number, (member, action) in enumerate(zip(self._members, actions, strict=True)):
+            if not member.ended:
                 try:
-                    operations = place.check(action)
+                    operations = member.check(action)
                 except InvalidAction as error:
                     raise InvalidAction(f"environment {number}: {error}") from error
-                begun.append((place.episode, place.episode.plan(operations)))
+                begun.append((member.episode, member.episode.plan(operations)))
         episodes = [episode for episode, _ in begun]
         with whole_steps(episodes):  # none before all have been checked, and their answers scored
             for episode, planned in begun:
@@ -169,17 +169,17 @@ class Episodes:
             with _encoded(episodes):
                 for episode in episodes:
                     episode.show()
-        return [self._finish(place) for place in self._places]
+        return [self._finish(member) for member in self._members]
 
-    def _finish(self, place: _Place) -> Step:
+    def _finish(self, member: _Member) -> Step:
         """Return what the step came to in one environment, autoreset included."""
-        if place.ended:
-            observation, info = place.reset(None, None)
+        if member.ended:
+            observation, info = member.reset(None, None)
             return Step(observation, 0.0, False, False, info)
-        step = place.end()
-        if place.ended and self._mode == AutoresetMode.SAME_STEP:
+        step = member.end()
+        if member.ended and self._mode == AutoresetMode.SAME_STEP:
             final = {"final_obs": step.observation, "final_info": step.info}
-            observation, info = place.reset(None, None)
+            observation, info = member.reset(None, None)
             step = step._replace(observation=observation, info=info, final=final)
         return step
 

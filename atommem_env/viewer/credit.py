@@ -36,7 +36,7 @@ def add_values(
         env: its environment; left as it is.
         trace: the episode.
         policy: the policy's name within the run.
-        score: one of :data:`atommem_env.credit.SCORES`.
+        score: one of :data:`atommem_env.credit.CREDIT_SCORES`.
     """
     data["credit"] = {"score": score}
     try:

@@ -1,6 +1,6 @@
 """The viewer's page: one HTML file that holds its style, its script and all its data, and needs no network.
 
-The table's data is a small JSON object. Each task and each episode is a blob of its own, gzipped JSON in base64,
+The table's data is a small JSON object. Each task and each episode is a separate blob, gzipped JSON in base64,
 which the page unpacks when somebody looks at it.
 """
 

@@ -12,7 +12,7 @@ import gymnasium as gym
 from atommem_env._version import __version__
 from atommem_env.core.checks import one_of
 from atommem_env.core.types import Metrics
-from atommem_env.credit import SCORES as CREDITED
+from atommem_env.credit import CREDIT_SCORES
 from atommem_env.env import MemoryEnv
 from atommem_env.evidence import STAGES, mean_share
 from atommem_env.report.summary import Row, by_environment, summarise
@@ -73,7 +73,7 @@ def view_page(
         policies: the names of the policies to show; none: all.
         task_index: the task to show; ``None``: all.
         advance: called for each episode that was made again.
-        credit: the score whose change each write is shown with, one of :data:`atommem_env.credit.SCORES`; the
+        credit: the score whose change each write is shown with, one of :data:`atommem_env.credit.CREDIT_SCORES`; the
             policies are run again for it. ``None``: writes are shown without a value.
         without: gets, for each episode that is shown without its steps, why.
         uncredited: gets, for each episode whose writes are shown without the values that ``credit`` asks for, why.
@@ -84,7 +84,7 @@ def view_page(
         ValueError: when there is no such score.
     """
     if credit is not None:
-        one_of("credit", credit, CREDITED)
+        one_of("credit", credit, CREDIT_SCORES)
     chosen = [
         replace(run, episodes=run.select(envs, policies, task_index))
         for run in ([runs] if isinstance(runs, RecordedRun) else runs)

@@ -322,7 +322,7 @@ def get_engine(engine: EngineSpec) -> Engine:
 
         if not isinstance(engine, ChatSettings):
             raise ValueError(
-                f"engine={engine!r} is no engine: it needs name, answer(question, passages) and "
+                f"engine={engine!r} is not an engine: it needs name, answer(question, passages) and "
                 f"compress(questions, memory, chunk, budget_tokens), or give one of {sorted(ENGINES)}, or "
                 "ChatSettings"
             )

@@ -82,7 +82,7 @@ class _ModelEngine:
         self._said: list[dict[str, Any]] = []
 
     def reset_costs(self) -> None:
-        """Start counting anew, as at the start of an episode."""
+        """Start counting again, as at the start of an episode."""
         for counter in (self._counts, self._asked, self._unread):
             counter.clear()
         self._said = []

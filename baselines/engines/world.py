@@ -47,7 +47,7 @@ class Facts:
     """The facts that some passages state, each with its latest value.
 
     Args:
-        passages: texts, sentence by sentence as the world wrote them; lines that are no sentences do no harm.
+        passages: texts, sentence by sentence as the world wrote them; lines that are not sentences do no harm.
     """
 
     def __init__(self, passages: Iterable[str]) -> None:

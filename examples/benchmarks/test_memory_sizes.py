@@ -51,7 +51,7 @@ def test_entry(benchmark: Any, row: Row, name: str) -> None:
 @pytest.mark.parametrize(("num_docs", "count"), [(200, 64), (800, 32)])
 @pytest.mark.skipif(not STATM.exists(), reason="this system does not tell a process's resident memory")
 def test_environment(benchmark: Any, row: Row, num_docs: int, count: int) -> None:
-    """Resident memory, in a process of its own, without the pool and the libraries."""
+    """Resident memory, in its own process, without the pool and the libraries."""
     if not benchmark.enabled:
         num_docs, count = 20, 2
     command = [sys.executable, __file__, str(num_docs), str(count)]

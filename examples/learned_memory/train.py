@@ -27,7 +27,7 @@ that reads the most of *their* evidence, taking the best action each time, is ke
     checkpoints/      what --resume goes on from: weights, optimizer, counters
     tb/               for `tensorboard --logdir`
 
-A round of reinforcement learning begins with fresh episodes and a seed of its own, so that a training that was
+A round of reinforcement learning begins with fresh episodes and its own seed, so that a training that was
 stopped between rounds and resumed comes to the same bytes as one that was not. Ctrl-C saves a checkpoint at once.
 """
 

@@ -3,7 +3,7 @@
 A line for each check: OK, SKIPPED with what is missing on this machine, or FAILED; the exit status is 1 when one
 failed. The scripts, files and programs of this folder are the very ones that a training uses, with real-size tasks. In
 the model's place, and in the encoder's, is a local server with a scripted policy and made-up vectors; where a trainer
-wants a model of its own, a tiny random one, and nothing is generated with it. So no score here means anything.
+wants its own model, a tiny random one, and nothing is generated with it. So no score here means anything.
 
 ``--source FOLDER`` takes the official files instead of generated data.
 """

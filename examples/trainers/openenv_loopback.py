@@ -2,7 +2,7 @@
 
     python examples/trainers/openenv_loopback.py
 
-Starts ``python -m atommem_env.integrations.openenv`` as a process of its own, plays 8 tasks in one session,
+Starts ``python -m atommem_env.integrations.openenv`` as a separate process, plays 8 tasks in one session,
 then one task in 4 sessions at once (a group of rollouts), and prints returns and steps per second. The data are
 generated, and where a model would sit there is a script, so the scores are those of rules.
 """

@@ -1,6 +1,6 @@
 """RLlib's PPO on memory operations as a fixed number of actions, with what is not possible masked out.
 
-    pip install 'atommem_env[rllib]'            # an environment of its own: RLlib pins gymnasium 1.2.2
+    pip install 'atommem_env[rllib]'            # its own environment: RLlib pins gymnasium 1.2.2
     OMP_NUM_THREADS=1 python examples/trainers/rllib_ppo.py                 # two iterations, about a minute
     OMP_NUM_THREADS=1 python examples/trainers/rllib_ppo.py --iterations 40
 

@@ -23,7 +23,7 @@ _CHATML: Final = (
 
 
 def make_tiny_model(*, seed: int = 0, context: int = 16384, vocabulary: int = 2048) -> tuple[Any, Any]:
-    """Return a tiny Qwen3 model with random weights, and a tokenizer of its own.
+    """Return a tiny Qwen3 model with random weights, and its own tokenizer.
 
     The tokenizer has a byte-level vocabulary, so that it can write any text, and pads on the left; its chat
     template is that of Qwen3 where TRL is installed, which brings it, else plain ChatML. Both can be saved with

@@ -1,4 +1,4 @@
-"""TRL: GRPO with the paper's context reset, through ``rollout_func``: each step of an episode is a row of its own.
+"""TRL: GRPO with the paper's context reset, through ``rollout_func``: each step of an episode is a separate row.
 
     pip install 'atommem_env[trl]'
     python examples/trainers/trl_rollouts.py

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from atommem_env.data.world import (
     BENCHMARKS,
     FIXED_HOPS,
-    KINDS,
+    QUESTION_KINDS,
     SPLITS,
     WorldConfig,
     WorldQuestion,
@@ -41,8 +41,8 @@ from atommem_env.data.world.relations import NAMED, RELATIONS, paths
 from atommem_env.data.world.templates import COLOUR, DATED, FACTS, LEADS, UPDATES
 from atommem_env.text import sentences, tokens
 
-ALL = WorldConfig(kinds=tuple(KINDS))
-REVISED = WorldConfig(kinds=tuple(kind for kind in KINDS if kind != "inference"), revisions=1.0)
+ALL = WorldConfig(kinds=tuple(QUESTION_KINDS))
+REVISED = WorldConfig(kinds=tuple(kind for kind in QUESTION_KINDS if kind != "inference"), revisions=1.0)
 
 
 def questions(config: WorldConfig, count: int, split: str = "train") -> list[WorldQuestion]:
@@ -73,10 +73,12 @@ def contains(text: str, part: str) -> bool:
 
 def test_a_question_depends_on_its_arguments_alone() -> None:
     first = [generate(ALL, "validation", index) for index in (7, 3, 900_000)]
-    again = [generate(WorldConfig(kinds=list(KINDS)), "validation", index) for index in (900_000, 3, 7)]  # type: ignore[arg-type]
+    again = [
+        generate(WorldConfig(kinds=list(QUESTION_KINDS)), "validation", index) for index in (900_000, 3, 7)
+    ]  # type: ignore[arg-type]
     assert first == again[::-1]
     assert generate(ALL, "train", 3) != generate(ALL, "test", 3)
-    assert generate(ALL, "train", 3) != generate(WorldConfig(seed=1, kinds=tuple(KINDS)), "train", 3)
+    assert generate(ALL, "train", 3) != generate(WorldConfig(seed=1, kinds=tuple(QUESTION_KINDS)), "train", 3)
 
 
 def test_any_kind_of_integer_is_an_index() -> None:
@@ -90,7 +92,7 @@ def test_the_size_does_not_change_a_question() -> None:
 def test_more_paragraphs_leave_the_question_and_its_support_as_they_were() -> None:
     for index in range(20):
         few = generate(ALL, "train", index)
-        many = generate(WorldConfig(kinds=tuple(KINDS), num_paragraphs=20), "train", index)
+        many = generate(WorldConfig(kinds=tuple(QUESTION_KINDS), num_paragraphs=20), "train", index)
         assert (few.question, few.answer) == (many.question, many.answer)
         assert supporting_sentences(few) == supporting_sentences(many)
 
@@ -99,8 +101,8 @@ def test_more_paragraphs_leave_the_question_and_its_support_as_they_were() -> No
 def test_questions_are_the_same_in_every_process(hash_seed: str) -> None:
     program = (
         "import hashlib\n"
-        "from atommem_env.data.world import KINDS, WorldConfig, generate\n"
-        "config = WorldConfig(kinds=tuple(KINDS), revisions=0.5)\n"
+        "from atommem_env.data.world import QUESTION_KINDS, WorldConfig, generate\n"
+        "config = WorldConfig(kinds=tuple(QUESTION_KINDS), revisions=0.5)\n"
         "text = repr([generate(config, 'test', index) for index in range(40)])\n"
         "print(hashlib.sha256(text.encode()).hexdigest())\n"
     )
@@ -108,7 +110,7 @@ def test_questions_are_the_same_in_every_process(hash_seed: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
-    config = WorldConfig(kinds=tuple(KINDS), revisions=0.5)
+    config = WorldConfig(kinds=tuple(QUESTION_KINDS), revisions=0.5)
     text = repr([generate(config, "test", index) for index in range(40)])
     assert done.stdout.strip() == hashlib.sha256(text.encode()).hexdigest()
 
@@ -170,7 +172,7 @@ def test_pooled_paragraphs_of_many_questions_have_different_titles() -> None:
 
 
 def test_the_largest_questions_do_not_run_out_of_names() -> None:
-    config = WorldConfig(kinds=tuple(KINDS), num_paragraphs=40, revisions=0.5)
+    config = WorldConfig(kinds=tuple(QUESTION_KINDS), num_paragraphs=40, revisions=0.5)
     for index in range(120):
         titles = {paragraph.title for paragraph in generate(config, "train", index).paragraphs}
         assert len(titles) == 40
@@ -321,7 +323,7 @@ def number(value: str) -> int:
 
 @pytest.fixture(scope="module")
 def many() -> list[WorldQuestion]:
-    return questions(WorldConfig(kinds=tuple(KINDS), num_paragraphs=4), 2700)
+    return questions(WorldConfig(kinds=tuple(QUESTION_KINDS), num_paragraphs=4), 2700)
 
 
 def options(question: WorldQuestion) -> tuple[str, str]:

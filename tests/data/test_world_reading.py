@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atommem_env.data.world import KINDS, WorldConfig, WorldQuestion, generate
+from atommem_env.data.world import QUESTION_KINDS, WorldConfig, WorldQuestion, generate
 from atommem_env.data.world.asked import Chosen, Met, Named, Reached, bindings, senses
 from atommem_env.data.world.relations import NAMED
 from atommem_env.data.world.statements import Statement, stated
 
 
 def question(index: int, hops: int = 3, revisions: float = 0.5) -> WorldQuestion:
-    config = WorldConfig(seed=5, kinds=tuple(KINDS), hops=(2, hops), revisions=revisions)
+    config = WorldConfig(seed=5, kinds=tuple(QUESTION_KINDS), hops=(2, hops), revisions=revisions)
     return generate(config, "train", index)
 
 

@@ -1,4 +1,4 @@
-"""The features of texts, beside a plain implementation that works on the texts themselves."""
+"""The features of texts, next to a plain implementation that works on the texts themselves."""
 
 from __future__ import annotations
 

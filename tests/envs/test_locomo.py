@@ -18,7 +18,7 @@ from atommem_env.tasks.history import HistoryTasks
 
 
 def conversation(**changes: Any) -> dict[str, Any]:
-    """Return a conversation of our own with eleven sessions."""
+    """Return our own conversation with eleven sessions."""
     talk: dict[str, Any] = {"speaker_a": "Ann", "speaker_b": "Ben"}
     for number in range(11, 0, -1):
         talk[f"session_{number}_date_time"] = f"1:0{number % 10} pm on {number} May, 2023"

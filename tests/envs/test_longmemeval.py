@@ -15,7 +15,7 @@ from atommem_env.envs.longmemeval import LONGMEMEVAL, parse
 
 
 def row(**changes: Any) -> dict[str, Any]:
-    """Return a row of our own with three sessions that are not in the order of time."""
+    """Return our own row with three sessions that are not in the order of time."""
     return {
         "question_id": "e1",
         "question_type": "single-session-user",

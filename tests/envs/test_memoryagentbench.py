@@ -47,7 +47,7 @@ def row(source: str = "factconsolidation_sh_6k", **changes: Any) -> dict[str, An
 def test_the_last_fact_that_answers_is_the_evidence_and_replaces_those_of_its_key() -> None:
     history = MemoryAgentBenchRows()(row())
     units = [[(unit.turn - 1, unit.role) for unit in question.evidence] for question in history.questions]
-    # Fact 3 says what fact 6 says, so that it is neither replaced nor replaces; Otto Lenz's birth is told anew later.
+    # Fact 3 says what fact 6 says, so that it is neither replaced nor replaces; Otto Lenz's birth is told again later.
     assert units == [[(6, "supporting"), (0, "superseded")], [(1, "supporting")], [], []]
     assert history.malformed == 2
     assert [question.type.removeprefix("factconsolidation_sh_6k") for question in history.questions] == [

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROCESS = ROOT / "docs" / "process.md"
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
-pytestmark = pytest.mark.skipif(not EXAMPLES, reason="the examples are not beside the tests")
+pytestmark = pytest.mark.skipif(not EXAMPLES, reason="the examples are not next to the tests")
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

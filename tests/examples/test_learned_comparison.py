@@ -1,4 +1,4 @@
-"""The program that sets learned policies beside the static ones: its numbers, its tables, and that it goes on."""
+"""The program that sets learned policies next to the static ones: its numbers, its tables, and that it goes on."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from atommem_env.discrete.decisions import STATE_FEATURES
-from atommem_env.discrete.network import INPUTS, KINDS, Network
+from atommem_env.discrete.network import ACTION_KINDS, INPUTS, Network
 from atommem_env.runs.run import Run
 from small_data import hotpot_rows, records
 
 PROGRAM = Path(__file__).resolve().parents[2] / "examples" / "learned_memory" / "compare.py"
 
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="the examples are not beside the tests")
+pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="the examples are not next to the tests")
 
 
 def program() -> ModuleType:
@@ -36,7 +36,7 @@ def checkpoint(path: Path) -> Path:
     shapes = {
         "text.0.weight": (8, INPUTS), "text.0.bias": (8,), "text.1.weight": (8, 8), "text.1.bias": (8,),
         "text.2.weight": (1, 8), "text.2.bias": (1,),
-        "bias.weight": (len(KINDS) + 1, len(STATE_FEATURES)), "bias.bias": (len(KINDS) + 1,),
+        "bias.weight": (len(ACTION_KINDS) + 1, len(STATE_FEATURES)), "bias.bias": (len(ACTION_KINDS) + 1,),
     }  # fmt: skip
     Network({name: draw(size=shape) for name, shape in shapes.items()}).save(path)
     return path

@@ -1,4 +1,4 @@
-"""The program that sets the learned policy beside the statics where nobody has asked yet."""
+"""The program that sets the learned policy next to the statics where nobody has asked yet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from atommem_env.data.world.chat_rows import locomo_row
 
 PROGRAM = Path(__file__).resolve().parents[2] / "examples" / "learned_memory" / "compare_unseen.py"
 
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="the examples are not beside the tests")
+pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="the examples are not next to the tests")
 
 
 def program() -> ModuleType:

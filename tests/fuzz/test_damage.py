@@ -187,7 +187,7 @@ def damage(draw: random.Random, path: Path) -> str:
 
 
 def check(words: list[str], what: str) -> list[str]:
-    """Run a command; whatever it read, it ends with a status of its own and no traceback. Returns what went wrong."""
+    """Run a command; whatever it read, it ends with its own status and no traceback. Returns what went wrong."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         result = CliRunner().invoke(application(), words)
@@ -337,7 +337,7 @@ def test_damaged_files_of_vectors(tmp_path: Path, faults: int) -> None:
                 wrong += [] if "not a file of vectors" in str(error) else [f"seed {seed}: {error}"]
                 named += 1
                 continue
-            for _ in range(2):  # what is not whole is encoded and written anew
+            for _ in range(2):  # what is not whole is encoded and written again
                 found = CachedEncoder(Lengths(), disk=kept).encode(texts, "document")
                 wrong += [] if np.array_equal(found, wanted) else [f"seed {seed}: other vectors"]
     assert not wrong

@@ -174,7 +174,7 @@ def show(text: str, other: str) -> None:
 
 
 def steers(sign: str) -> bool:
-    """Return whether a sign steers a terminal: but for line breaks and tabs, what is no text to Unicode."""
+    """Return whether a sign steers a terminal: but for line breaks and tabs, what is not text to Unicode."""
     control = unicodedata.category(sign) in ("Cc", "Cs") and sign not in "\n\t"
     return control or sign in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067"
 

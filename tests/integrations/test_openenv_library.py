@@ -234,7 +234,7 @@ def test_bad_operations_are_data(session: Any, operations: list[Any]) -> None:
     expected = env.step(operations)[0]
     session.reset(task_index=0)
     seen = session.step(AtomMemAction(operations=operations))
-    # A wrong element goes over the wire by its kind alone: what comes of it is the same.
+    # A wrong element goes over the wire by its kind alone: its result is the same.
     assert memory_part(seen.observation) == plain(expected)
     assert len(seen.observation.results) == len(operations)
 

@@ -21,7 +21,7 @@ from atommem_env.runs.arguments import env_arguments
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "paper_training"
 
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the examples are not beside the tests")
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the examples are not next to the tests")
 
 
 def settings(name: str) -> Any:

@@ -102,7 +102,7 @@ class Bench:
         )
 
     def start(self, out: str, *words: str) -> subprocess.Popen[bytes]:
-        """Start the command of the same run, slowly, in a session of its own; what it says is in ``said``."""
+        """Start the command of the same run, slowly, in its own session; what it says is in ``said``."""
         (self.folder / "harm").write_text("slow")
         arguments = [word for name, value in TINY.items() for word in ("--arg", f"{name}={value}")]
         own = ["--policy", f"{__name__}:Noting", "--policy-arg", f"{__name__}:Noting.folder=in {self.folder}"]

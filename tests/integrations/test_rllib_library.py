@@ -111,7 +111,7 @@ def test_ppo_trains_and_its_module_moves() -> None:
     assert any(not torch.equal(left, right) for left, right in zip(before, after, strict=True))
 
 
-@pytest.mark.skipif(not EXAMPLE.exists(), reason="the examples are not beside the tests")
+@pytest.mark.skipif(not EXAMPLE.exists(), reason="the examples are not next to the tests")
 def test_the_example_runs_as_its_documentation_says(tmp_path: Path) -> None:
     command = [sys.executable, EXAMPLE, "--iterations", "1", "--batch", "256"]
     done = subprocess.run(

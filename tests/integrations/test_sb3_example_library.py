@@ -16,7 +16,7 @@ library("sb3_contrib")
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "trainers" / "sb3_maskable_ppo.py"
 
 
-@pytest.mark.skipif(not EXAMPLE.exists(), reason="the examples are not beside the tests")
+@pytest.mark.skipif(not EXAMPLE.exists(), reason="the examples are not next to the tests")
 @pytest.mark.parametrize("policy", ["slots", "mlp"])
 def test_the_example_trains_and_its_policy_can_be_replayed(tmp_path: Path, policy: str) -> None:
     command = [sys.executable, EXAMPLE, "--policy", policy, "--decisions", "1024", "--tensorboard", tmp_path]

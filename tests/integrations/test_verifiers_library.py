@@ -280,7 +280,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
 def test_the_example_runs(tmp_path: Path) -> None:
     example = ROOT / "examples" / "trainers" / "verifiers_eval.py"
     if not example.exists():
-        pytest.skip("the examples are not beside the tests")
+        pytest.skip("the examples are not next to the tests")
     environment = {name: value for name, value in OFFLINE.items() if name != "OPENAI_BASE_URL"}
     done = subprocess.run(
         [sys.executable, example], env=environment, cwd=tmp_path, capture_output=True, text=True

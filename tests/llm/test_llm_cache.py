@@ -1,4 +1,4 @@
-"""Replies kept on disk: the same request gets the same reply, whoever asks, and a broken file is no harm."""
+"""Replies kept on disk: the same request gets the same reply, whoever asks, and a broken file does no harm."""
 
 from __future__ import annotations
 

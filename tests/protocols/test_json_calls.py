@@ -81,8 +81,8 @@ def test_prose_and_empty_arrays_are_an_empty_action(text: str) -> None:
         ({"op": "read", "query": "q", "k": 33}, "query (string), k (integer, optional)"),
         ({"op": "create", "content": ["a"]}, "the fields do not fit"),
         ({"thought": "hm"}, "it names no operation"),
-        ({"name": "create", "arguments": "{content}"}, "its arguments are no JSON"),
-        ({"name": "create", "arguments": ["a"]}, "its arguments are no object"),
+        ({"name": "create", "arguments": "{content}"}, "its arguments are not JSON"),
+        ({"name": "create", "arguments": ["a"]}, "its arguments are not an object"),
         ({"name": "create"}, "the fields do not fit"),
     ],
 )
@@ -107,7 +107,7 @@ def test_one_broken_call_costs_only_itself() -> None:
     assert parsed.operations == [Delete(1), Delete(3)]
     assert len(parsed.malformed) == 1
     assert parsed.malformed[0].text == '{"op": "delete" "id": 2}'
-    assert parsed.malformed[0].reason.startswith("it is no JSON")
+    assert parsed.malformed[0].reason.startswith("it is not JSON")
 
 
 @pytest.mark.parametrize(

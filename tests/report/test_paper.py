@@ -1,4 +1,4 @@
-"""The recipes of the paper's tables, and what they measured beside what the paper reports."""
+"""The recipes of the paper's tables, and what they measured next to what the paper reports."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_plan_of_a_recipe_has_each_environments_own_policies_and_episodes() ->
     ]
 
 
-# --- beside the paper ---------------------------------------------------------------------------------
+# --- next to the paper ---------------------------------------------------------------------------------
 
 
 def measured(source: str = "file:dev.json#1", engine: Any = "rules", label: str = "num_docs=200") -> Run:

@@ -24,7 +24,7 @@ from matplotlib.text import Text  # noqa: E402
 from atommem_env import Answer, Create, Delete, Read, Update  # noqa: E402
 from atommem_env.cli import application  # noqa: E402
 from atommem_env.policies import rollout  # noqa: E402
-from atommem_env.report.plots import KINDS, costs, documents, funnel, operations, plot, scores, style  # noqa: E402
+from atommem_env.report.plots import PICTURES, costs, documents, funnel, operations, plot, scores, style  # noqa: E402
 from atommem_env.report.plots.labels import Point, beside_points, spread  # noqa: E402
 from atommem_env.report.summary import STAGES, Interval, Row, summarise  # noqa: E402
 from atommem_env.runs import Run, RunError, evaluate  # noqa: E402
@@ -112,7 +112,7 @@ def test_a_pdf_has_no_date_and_a_bare_page_neither_title_nor_notes(run: Run, tmp
 def test_every_picture_is_drawn_and_the_same_run_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
     made = plot([run], tmp_path / "all", formats=("svg",))
     assert list(made.left_out) == ["operation-frequencies"]  # which needs a run without the limit
-    assert [path.stem for path in made.files] == [kind for kind in KINDS if kind not in made.left_out]
+    assert [path.stem for path in made.files] == [kind for kind in PICTURES if kind not in made.left_out]
     assert {ElementTree.parse(path).getroot().tag for path in made.files} == {
         "{http://www.w3.org/2000/svg}svg"
     }

@@ -17,7 +17,7 @@ from matplotlib.text import Text  # noqa: E402
 
 from atommem_env import Create, Delete, Read, Update  # noqa: E402
 from atommem_env.cli import application  # noqa: E402
-from atommem_env.report.plots import TRAINING_KINDS, frequencies, plot, plot_trainings, style  # noqa: E402
+from atommem_env.report.plots import TRAINING_PICTURES, frequencies, plot, plot_trainings, style  # noqa: E402
 from atommem_env.report.plots.operations import profiles  # noqa: E402
 from atommem_env.report.plots.training import band_of, draw_curves, draw_operations  # noqa: E402
 from atommem_env.report.summary import summarise  # noqa: E402
@@ -190,8 +190,8 @@ def test_the_command_knows_a_trainings_folder(tmp_path: Path) -> None:
     for out in ("one", "two"):
         done = CliRunner().invoke(app, ["plot", *folders, "--format", "svg", "--out", str(tmp_path / out)])
         assert done.exit_code == 0, done.output
-        assert [Path(line).stem for line in done.stdout.splitlines()] == list(TRAINING_KINDS)
-    for kind in TRAINING_KINDS:
+        assert [Path(line).stem for line in done.stdout.splitlines()] == list(TRAINING_PICTURES)
+    for kind in TRAINING_PICTURES:
         assert (tmp_path / "one" / f"{kind}.svg").read_bytes() == (
             tmp_path / "two" / f"{kind}.svg"
         ).read_bytes()

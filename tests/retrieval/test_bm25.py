@@ -41,7 +41,7 @@ texts = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join)
 
 
 def reference(entries: dict[int, str], query: str, index: BM25) -> dict[int, float]:
-    """Return the scores of all hits, from an index that the reference library builds anew."""
+    """Return the scores of all hits, from an index that the reference library builds again."""
     words = {id: tokens(text) for id, text in entries.items() if tokens(text)}
     if not words:
         return {}
@@ -65,7 +65,7 @@ def check(index: BM25, entries: dict[int, str], query: str, k: int) -> None:
 
 
 class Histories(RuleBasedStateMachine):
-    """Any number of forks, each with its own history, beside plain dicts."""
+    """Any number of forks, each with its own history, next to plain dicts."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -65,7 +65,7 @@ Pair = tuple[DenseRetriever, dict[int, str]]
 
 
 class Histories(RuleBasedStateMachine):
-    """Any number of forks, each with its own history, beside plain dicts."""
+    """Any number of forks, each with its own history, next to plain dicts."""
 
     stores = Bundle("stores")
 

@@ -97,13 +97,13 @@ def test_lines_and_files_have_a_bound(folder: Path, monkeypatch: pytest.MonkeyPa
 def test_a_bad_time_is_left_out_with_a_word(folder: Path, line: str) -> None:
     with open(folder / "timing.jsonl", "a") as file:
         file.write(f"{line}\n")
-    with pytest.warns(RunWarning, match=r"timing\.jsonl: line 3 is no record of a time"):
+    with pytest.warns(RunWarning, match=r"timing\.jsonl: line 3 is not a record of a time"):
         assert len(read_timings(folder)) == 2
 
 
 def test_a_bad_verdict_is_left_out_with_a_word(folder: Path) -> None:
     (folder / "judgements.jsonl").write_text('{"env": "x"}\n')
-    with pytest.warns(RunWarning, match="line 1 is no verdict"):
+    with pytest.warns(RunWarning, match="line 1 is not a verdict"):
         assert Run.load(folder).judgements == {}
 
 

@@ -37,7 +37,7 @@ class Notes:
 
 
 class Spoilt(Notes):
-    """Writes something that is no operation."""
+    """Writes something that is not an operation."""
 
     name = "spoilt"
 

@@ -1,4 +1,4 @@
-"""A language model as the judge of a run's answers: verdicts on disk, beside exact match."""
+"""A language model as the judge of a run's answers: verdicts on disk, next to exact match."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing old is shown as new: a run knows what made it, and does anew what something else would make."""
+"""Nothing old is shown as new: a run knows what made it, and does again what something else would make."""
 
 from __future__ import annotations
 

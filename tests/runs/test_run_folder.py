@@ -232,7 +232,7 @@ def test_a_broken_line_within_is_an_error_that_names_it(tmp_path: Path, line: st
     path = tmp_path / "run" / "episodes.jsonl"
     first, second = path.read_text().splitlines()
     path.write_text(f"{first}\n{line}\n{second}\n")
-    with pytest.raises(RunError, match="line 2 is no record"):
+    with pytest.raises(RunError, match="line 2 is not a record"):
         read_episodes(tmp_path / "run")
 
 

@@ -50,7 +50,7 @@ def judge_address(chat_server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> s
 
 @pytest.fixture
 def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A module on the path that leaves a file beside itself when it is imported; returns that file."""
+    """A module on the path that leaves a file next to itself when it is imported; returns that file."""
     (tmp_path / "canary.py").write_text(CANARY)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "canary", raising=False)

@@ -1,4 +1,4 @@
-"""Benchmarks that have an environment of their own: a file of one that was given to another."""
+"""Benchmarks that have their own environment: a file of one that was given to another."""
 
 from __future__ import annotations
 

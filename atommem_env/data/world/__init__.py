@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from atommem_env.data.world.model import (
     FIXED_HOPS,
-    KINDS,
+    QUESTION_KINDS,
     SPLITS,
     SupportingFact,
     Triple,
@@ -48,7 +48,7 @@ __all__ = [
     "BENCHMARKS",
     "FIXED_HOPS",
     "GENERATOR",
-    "KINDS",
+    "QUESTION_KINDS",
     "SPLITS",
     "SupportingFact",
     "Triple",

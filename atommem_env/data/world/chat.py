@@ -59,7 +59,7 @@ class ChatConfig:
             all do).
         unanswerable: the share of questions, 0 to 1, about what was never said.
         questions: questions of a history.
-        stream: whether questions are asked while the history goes on, each at a date of its own some time after its
+        stream: whether questions are asked while the history goes on, each at its own date some time after its
             evidence, and one about a fact that is corrected also before that. The sessions are the same with and
             without.
 

@@ -165,7 +165,7 @@ class Scene:
         return self._fresh[group] % Names.stems[group]
 
     def name(self, kind: str, stem: int, form: str) -> str:
-        """Return a new name for a thing that is no person."""
+        """Return a new name for a thing that is not a person."""
         group = _STEM_OF.get(kind, "firm")
         if group == "town":
             return self.names.town(stem)

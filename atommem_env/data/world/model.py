@@ -12,7 +12,7 @@ from atommem_env.core.operations import as_index
 SPLITS = ("train", "validation", "test")
 """The splits of the world; no entity occurs in two of them."""
 
-KINDS: Mapping[str, str] = MappingProxyType(
+QUESTION_KINDS: Mapping[str, str] = MappingProxyType(
     {
         "bridge": "a chain of facts in relative clauses: the town that was the birthplace of the person who ...",
         "compositional": "a chain of facts in nested nouns: the founder of the employer of ...",
@@ -40,8 +40,8 @@ class WorldConfig:
         seed: which world; another seed has other names, facts and questions.
         size: questions in each split. Questions past it exist too (see ``generate``).
         hops: the fewest and the most supporting paragraphs of ``bridge`` and ``compositional`` questions, 2 to
-            4. The other kinds have a number of their own (``FIXED_HOPS``).
-        kinds: the kinds of questions, from ``KINDS``, equally often; a kind named twice comes twice as often.
+            4. The other kinds have their own number (``FIXED_HOPS``).
+        kinds: the kinds of questions, from ``QUESTION_KINDS``, equally often; a kind named twice comes twice as often.
         num_paragraphs: paragraphs of a question, supporting ones and distractors, at most 40.
         revisions: the share of questions, 0 to 1, in which a later document supersedes one of the facts.
             ``inference`` questions are never among them: their facts do not change.
@@ -102,10 +102,10 @@ def _hops(value: object) -> tuple[int, int]:
 
 
 def _kinds(value: object) -> tuple[str, ...]:
-    known = ", ".join(KINDS)
+    known = ", ".join(QUESTION_KINDS)
     if not isinstance(value, list | tuple) or not value:
         raise ValueError(f"kinds={value!r}: expected a non-empty list of kinds from {known}.")
-    unknown = [kind for kind in value if not isinstance(kind, str) or kind not in KINDS]
+    unknown = [kind for kind in value if not isinstance(kind, str) or kind not in QUESTION_KINDS]
     if unknown:
         raise ValueError(f"kinds={value!r}: unknown {unknown}; choose from {known}.")
     return tuple(value)
@@ -154,7 +154,7 @@ class WorldQuestion:
     Attributes:
         id: 24 hexadecimal digits, unique over seeds, splits and indices.
         block: the question's number over all splits, from 0.
-        kind: a key of ``KINDS``.
+        kind: a key of ``QUESTION_KINDS``.
         hops: the number of supporting paragraphs.
         question: the question.
         answer: the answer.

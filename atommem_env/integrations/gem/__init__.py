@@ -48,7 +48,7 @@ class GemEpisodes:
     Args:
         env: the environment's id in Gymnasium.
         task_index: the task of every episode; ``None`` draws one at each reset.
-        seed: seeds these draws until a reset has a seed of its own (``gem.make_vec`` gives each environment
+        seed: seeds these draws until a reset has its own seed (``gem.make_vec`` gives each environment
             another), and the random actions.
         protocol: as in :class:`atommem_env.TextProtocol`.
         template: as there.

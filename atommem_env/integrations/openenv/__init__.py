@@ -1,14 +1,14 @@
 """OpenEnv: the environments behind a server, for trainers that reach them over the web socket.
 
 Route: an OpenEnv environment, its FastAPI server, and a typed client; nothing here knows a trainer. Each
-connection is a session with an environment of its own. The server is started with
+connection is a session with its own environment. The server is started with
 ``python -m atommem_env.integrations.openenv --env AtomMem-HotpotQA-v0 --port 8000``, or made by :func:`make_app`.
 Context resets: with ``prompt_mode="reset"`` the ``messages`` of every observation are a complete prompt; with
 ``"append"`` they are what to add to the conversation.
 
 Only ``/ws`` keeps an episode: OpenEnv makes a new environment for every request to ``/reset`` or ``/step``.
 
-Tested with openenv 0.10.0 (never install ``openenv-core`` beside it: both bring the package ``openenv``).
+Tested with openenv 0.10.0 (never install ``openenv-core`` next to it: both bring the package ``openenv``).
 """
 
 from __future__ import annotations

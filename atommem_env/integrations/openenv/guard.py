@@ -38,7 +38,7 @@ def check_idle(seconds: float) -> float:
     """Return an idle limit.
 
     Raises:
-        ValueError: when it is no number of seconds above 0.
+        ValueError: when it is not a number of seconds above 0.
     """
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise ValueError(f"idle={seconds!r}: expected a number of seconds above 0")
@@ -59,7 +59,7 @@ class Guard:
         origins: the origins of other pages that may ask, such as ``"https://host"``; ``"*"``: all.
 
     Raises:
-        ValueError: when an origin is none, or ``idle`` is no number above 0.
+        ValueError: when an origin is none, or ``idle`` is not a number above 0.
     """
 
     def __init__(self, app: Application, idle: float = DEFAULT_IDLE, origins: Sequence[str] = ()) -> None:

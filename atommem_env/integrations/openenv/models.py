@@ -23,7 +23,7 @@ class AtomMemAction(Action):  # type: ignore[misc]
     """One action: a list of operations, or the text that a model wrote.
 
     It is permissive, since what a model writes is data: a bad operation is refused by the environment and
-    reported in the next observation's ``results``. What is no list counts as one operation, what is no text as
+    reported in the next observation's ``results``. What is not a list counts as one operation, what is not text as
     its JSON.
     """
 

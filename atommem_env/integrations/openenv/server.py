@@ -1,4 +1,4 @@
-"""The server: an application that gives every web socket a session with an environment of its own."""
+"""The server: an application that gives every web socket a session with its own environment."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import gymnasium as gym
 import numpy as np
 
 from atommem_env.discrete.decisions import SLOT_FEATURES, STATE_FEATURES
-from atommem_env.discrete.network import KINDS, Network
+from atommem_env.discrete.network import ACTION_KINDS, Network
 from atommem_env.integrations.text_episode import load_library
 
 _WHAT = "atommem_env.integrations.sb3"
@@ -58,14 +58,14 @@ class SlotNetwork(BaseFeaturesExtractor):  # type: ignore[misc]
         self.text = nn.ModuleList(
             [nn.Linear(inputs, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, 1)]
         )
-        self.bias = nn.Linear(len(STATE_FEATURES), len(KINDS) + queries)
+        self.bias = nn.Linear(len(STATE_FEATURES), len(ACTION_KINDS) + queries)
         nn.init.zeros_(self.bias.weight)
         with torch.no_grad():
             self.bias.bias.copy_(torch.tensor([*_BIAS, *[1.0] * queries]) / _SPEED)
             for name, value in _DELETE.items() if trim else ():
                 place = STATE_FEATURES.index(name)
-                self.bias.weight[KINDS.index("delete"), place] = value / _SPEED
-                self.bias.weight[KINDS.index("create"), place] = -value / _SPEED
+                self.bias.weight[ACTION_KINDS.index("delete"), place] = value / _SPEED
+                self.bias.weight[ACTION_KINDS.index("create"), place] = -value / _SPEED
         self.value = nn.Sequential(nn.Linear(len(STATE_FEATURES) + 4, _VALUE), nn.Tanh())
 
     def each(self, view: Mapping[str, Any]) -> Any:
@@ -95,14 +95,14 @@ class SlotNetwork(BaseFeaturesExtractor):  # type: ignore[misc]
         state, worth = view["state"], self.worth(view)
         bias, count = self.bias(state) * _SPEED, worth.shape[1]
         candidate, held = worth[:, :1], worth[:, 1:]
-        kinds = [bias[:, number : number + 1] for number in range(len(KINDS))]
+        kinds = [bias[:, number : number + 1] for number in range(len(ACTION_KINDS))]
         scores = torch.cat(
             [
                 kinds[0],
                 kinds[1] + candidate,
                 kinds[2] + candidate - held,
                 kinds[3] - held,
-                bias[:, len(KINDS) :],
+                bias[:, len(ACTION_KINDS) :],
             ],
             dim=1,
         )

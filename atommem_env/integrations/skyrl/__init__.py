@@ -122,8 +122,8 @@ class SkyRLEpisode:
             prompt: not read: the row's prompt was made from the same task.
 
         Raises:
-            ValueError: when the extras are no row of :func:`dataset_rows`, the task cannot be made, or, in the prompt
-                mode ``"append"``, it asks several isolated questions.
+            ValueError: when the extras are not a row of :func:`dataset_rows`, the task cannot be made, or, in the
+                prompt mode ``"append"``, it asks several isolated questions.
         """
         self.close()
         episode = self._episode = row_episode(self._limited_row(), **self._options)

@@ -219,7 +219,7 @@ def _make(env: str, tools: type[EnvironmentTools], name: str, arguments: dict[st
 
 @functools.lru_cache(maxsize=256)
 def _named(tools: type[EnvironmentTools], name: str, hidden: tuple[str, ...]) -> type[EnvironmentTools]:
-    """Return ``tools`` as a class of its own, since TRL logs rewards by the class's name and shows its methods."""
+    """Return ``tools`` as a separate class, since TRL logs rewards by the class's name and shows its methods."""
     return type(name, (tools,), {"__doc__": tools.__doc__, **dict.fromkeys(hidden)})
 
 

@@ -42,7 +42,7 @@ class AtomMemTask(vf.Task[TaskData, vf.State, vf.TaskConfig]):  # type: ignore[m
 
     @vf.metric  # type: ignore[untyped-decorator]
     async def scores(self, trace: vf.Trace) -> dict[str, float]:
-        """Return the scores and counts of the episode, each a metric of its own."""
+        """Return the scores and counts of the episode, each its own metric."""
         return dict(_played(trace)["scores"])
 
 
@@ -80,7 +80,7 @@ class TasksetConfig(vf.TasksetConfig):  # type: ignore[misc]
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments of ``gym.make``: those that were set, since histories have defaults of their own."""
+        """The arguments of ``gym.make``: those that were set, since histories have their own defaults."""
         own = set(TasksetConfig.__annotations__) - {"env", "first_task", "num_tasks", "env_arguments"}
         return {**self.model_dump(mode="json", include=own, exclude_unset=True), **self.env_arguments}
 

@@ -1,6 +1,6 @@
 """verl's agent loop with the paper's context reset, and the rows of verl's dataset.
 
-Route: ``AgentLoopBase``, tested with verl 0.9.1. Each step of an episode has a prompt of its own that needs no
+Route: ``AgentLoopBase``, tested with verl 0.9.1. Each step of an episode has its own prompt that needs no
 history (AtomMem, arXiv 2601.08323, section 3), so ``AtomMemAgentLoop`` returns a list of outputs, one per step, with
 the episode's return as the reward of the last. verl's V1 trainer, the default, makes a training row of each; GRPO
 there computes a group's advantages from the last row of each episode and gives every row of an episode the same.

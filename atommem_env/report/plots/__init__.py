@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from atommem_env.report.trainings import Training
     from atommem_env.runs.recorded import RecordedRun
 
-KINDS: Final = {
+PICTURES: Final = {
     "scores": "atommem_env.report.plots.scores:draw",
     "funnel": "atommem_env.report.plots.funnel:draw",
     "operations": "atommem_env.report.plots.operations:draw",
@@ -34,7 +34,7 @@ KINDS: Final = {
 It raises RunError when they lack what it shows.
 """
 
-TRAINING_KINDS: Final = {
+TRAINING_PICTURES: Final = {
     "training-operations": "atommem_env.report.plots.training:draw_operations",
     "learning-curves": "atommem_env.report.plots.training:draw_curves",
 }
@@ -67,7 +67,7 @@ def plot(
     Args:
         runs: the runs; policies on one environment and source stand together.
         out: the folder, which is made if need be.
-        kinds: some of :data:`KINDS`; without, all for which the runs have data.
+        kinds: some of :data:`PICTURES`; without, all for which the runs have data.
         formats: some of :data:`FORMATS`.
         bare: whether to leave out titles and notes, for a text that has its own.
 
@@ -79,7 +79,7 @@ def plot(
     rows = summarise(runs)
     if not rows:
         raise RunError("there is nothing to plot: no episode has ended yet; go on with `atommem run`")
-    return _plot(KINDS, (rows, runs), out, kinds, formats, bare)
+    return _plot(PICTURES, (rows, runs), out, kinds, formats, bare)
 
 
 def plot_trainings(
@@ -94,7 +94,7 @@ def plot_trainings(
     Args:
         trainings: the trainings; those of one label and several seeds are drawn as one.
         out: the folder, which is made if need be.
-        kinds: some of :data:`TRAINING_KINDS`; without, all for which the trainings have data.
+        kinds: some of :data:`TRAINING_PICTURES`; without, all for which the trainings have data.
         formats: some of :data:`FORMATS`.
         bare: whether to leave out titles and notes, for a text that has its own.
 
@@ -103,7 +103,7 @@ def plot_trainings(
             for by name.
         ImportError: when Matplotlib is not installed; names the pip command.
     """
-    return _plot(TRAINING_KINDS, (trainings,), out, kinds, formats, bare)
+    return _plot(TRAINING_PICTURES, (trainings,), out, kinds, formats, bare)
 
 
 def _plot(

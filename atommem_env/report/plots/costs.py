@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from atommem_env.report.notes import data_notes
+from atommem_env.report.footnotes import data_notes
 from atommem_env.report.plots.labels import Point, beside_points
 from atommem_env.report.plots.style import SCORES_NOTE, engines_differ, head, look_of, name_of, panels
 from atommem_env.report.summary import Row, by_environment

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from atommem_env.report.notes import data_notes
+from atommem_env.report.footnotes import data_notes
 from atommem_env.report.plots.labels import Point, beside_ends
-from atommem_env.report.plots.places import Place, label_of, place_of
+from atommem_env.report.plots.panels import Panel, label_of, panel_of
 from atommem_env.report.plots.style import SCORES_NOTE, engines_differ, head, look_of, name_of, panels
 from atommem_env.report.summary import Row
 from atommem_env.runs.errors import RunError
@@ -27,25 +27,25 @@ def draw(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> Figure:
     Raises:
         RunError: when no policy has scores for more than one number of documents.
     """
-    places: dict[Place, _Lines] = {}
+    by_panel: dict[Panel, _Lines] = {}
     engines = engines_differ(rows)
     for row in rows:
-        place, num_docs = place_of(row, runs[row.run], "num_docs")
+        panel, num_docs = panel_of(row, runs[row.run], "num_docs")
         if num_docs is not None:
-            places.setdefault(place, {}).setdefault(name_of(row, engines), {})[num_docs] = row
-    places = {place: lines for place, lines in places.items() if max(map(len, lines.values())) > 1}
-    if not places:
+            by_panel.setdefault(panel, {}).setdefault(name_of(row, engines), {})[num_docs] = row
+    by_panel = {panel: lines for panel, lines in by_panel.items() if max(map(len, lines.values())) > 1}
+    if not by_panel:
         raise RunError(
             "no policy has scores for more than one number of documents: run one with several, as in "
             "--env 'AtomMem-HotpotQA-v0[num_docs=50]' --env 'AtomMem-HotpotQA-v0[num_docs=200]'"
         )
-    shown = [row for lines in places.values() for line in lines.values() for row in line.values()]
+    shown = [row for lines in by_panel.values() for line in lines.values() for row in line.values()]
     notes = [SCORES_NOTE, *data_notes(shown, runs)]
-    figure, drawn = panels(len(places), "Score against the number of documents", notes, right=1.25)
-    for axes, (place, lines) in zip(drawn, places.items(), strict=True):
+    figure, drawn = panels(len(by_panel), "Score against the number of documents", notes, right=1.25)
+    for axes, (panel, lines) in zip(drawn, by_panel.items(), strict=True):
         _draw_panel(figure, axes, lines)
         group = [row for line in lines.values() for row in line.values()]
-        head(axes, label_of(place, list(places)), group)
+        head(axes, label_of(panel, list(by_panel)), group)
     drawn[0].set_ylabel("exact match, percent")
     return figure
 

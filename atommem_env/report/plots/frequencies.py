@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from atommem_env.report.notes import data_notes
-from atommem_env.report.plots.operations import KINDS, Profile, profile_of, profiles
-from atommem_env.report.plots.places import Place, label_of, place_of
+from atommem_env.report.footnotes import data_notes
+from atommem_env.report.plots.operations import OPERATION_COLOURS, Profile, profile_of, profiles
+from atommem_env.report.plots.panels import Panel, label_of, panel_of
 from atommem_env.report.plots.style import INK, QUIET, engines_differ, head, name_of, panels
 from atommem_env.report.summary import Row, bootstrap
 from atommem_env.runs.errors import RunError
@@ -35,11 +35,11 @@ def draw(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> Figure:
     Raises:
         RunError: when no policy ran with two capacities, or these runs have no traces.
     """
-    groups: dict[tuple[Place, str], _ByCapacity] = {}
+    groups: dict[tuple[Panel, str], _ByCapacity] = {}
     engines = engines_differ(rows)
     for row in rows:
-        place, capacity = place_of(row, runs[row.run], "capacity")
-        groups.setdefault((place, name_of(row, engines)), {})[capacity] = row
+        panel, capacity = panel_of(row, runs[row.run], "capacity")
+        groups.setdefault((panel, name_of(row, engines)), {})[capacity] = row
     groups = {key: group for key, group in groups.items() if len(group) > 1}
     if not groups:
         raise RunError(
@@ -51,9 +51,9 @@ def draw(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> Figure:
     figure, drawn = panels(
         len(groups), "Operations with and without a limit on memory", _notes(shown, runs, found)
     )
-    for axes, ((place, name), group) in zip(drawn, groups.items(), strict=True):
+    for axes, ((panel, name), group) in zip(drawn, groups.items(), strict=True):
         _draw_panel(axes, {capacity: profile_of(row, found) for capacity, row in group.items()})
-        label = label_of(place, [other for other, _ in groups])
+        label = label_of(panel, [other for other, _ in groups])
         head(axes, f"{label}, {name}", list(group.values()))
     drawn[0].set_ylabel("operations per step while reading")
     return figure
@@ -65,7 +65,7 @@ def _draw_panel(axes: Any, group: Mapping[int | None, Profile | None]) -> None:
     by_capacity = sorted(group.items(), key=lambda item: item[0] or float("inf"))
     kinds = [
         kind
-        for kind in KINDS
+        for kind in OPERATION_COLOURS
         if kind in _ALWAYS or any(any(profile.per_step(kind)) for _, profile in by_capacity if profile)
     ]
     width = _GROUP / len(by_capacity)
@@ -77,7 +77,7 @@ def _draw_panel(axes: Any, group: Mapping[int | None, Profile | None]) -> None:
             x = place + width * (number - (len(by_capacity) - 1) / 2)
             often = bootstrap(profile.per_step(kind))
             shade = 1 - 0.65 * number / (len(by_capacity) - 1)
-            colour = [1 - shade * (1 - part) for part in to_rgb(KINDS[kind])]
+            colour = [1 - shade * (1 - part) for part in to_rgb(OPERATION_COLOURS[kind])]
             axes.bar(x, often.mean, 0.92 * width, color=colour, linewidth=0)
             low, high = often.bounds or (often.mean, often.mean)
             axes.plot([x, x], [low, high], color=INK, lw=0.8)

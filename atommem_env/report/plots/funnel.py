@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from atommem_env.evidence import STAGES
-from atommem_env.report.notes import data_notes
+from atommem_env.report.footnotes import data_notes
 from atommem_env.report.plots.sheet import sheet
 from atommem_env.report.plots.style import FAINT, INK, QUIET
 from atommem_env.report.summary import Row

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from atommem_env.core.operations import SCRATCHPAD, OperationResult
 from atommem_env.policies import Trace
-from atommem_env.report.notes import data_notes
+from atommem_env.report.footnotes import data_notes
 from atommem_env.report.plots.sheet import sheet
 from atommem_env.report.plots.style import FAINT, QUIET
 from atommem_env.report.summary import Row
@@ -26,7 +26,7 @@ from atommem_env.runs.variants import recorded_env
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-KINDS: Final = {
+OPERATION_COLOURS: Final = {
     "create": "#0072b2",
     "read": "#e6a000",
     "update": "#009e73",
@@ -112,7 +112,7 @@ class Profile:
 
 
 def kind_of_result(result: OperationResult) -> str:
-    """Return as what an operation is shown: one of :data:`KINDS`, or nothing for an accepted Answer."""
+    """Return as what an operation is shown: one of :data:`OPERATION_COLOURS`, or nothing for an accepted Answer."""
     if not result.ok:
         return "refused"
     if result.op == "answer":
@@ -178,7 +178,7 @@ def _draw_head(axes: Any) -> None:
     for (left, _), text in ((_READING, "at each chunk"), (_ANSWERING, "at each question")):
         axes.text(left * _PANEL, 0.3, text, size=8.5, va="center")
     x = _READING[0] * _PANEL
-    for kind, colour in KINDS.items():
+    for kind, colour in OPERATION_COLOURS.items():
         axes.add_patch(_chip(x, colour))
         axes.text(x + 0.13, 0.08, kind, size=7, color=QUIET, va="center")
         x += 0.22 + 0.063 * len(kind)
@@ -200,7 +200,7 @@ def _draw_bars(axes: Any, means: Sequence[Mapping[str, float]], labels: Sequence
     for place, (mean, label) in enumerate(zip(means, labels, strict=True)):
         axes.text(place + 0.5, -0.04 * top, label, size=6, color=QUIET, ha="center", va="top")
         bottom = 0.0
-        for kind, colour in KINDS.items():
+        for kind, colour in OPERATION_COLOURS.items():
             axes.bar(place + 0.5, mean.get(kind, 0.0), 0.88, bottom, color=colour, linewidth=0)
             bottom += mean.get(kind, 0.0)
     if most:

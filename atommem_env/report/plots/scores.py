@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from atommem_env.report.notes import data_notes
+from atommem_env.report.footnotes import data_notes
 from atommem_env.report.plots.style import (
     COLUMNS,
     INK,

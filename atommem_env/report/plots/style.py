@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from atommem_env.core.safe_text import plot
-from atommem_env.report.notes import BUFFER_MARK
+from atommem_env.report.footnotes import BUFFER_MARK
 from atommem_env.report.summary import Row
 from atommem_env.text import digest
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atommem_env.report.plots.labels import Point, beside_ends
-from atommem_env.report.plots.operations import KINDS
+from atommem_env.report.plots.operations import OPERATION_COLOURS
 from atommem_env.report.plots.style import QUIET, panels, write_below_title
 from atommem_env.report.trainings import Training
 from atommem_env.runs.errors import RunError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MEASURES: Final = {"read": "evidence read, percent", "em": "exact match, percent"}
 """What is drawn of held-out tasks, with its name."""
 
-_KINDS: Final = ("create", "read", "update", "delete")
+_STORED: Final = ("create", "read", "update", "delete")
 _COLOURS: Final = ("#aa3377", "#0072b2", "#e69f00", "#009e73", "#332288", "#882255", "#5d6670")
 _NAMES_INCHES = 1.25
 
@@ -49,7 +49,7 @@ def draw_operations(trainings: Sequence[Training]) -> Figure:
     groups = {
         label: bands
         for label, group in _by_label(trainings).items()
-        if (bands := {kind: band for kind in _KINDS if (band := _band(group, _operations(kind)))})
+        if (bands := {kind: band for kind in _STORED if (band := _band(group, _operations(kind)))})
     }
     if not groups:
         raise RunError("the trainings have no operations_per_step in their progress.jsonl")
@@ -63,7 +63,9 @@ def draw_operations(trainings: Sequence[Training]) -> Figure:
     for axes, (label, bands) in zip(drawn, groups.items(), strict=True):
         axes.set_ylim(0, 1.05 * highest or 1)
         group = _by_label(trainings)[label]
-        _draw_bands(figure, axes, {kind: (band, KINDS[kind]) for kind, band in bands.items()}, group)
+        _draw_bands(
+            figure, axes, {kind: (band, OPERATION_COLOURS[kind]) for kind, band in bands.items()}, group
+        )
         _head(axes, label, group)
     drawn[0].set_ylabel("operations per step")
     return figure

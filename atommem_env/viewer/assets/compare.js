@@ -67,7 +67,7 @@ function showComparison(pair, traces, wanted) {
     const next = tasks[tasks.indexOf(left.task) + by];
     if (next) go(compareHash(...pair.map((row) => BY_KEY.get(key(left.env.name, row.policy, next.index)))));
   };
-  const name = h("b", null, `${left.policy} beside ${right.policy}`);
+  const name = h("b", null, `${left.policy} next to ${right.policy}`);
   taskTop(left, name, "task", neighbour, chooser(0), chooser(1));
   const complete = traces.every(Boolean);
   const all = complete ? places(traces) : [];

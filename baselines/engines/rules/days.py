@@ -1,6 +1,6 @@
 """Times that are told from the day of speaking: *yesterday*, *last Friday*, *two weeks ago*, *next month*.
 
-An answer is a day (*7 May 2023*), a month (*June 2023*), a year, or, where the words say no more, a stretch beside the
+An answer is a day (*7 May 2023*), a month (*June 2023*), a year, or, where the words say no more, a stretch next to the
 day of speaking (*the week before 9 June 2023*).
 """
 

@@ -120,7 +120,7 @@ def mentions(text: str, passages: Sequence[Passage]) -> list[Mention]:
     """Return the passages that ``text`` names, in the order of the text.
 
     Of names inside one another the longest counts; of two passages of one name, the one whose whole title
-    the text gives, else the first. A name that is a plain lower-case word in ``text`` is no mention.
+    the text gives, else the first. A name that is a plain lower-case word in ``text`` is not a mention.
     """
     words = tokens(text)
     found: list[Mention] = []

@@ -289,7 +289,7 @@ def _thing_fit(question: Question, sentence: str, span: Span, own: Passage | Non
 
 
 def _noun_beside(question: Question, sentence: str, span: Span) -> bool:
-    """Tell whether the class of thing asked for stands beside the candidate, as in *the actress Ann Bell*."""
+    """Tell whether the class of thing asked for stands next to the candidate, as in *the actress Ann Bell*."""
     if not question.noun:
         return False
     around = sentence[max(0, span.start - 30) : span.start] + " " + sentence[span.end : span.end + 25]

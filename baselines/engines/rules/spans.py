@@ -90,7 +90,7 @@ def names(text: str) -> list[Span]:
     """Return the runs of capitalised words of ``text``, without a leading article.
 
     Small words such as *of* and *van* may stand inside a run. A capitalised stop word alone, as at the start
-    of a sentence, is no name; a month or a day of the week neither.
+    of a sentence, is not a name; a month or a day of the week neither.
     """
     spans = []
     run: list[re.Match[str]] = []

@@ -3,8 +3,8 @@
 Read are the entries that workflows store of a chat (:mod:`atommem_env.baselines.entries`), and chunks. A question about
 one speaker is answered from what that speaker tells; where what another one tells fits it better, or nothing fits it,
 the answer is ``unknown``. Times are counted out from the day of speaking
-(:mod:`atommem_env.baselines.engines.rules.days`). Other answers are the words beside those of the question, and such
-words of several turns where it asks for several things.
+(:mod:`atommem_env.baselines.engines.rules.days`). Other answers are words that the question does not
+have, and such words of several turns where it asks for several things.
 """
 
 from __future__ import annotations
@@ -229,7 +229,7 @@ class _Search:
         return None
 
     def _phrase(self, ranked: Sequence[Said]) -> str:
-        """Return words beside those of the question, from the first two sentences, best those that follow them."""
+        """Return words other than those of the question, from the first two sentences, best those that follow them."""
         best, most = "", -math.inf
         for line in ranked[:2]:
             fit = self._fit(line) / (self._fit(ranked[0]) or 1.0)

@@ -28,7 +28,7 @@ class Said(NamedTuple):
         day: the day on which it was said, if that is shown.
         text: the sentence.
         stems: the stems of its words.
-        tells: whether the speaker tells something of his own: it is no question, and not about *you* alone.
+        tells: whether the speaker tells something of his own: it is not a question, and not about *you* alone.
     """
 
     turn: int

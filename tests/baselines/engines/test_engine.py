@@ -77,7 +77,7 @@ def test_an_unknown_name_is_an_error_that_lists_the_names() -> None:
 
 
 def test_what_is_no_engine_is_an_error_that_says_what_one_has() -> None:
-    with pytest.raises(ValueError, match="is no engine: it needs name, answer"):
+    with pytest.raises(ValueError, match="is not an engine: it needs name, answer"):
         get_engine(3)  # type: ignore[arg-type]
 
 

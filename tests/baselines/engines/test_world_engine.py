@@ -10,12 +10,12 @@ import atommem_env
 from atommem_env.baselines import make_policy
 from atommem_env.baselines.engines.engine import UNKNOWN, get_engine
 from atommem_env.baselines.engines.world import WorldEngine
-from atommem_env.data.world import KINDS, WorldConfig, WorldQuestion, generate
+from atommem_env.data.world import QUESTION_KINDS, WorldConfig, WorldQuestion, generate
 from scripted import make_env
 
 
 def question(index: int, hops: int, revisions: float) -> WorldQuestion:
-    config = WorldConfig(seed=9, kinds=tuple(KINDS), hops=(2, hops), revisions=revisions)
+    config = WorldConfig(seed=9, kinds=tuple(QUESTION_KINDS), hops=(2, hops), revisions=revisions)
     return generate(config, "validation", index)
 
 

@@ -10,7 +10,7 @@ from atommem_env.report.summary import Row
 from atommem_env.runs.recorded import RecordedRun
 
 
-class Place(NamedTuple):
+class Panel(NamedTuple):
     """Where a row belongs: everything that its environment and run are, but for one argument.
 
     Attributes:
@@ -26,20 +26,20 @@ class Place(NamedTuple):
     settings: tuple[tuple[str, str], ...]
 
 
-def place_of(row: Row, run: RecordedRun, argument: str) -> tuple[Place, Any]:
+def panel_of(row: Row, run: RecordedRun, argument: str) -> tuple[Panel, Any]:
     """Return where a row belongs, and what ``argument`` was; ``None`` where its environment has none such."""
     env: Mapping[str, Any] = next(env for env in run.settings["envs"] if env["name"] == row.env)
     settings = {**env["arguments"], "policy_seed": run.settings["seed"]}
     value = settings.pop(argument, None)
     plain = tuple((name, json.dumps(value, ensure_ascii=False)) for name, value in settings.items())
-    return Place(env["id"], row.source, row.generated, plain), value
+    return Panel(env["id"], row.source, row.generated, plain), value
 
 
-def label_of(place: Place, others: Sequence[Place]) -> str:
+def label_of(panel: Panel, others: Sequence[Panel]) -> str:
     """Return a panel's label, with the settings in which panels of its environment differ."""
-    like: list[set[tuple[str, str]]] = [set(other.settings) for other in others if other.id == place.id]
+    like: list[set[tuple[str, str]]] = [set(other.settings) for other in others if other.id == panel.id]
     differing = like[0].union(*like) - like[0].intersection(*like)
-    name = f"{place.id} (generated)" if place.generated else place.id
+    name = f"{panel.id} (generated)" if panel.generated else panel.id
     return ", ".join(
-        [name, *(f"{key}={value}" for key, value in place.settings if (key, value) in differing)]
+        [name, *(f"{key}={value}" for key, value in panel.settings if (key, value) in differing)]
     )
