@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import os
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -173,6 +174,7 @@ class SentenceTransformerEncoder:
 _named: dict[str, CachedEncoder] = {}
 # By the id of the object given, which the encoder holds as its origin: while it does, the id is no other's.
 _given: WeakValueDictionary[int, CachedEncoder] = WeakValueDictionary()
+_naming = threading.RLock()  # a name may be of a function that asks for another
 
 
 def make_encoder(spec: object = None) -> CachedEncoder:
@@ -201,14 +203,15 @@ def make_encoder(spec: object = None) -> CachedEncoder:
     if spec is None:
         spec = DEFAULT_MODEL
     if isinstance(spec, str):
-        if spec not in _named:
-            encoder = _wrap(_by_name(spec), repr(spec))
-            path = os.environ.get(DISK_VARIABLE)
-            if path and encoder.disk is None and encoder.identity is not None:
-                encoder = CachedEncoder(encoder.encoder, encoder.size, path, encoder.identity)
-            encoder.origin, encoder.maker = spec, make_encoder
-            _named[spec] = encoder
-        return _named[spec]
+        with _naming:
+            if spec not in _named:
+                encoder = _wrap(_by_name(spec), repr(spec))
+                path = os.environ.get(DISK_VARIABLE)
+                if path and encoder.disk is None and encoder.identity is not None:
+                    encoder = CachedEncoder(encoder.encoder, encoder.size, path, encoder.identity)
+                encoder.origin, encoder.maker = spec, make_encoder
+                _named[spec] = encoder
+            return _named[spec]
     known = _given.get(id(spec))
     if known is None or known.origin is not spec:
         known = _given[id(spec)] = _wrap(spec, repr(spec))

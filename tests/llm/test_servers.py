@@ -381,8 +381,45 @@ def test_a_redirect_to_another_server_is_refused_with_its_address(server: FakeSe
         assert other.asked == []
 
 
-def test_a_redirect_within_the_server_is_followed(server: FakeServer) -> None:
-    assert reply(server, Answer(307, {}, {"Location": "/v1/chat/completions"})).text == "Paris"
+@pytest.mark.parametrize(
+    "there",
+    [
+        "http://localhost:{port}/v1/chat/completions", "http://127.0.0.2:{port}/v1/chat/completions",
+        "http://127.1:{port}/v1", "http://[::1]:{port}/v1", "http://[::ffff:127.0.0.1]:{port}/v1",
+        "http://127.0.0.1.evil.invalid:{port}/v1", "http://127.0.0.1/v1/chat/completions",
+        "https://127.0.0.1:{port}/v1/chat/completions", "HTTPS://127.0.0.1:{port}/", "//localhost:{port}/v1",
+        "//127.0.0.1:{other}/v1", "http://ada:pass@localhost:{port}/v1", "http://127.0.0.1:{port}@localhost:{other}/",
+        "http://bücher.invalid:{port}/", "ftp://127.0.0.1:{port}/v1", "file:///etc/passwd", "javascript:alert(1)",
+        "data:application/json,{{}}", "unix:///var/run/docker.sock", "http:///v1", "//[", "http://[",
+        "http://127.0.0.1:99999/", "http://127.0.0.1:x/", "http://169.254.169.254/latest/meta-data",
+    ],
+)  # fmt: skip
+def test_a_redirect_to_any_other_address_is_not_followed(server: FakeServer, there: str) -> None:
+    port = int(server.address.rpartition(":")[2].partition("/")[0])
+    address = there.format(port=port, other=port + 1)
+    with pytest.raises(ChatError) as caught:
+        reply(server, *[Answer(307, {}, {"Location": address})] * 3, retries=0)
+    assert len(server.asked) == 1
+    assert ":pass@" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        "/v1/chat/completions", "completions", "./completions#x", "../chat/completions?a=b", "", "//", "http://",
+        "{own}/chat/completions", "/v1/chat/../chat/completions",
+    ],
+)  # fmt: skip
+def test_a_redirect_within_the_server_is_followed(server: FakeServer, there: str) -> None:
+    answer = Answer(307, {}, {"Location": there.format(own=server.address)})
+    assert reply(server, answer).text == "Paris"
+    assert len(server.asked) == 2
+
+
+def test_redirects_in_a_circle_come_to_an_end(server: FakeServer) -> None:
+    error = refusal(server, *[Answer(307, {}, {"Location": "/v1/chat/completions"})] * 9)
+    assert "redirects without end" in str(error)
+    assert len(server.asked) == 3
 
 
 @pytest.mark.parametrize(
@@ -391,6 +428,17 @@ def test_a_redirect_within_the_server_is_followed(server: FakeServer) -> None:
         "Fri, 31 Dec 9999 23:59:59 GMT",
         "Mon, 99 Foo 12345 00:00:00 GMT",
         "-5",
+        "-1e9",
+        "1e9",
+        "+7e8",
+        "0x10",
+        "1,5",
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+        "Fri, 31 Dec 9999 23:59:59 +9999",
+        "Mon, 01 Jan 0001 00:00:00 GMT",
+        "2099-01-01T00:00:00Z",
+        "9" * 400,
+        "x" * 4000,
         "nan",
         "1e400",
         "soon",
