@@ -25,6 +25,7 @@ from atommem_env import Answer, Create, Delete, Read, Update  # noqa: E402
 from atommem_env.cli import application  # noqa: E402
 from atommem_env.policies import rollout  # noqa: E402
 from atommem_env.report.plots import PICTURES, costs, documents, funnel, operations, plot, scores, style  # noqa: E402
+from atommem_env.report.plots import question_types as types  # noqa: E402
 from atommem_env.report.plots.labels import Point, beside_points, spread  # noqa: E402
 from atommem_env.report.summary import STAGES, Interval, Row, summarise  # noqa: E402
 from atommem_env.runs import Run, RunError, evaluate  # noqa: E402
@@ -139,7 +140,7 @@ def test_what_the_runs_lack_is_left_out_with_the_reason_or_refused_when_asked_fo
     name = run.settings["envs"][0]["name"]
     bare = Run(run.settings, run.select([name]))
     made = plot([bare], tmp_path / "out")
-    assert [path.stem for path in made.files] == ["scores", "funnel", "memory"]
+    assert [path.stem for path in made.files] == ["scores", "types", "funnel", "memory"]
     assert "no traces" in made.left_out["operations"]
     assert "timing.jsonl" in made.left_out["calls"]
     assert "more than one number of documents" in made.left_out["documents"]
@@ -151,7 +152,7 @@ def test_what_the_runs_lack_is_left_out_with_the_reason_or_refused_when_asked_fo
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda run: plot([run], "x", ["pie"]), "kind 'pie': expected one of scores, funnel"),
+        (lambda run: plot([run], "x", ["pie"]), "kind 'pie': expected one of scores, types"),
         (lambda run: plot([run], "x", formats=["gif"]), "format 'gif': expected one of png, svg, pdf"),
         (lambda run: plot([replace(run, episodes=[])], "x"), "no episode has ended yet"),
     ],
@@ -170,6 +171,28 @@ def test_without_matplotlib_the_command_to_install_it_is_named(
     )
     with pytest.raises(ImportError, match=r"pip install 'atommem_env\[plot\]'"):
         plot([run], "x")
+
+
+def by_type(run: Run, kinds: Sequence[str]) -> Run:
+    """Return ``run`` with questions of these types, of which the first is right and the others a quarter."""
+    episodes = []
+    for episode in run.episodes:
+        asked = [
+            {**question, "type": kind, "em": 0.25 if number else 1.0, "official": None}
+            for number, (question, kind) in enumerate(
+                zip(episode["metrics"]["questions"], kinds, strict=True)
+            )
+        ]
+        episodes.append({**episode, "metrics": {**episode["metrics"], "questions": asked}})
+    return replace(run, episodes=episodes)
+
+
+def test_scores_by_type_stand_in_a_field_of_numbers(rows: list[Row], run: Run, drawing: None) -> None:
+    figure = types.draw(rows[:1], [by_type(run, ("when-asked", "who"))])
+    assert {"when-\nasked", "who", "all", "100", "25", "62"} <= set(texts(figure))
+    assert "EM, the mean over the questions of a type" in words(figure)
+    with pytest.raises(RunError, match="no environment has questions of several types"):
+        types.draw(rows[:1], [by_type(run, ("who", "who"))])
 
 
 def test_the_command_names_the_files_and_what_it_left_out(folder: Path, tmp_path: Path) -> None:

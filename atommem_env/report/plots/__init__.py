@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PICTURES: Final = {
     "scores": "atommem_env.report.plots.scores:draw",
+    "types": "atommem_env.report.plots.question_types:draw",
     "funnel": "atommem_env.report.plots.funnel:draw",
     "operations": "atommem_env.report.plots.operations:draw",
     "memory": "atommem_env.report.plots.costs:draw_memory",
