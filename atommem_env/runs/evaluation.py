@@ -354,7 +354,8 @@ def _notes(env: dict[str, Any], episodes: int) -> Iterator[str]:
         return
     if env["arguments"].get("num_questions", 0) is None:
         env["episodes"] = tasks
-        yield f"{env['name']} has {tasks} histories: each is run once, which makes {tasks} episodes and not {wanted}"
+        count = "one history: it" if tasks == 1 else f"{tasks} histories: each"
+        yield f"{env['name']} has {count} is read once by each policy, not in {wanted} episodes"
     else:
         yield (
             f"{env['name']} has {tasks} tasks before its questions repeat, in other groups; "
