@@ -91,7 +91,8 @@ RecordedAddress = Annotated[
     ),
 ]
 OnlyEnvs = Annotated[
-    list[str] | None, repeatable("--env", "Only this environment of the run.", "NAME", default="all")
+    list[str] | None,
+    repeatable("--env", "Only this environment of the run, or all with this id.", "NAME", default="all"),
 ]
 OnlyPolicies = Annotated[
     list[str] | None, repeatable("--policy", "Only this policy of the run.", "NAME", default="all")

@@ -96,9 +96,12 @@ class RecordedRun:
     def only(self, envs: Sequence[str] = (), policies: Sequence[str] = ()) -> Self:
         """Return the run as if it were of these environments and policies alone; without names, of all.
 
+        An id stands for all of the run's environments that have it.
+
         Raises:
             RunError: when the run has no such environment or policy.
         """
+        envs = self._with_id(envs)
         episodes = self.select(envs, policies)
         chosen = {
             key: [record for record in self.settings[key] if not names or record["name"] in names]
@@ -110,11 +113,19 @@ class RecordedRun:
         """Return :meth:`only` those of these environments and policies that the run has, ``None`` when it has none."""
         names = [
             [name for name in wanted if any(record["name"] == name for record in self.settings[key])]
-            for key, wanted in (("envs", envs), ("policies", policies))
+            for key, wanted in (("envs", self._with_id(envs)), ("policies", policies))
         ]
         if (envs and not names[0]) or (policies and not names[1]):
             return None
         return self.only(*names)
+
+    def _with_id(self, names: Sequence[str]) -> list[str]:
+        """Return ``names``, in the place of each that is an id the environments that have it."""
+        named: dict[str, list[str]] = {}
+        for record in self.settings["envs"]:
+            named.setdefault(record.get("id", record["name"]), []).append(record["name"])
+        known = {name for group in named.values() for name in group}
+        return [found for name in names for found in ([name] if name in known else named.get(name, [name]))]
 
     def __repr__(self) -> str:
         where = "in memory" if self.folder is None else str(self.folder)

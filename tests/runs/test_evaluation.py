@@ -222,6 +222,15 @@ def test_episodes_are_chosen_by_the_names_of_environment_and_policy() -> None:
         found.select(["X"])
 
 
+def test_an_id_stands_for_all_environments_that_have_it() -> None:
+    names = ["AtomMem-Chat-v0[capacity=3]", "AtomMem-Chat-v0[capacity=4]"]
+    found = evaluate(names, "abstain", 1, progress=False, histories=1)
+    for part in (found.only(["AtomMem-Chat-v0"]), found.part(["AtomMem-Chat-v0"], [])):
+        assert part is not None
+        assert [env["name"] for env in part.settings["envs"]] == names
+    assert found.part(["AtomMem-World-v0"], []) is None
+
+
 def test_a_plan_says_when_questions_repeat() -> None:
     plan = make_plan(ENV, "rag", 10_000, env_arguments={"source": dataset(), **SMALL})
     assert any("10000 episodes go beyond" in note for note in plan.notes)
