@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from atommem_env.report.notes import data_notes
+from atommem_env.report.footnotes import data_notes
 from atommem_env.report.plots.style import (
     COLUMNS,
     INK,
@@ -20,7 +20,7 @@ from atommem_env.report.question_types import TypedRow, by_type
 from atommem_env.report.summary import Row, by_environment
 from atommem_env.report.tables import SCORE_TITLES
 from atommem_env.runs.errors import RunError
-from atommem_env.runs.run import Run
+from atommem_env.runs.recorded import RecordedRun
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +33,7 @@ _DARK: Final = 55
 _ALL: Final = "all"
 
 
-def draw(rows: Sequence[Row], runs: Sequence[Run]) -> Figure:
+def draw(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> Figure:
     """Return the picture.
 
     Raises:
