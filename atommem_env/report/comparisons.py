@@ -17,6 +17,7 @@ from atommem_env.report.summary import (
     FEWEST_HISTORIES,
     Interval,
     about_histories,
+    applicable,
     bootstrap,
     history_of,
 )
@@ -100,7 +101,7 @@ def compare(first: Side, second: Side, measures: Sequence[str] = ()) -> list[Dif
             common; when they lack a measure that was asked for.
     """
     _refuse_unlike(first, second)
-    pairs = _pairs(first.episodes, second.episodes)
+    pairs = _pairs(applicable(first.episodes), applicable(second.episodes))
     if not pairs:
         raise RunError(
             f"{first.label} and {second.label} have no task of {first.env} in common: run both with the same arguments"

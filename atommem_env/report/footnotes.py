@@ -14,6 +14,7 @@ from atommem_env.runs.jsonable import to_jsonable
 from atommem_env.scoring.official import JUDGED
 
 if TYPE_CHECKING:
+    from atommem_env.runs.forms import TooLong
     from atommem_env.runs.recorded import RecordedRun
 
 BUFFER_MARK: Final = "†"
@@ -54,6 +55,7 @@ def data_notes(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> list[str]:
         notes.append(
             f"Up to {lacking} questions of a row have no evidence in the data; its evidence leaves them out."
         )
+    notes += [note for run in runs for note in _not_applicable(run)]
     return [*notes, *(_unfinished(run) for run in runs if len(run.episodes) < run.total)]
 
 
@@ -63,6 +65,19 @@ def _unread(row: Row) -> str:
         f"{ability} {unread} of {replies}" for ability, (unread, replies) in row.unread_by.items()
     )
     return f"{row.name} on {row.label}: {100 * (row.unread or 0):.1f} % of its replies could not be read ({parts})."
+
+
+def _not_applicable(run: RecordedRun) -> list[str]:
+    """Return, for each policy whose text did not fit its context in some episodes, how many are left out."""
+    found: dict[tuple[str, str], list[TooLong]] = {}
+    for episode in run.episodes:
+        if "not_applicable" in episode:
+            found.setdefault((episode["policy"], episode["env"]), []).append(episode["not_applicable"])
+    return [
+        f"{policy} on {env}: n/a in {len(why)} episodes, which are left out: their text has up to "
+        f"{max(each['tokens'] for each in why):,} tokens, and budget_tokens is {why[0]['budget_tokens']:,}."
+        for (policy, env), why in found.items()
+    ]
 
 
 def _unfinished(run: RecordedRun) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from atommem_env.core.types import QuestionMetrics
-from atommem_env.report.summary import Row
+from atommem_env.report.summary import Row, applicable
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.keys import episode_key
 from atommem_env.scoring import SCORES
@@ -67,7 +67,7 @@ def by_type(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> list[TypedRow]:
 def _typed(row: Row, run: RecordedRun) -> TypedRow:
     groups: dict[str, list[dict[str, float]]] = {}
     sides: dict[str, list[dict[str, float]]] = {"answerable": [], "unanswerable": []}
-    for episode in run.episodes:
+    for episode in applicable(run.episodes):
         if (episode["env"], episode["policy"]) != (row.env, row.policy):
             continue
         verdicts = run.judgements.get(episode_key(episode))

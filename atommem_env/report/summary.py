@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -146,12 +146,12 @@ def summarise(runs: Sequence[RecordedRun]) -> list[Row]:
     """Return the rows of a table over ``runs``: those of one environment and source together.
 
     The order is otherwise that of the runs, and of the policies in each. A policy without an episode is left
-    out.
+    out, and so are episodes that say nothing of it (:func:`applicable`).
     """
     rows: list[Row] = []
     differing = _differing(runs)
     for number, run in enumerate(runs):
-        by_key = _by_pair(run.episodes)
+        by_key = _by_pair(applicable(run.episodes))
         costs = _by_pair(run.timings)
         for env in run.settings["envs"]:
             settings = _shown_settings(run, env, differing[env["name"]])
@@ -174,6 +174,11 @@ def by_environment(rows: Sequence[Row]) -> list[list[Row]]:
 def about_histories(episodes: Sequence[EpisodeRecord]) -> bool:
     """Return whether episodes are about histories, from which nothing is sampled."""
     return any("history" in episode for episode in episodes)
+
+
+def applicable(episodes: Iterable[EpisodeRecord]) -> list[EpisodeRecord]:
+    """Return the episodes that say something of their policy: not those whose text did not fit its context."""
+    return [episode for episode in episodes if "not_applicable" not in episode]
 
 
 def history_of(episode: EpisodeRecord) -> str:

@@ -106,6 +106,9 @@ class Runner:
         }
         if "history" in trace.infos[0]:
             record["history"] = trace.infos[0]["history"]
+        lacking = getattr(policy, "not_applicable", None)
+        if callable(lacking) and (why := lacking()) is not None:
+            record["not_applicable"] = why
         unreadable = unreadable_of(policy)
         if unreadable:
             record["unreadable"] = unreadable

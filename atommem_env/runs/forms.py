@@ -78,15 +78,24 @@ class _EpisodeRecord(TypedDict):
     metrics: Metrics
 
 
+class TooLong(TypedDict):
+    """How many tokens a text has, and how many the context of its policy holds."""
+
+    tokens: int
+    budget_tokens: int
+
+
 class EpisodeRecord(_EpisodeRecord, total=False):
     """A line of ``episodes.jsonl``.
 
     ``history`` is the unit of resampling of a task about a history; ``unreadable`` what could not be read of a language
-    model's replies (:mod:`atommem_env.runs.engines`).
+    model's replies (:mod:`atommem_env.runs.engines`); ``not_applicable`` why the episode says nothing of its policy:
+    its text did not fit the context.
     """
 
     history: str
     unreadable: dict[str, Annotated[list[int], msgspec.Meta(min_length=2, max_length=2)]]
+    not_applicable: TooLong
 
 
 class _TimingRecord(TypedDict):

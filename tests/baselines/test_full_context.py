@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium as gym
 import pytest
 
 from atommem_env.baselines import make_policy
 from atommem_env.baselines.full_context import cut
+from atommem_env.data.dataset import QADataset
+from atommem_env.report.notes import data_notes
+from atommem_env.report.summary import summarise
+from atommem_env.runs import evaluate
 from atommem_env.text import PieceTokenizer
 from scripted import ScriptedEngine, make_env, play
+from small_data import chats
 
 
 def shown(**arguments: Any) -> tuple[Any, ScriptedEngine]:
@@ -72,3 +78,16 @@ def test_bad_arguments_say_what_was_expected() -> None:
         make_policy("full-context", budget_tokens=0)
     with pytest.raises(ValueError, match="keep='first': expected 'last' or 'ends'"):
         make_policy("full-context", keep="first")
+
+
+def test_a_history_that_does_not_fit_is_not_applicable_and_costs_no_engine() -> None:
+    env = gym.make("AtomMem-Custom-v0", source=QADataset.from_histories(chats(1), name="chats"))
+    engine = ScriptedEngine()
+    policies = {
+        "whole": make_policy("full-context", engine=engine),
+        "small": make_policy("full-context", engine=ScriptedEngine(answer=[]), budget_tokens=20),
+    }
+    run = evaluate(env, policies, episodes=1)
+    assert len(engine.calls["answer"]) == len(chats(1)[0]["questions"])
+    assert [row.policy for row in summarise([run])] == ["whole"]
+    assert any("small on" in note and "n/a in 1 episodes" in note for note in data_notes([], [run]))
