@@ -8,6 +8,7 @@ The pictures of the README are made by
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from atommem_env.data.world.chat import ChatConfig, generate_chat
 from atommem_env.runs import Run, evaluate
 from atommem_env.viewer.view import view_page
 from small_data import hotpot_rows, records
@@ -25,6 +27,7 @@ from small_data import hotpot_rows, records
 pytestmark = pytest.mark.heavy
 
 ENV = "AtomMem-HotpotQA-v0"
+CUSTOM = "AtomMem-Custom-v0"
 NASTY = "</script><img src=x onerror=\"document.title='broken'\">"
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -362,6 +365,67 @@ class Talker(Script):
         return [unread, {"ability": "answer", "reply": "Paris", "reasoning": "the Seine"}]
 
 
+@pytest.fixture(scope="module")
+def long_chat(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of one history of 504 sessions, of seven generated chats, with 260 questions."""
+    base = tmp_path_factory.mktemp("long")
+    sessions, questions = [], []
+    for number in range(7):
+        chat = json.loads(
+            json.dumps(generate_chat(ChatConfig(size=7, sessions=72, questions=40), "test", number))
+        )
+        for session in chat["sessions"]:
+            for turn in session["turns"]:
+                turn["id"] = f"{number}:{turn['id']}"
+        for question in chat["questions"]:
+            for role in ("evidence", "superseded"):
+                question[role] = [f"{number}:{id}" for id in question.get(role, ())]
+        sessions += chat["sessions"]
+        questions += chat["questions"]
+    (base / "chat.json").write_text(
+        json.dumps([{"id": "long", "sessions": sessions, "questions": questions[:260]}])
+    )
+    evaluate(
+        CUSTOM, ["rag"], 1, source=str(base / "chat.json"), out=base / "chats", progress=False, engine="rules"
+    )
+    file = base / "page.html"
+    file.write_text(view_page(Run.load(base / "chats")), encoding="utf-8")
+    return file.as_uri()
+
+
+def test_a_long_history_has_its_dates_and_a_question_is_found_and_gone_to(
+    browser: Any, long_chat: str
+) -> None:
+    opened = browser.new_page(viewport={"width": 400, "height": 800})
+    opened.goto(f"{long_chat}#/episode/{CUSTOM}/rag/0/41")
+    opened.wait_for_selector(".step h2")
+    lines = opened.query_selector_all("nav.steps .line")
+    dates = [line.query_selector(".date").text_content() for line in lines[:504]]
+    assert dates == sorted(dates)
+    assert dates[40] in opened.inner_text(".chunk .session")
+    assert len(opened.query_selector_all(".chunk .speaker")) == 10
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 400
+    opened.fill("input[type=search]", "lighthouse")
+    assert "of 260 questions" in opened.inner_text(".find .sub")
+    links = opened.query_selector_all(".ending .link")
+    assert all("lighthouse" in ending.inner_text().lower() for ending in opened.query_selector_all(".ending"))
+    wanted = links[3].inner_text()
+    links[3].click()
+    opened.wait_for_function(
+        f"document.querySelector('.step .question')?.textContent === {json.dumps(wanted)}"
+    )
+    assert opened.evaluate("scrollY") == 0
+    assert opened.input_value("input[type=search]") == "lighthouse"
+    first = heading(opened)
+    opened.keyboard.press("q")
+    opened.wait_for_function(
+        f"document.querySelector('.step .question').textContent !== {json.dumps(wanted)}"
+    )
+    opened.keyboard.press("Q")
+    wait_for_step(opened, int(first.split()[1]))
+    opened.close()
+
+
 def test_what_a_model_said_is_shown_as_it_came(browser: Any, tmp_path: Path) -> None:
     small = {"num_docs": 12, "num_questions": 1, "chunk_tokens": 300, "chunk_overlap": 0}
     run = evaluate("AtomMem-World-v0", Talker, 1, out=tmp_path / "a", progress=False, **small)
@@ -385,6 +449,22 @@ def test_what_a_model_said_is_shown_as_it_came(browser: Any, tmp_path: Path) -> 
 def test_a_place_that_is_not_there_says_so(page: Any) -> None:
     visit(page, f"#/episode/{ENV}/nobody/0", ".empty")
     assert "no such episode" in page.inner_text("#main")
+
+
+def test_the_pictures_of_a_long_history(browser: Any, long_chat: str, tmp_path: Path) -> None:
+    folder = Path(os.environ.get("ATOMMEM_SCREENSHOTS", tmp_path))
+    image = pytest.importorskip("PIL.Image")
+    sizes = {"view-history": (1400, 640, 571), "view-history-narrow": (400, 640, 41)}
+    for name, (width, height, step) in sizes.items():
+        opened = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
+        opened.goto(f"{long_chat}#/episode/{CUSTOM}/rag/0/{step}")
+        opened.wait_for_selector(".step h2")
+        if width > 1000:
+            opened.fill("input[type=search]", "lighthouse")
+        picture = image.open(io.BytesIO(opened.screenshot()))
+        picture.quantize(64).save(folder / f"{name}.png", optimize=True)
+        assert (folder / f"{name}.png").stat().st_size < 150_000
+        opened.close()
 
 
 def test_the_pictures_of_the_readme(browser: Any, tmp_path: Path) -> None:

@@ -102,12 +102,12 @@ function showComparison(pair, traces, wanted) {
         : h("p", {class: "no-trace"}, row.why || "The other episode has no steps in this page."),
     ),
   );
-  const lines = all.map(([phase, cursor, visit], number) =>
+  const makeLines = () => all.map(([phase, cursor, visit], number) =>
     h(
       "button",
       {
-        class: `line ${phase === 0 ? "reading" : "answering"} ${number + 1 === walk.at ? "now" : ""}`,
-        onclick: () => walk.to(number + 1),
+        class: `line ${phase === 0 ? "reading" : "answering"}`,
+        onclick: () => place.to(number + 1),
       },
       h("span", {class: "number"}, number + 1),
       h(
@@ -124,7 +124,7 @@ function showComparison(pair, traces, wanted) {
     h("div", {class: "sides"}, columns),
     bothOutcomes(pair, traces, complete && here[0] === 1 ? here[1] : -1),
   );
-  showWalk("compare", lines, both);
+  showWalk("compare", key("compare", left.number, right.number), walk.at, makeLines, both);
 }
 
 function sideStep(trace, here) {

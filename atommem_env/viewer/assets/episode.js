@@ -47,6 +47,7 @@ function showEpisode(row, trace, wanted) {
   place = {
     kind: "episode",
     ...walk,
+    question: trace && ((by) => walk.to(questionFrom(trace, walk.at, by))),
     episode: neighbour,
     compare: () => others.length && go(compareHash(row, others[0])),
     back: () => go(tableHash()),
@@ -71,7 +72,9 @@ function showEpisode(row, trace, wanted) {
   const step = walk.at;
   showWalk(
     "episode",
-    trace.steps.map((_, number) => stepLine(trace, number + 1, step, walk.to)),
+    key("episode", row.number),
+    step,
+    () => trace.steps.map((_, number) => stepLine(trace, number + 1)),
     h(
       "div",
       {class: "step"},
@@ -111,15 +114,42 @@ function walking(wanted, size, hash) {
   return {at, to, step: (by) => to(at + by), first: () => to(1), last: () => to(size)};
 }
 
-/** Fill the page with a list of places, scrolled as the one before it, and what is at the place. */
-function showWalk(kind, lines, ...there) {
+let listing = {}; // the list of places that was made last, and whose
+
+/** Fill the page with a list of places, scrolled as the one before it, and what is at the place `at` of it. */
+function showWalk(kind, whose, at, makeLines, ...there) {
   const before = main.querySelector("nav.steps");
   const offset = before ? before.scrollTop : 0;
-  const steps = h("nav", {class: "steps", "aria-label": "steps"}, lines);
-  fill(main, h("div", {class: kind}, steps, there));
-  steps.scrollTop = offset;
-  const now = steps.querySelector(".now");
-  if (now) now.scrollIntoView({block: "nearest"});
+  if (listing.whose !== whose || listing.steps !== before) {
+    listing = {whose, steps: h("nav", {class: "steps", "aria-label": "steps"}, makeLines())};
+    fill(main, h("div", {class: kind}, listing.steps));
+    listing.steps.scrollTop = offset;
+  }
+  const {steps} = listing;
+  while (steps.nextSibling) steps.nextSibling.remove();
+  append(steps.parentNode, there);
+  const now = steps.children[at - 1];
+  const was = steps.querySelector(".now");
+  if (was) was.classList.remove("now");
+  if (!now) return;
+  now.classList.add("now");
+  now.scrollIntoView({block: "nearest"});
+}
+
+/** The first step of the next question after step `at`, or of the one before it. */
+function questionFrom(trace, at, by) {
+  const firsts = firstSteps(trace);
+  if (by > 0) return firsts.find((first) => first > at) || at;
+  const here = firsts.filter((first) => first <= at);
+  return here[here.length - (trace.steps[at - 1].phase === 1 ? 2 : 1)] || at;
+}
+
+/** The step at which each question comes first, in the order in which they are asked. */
+function firstSteps(trace) {
+  return trace.steps.flatMap(({phase, cursor}, number) => {
+    const last = trace.steps[number - 1];
+    return phase === 1 && !(last && last.phase === 1 && last.cursor === cursor) ? [number + 1] : [];
+  });
 }
 
 function facts(row) {
@@ -177,7 +207,7 @@ function worth(trace, value) {
 
 const GLYPHS = {create: "+", read: "?", update: "~", delete: "−", answer: "="};
 
-function stepLine(trace, number, now, to) {
+function stepLine(trace, number) {
   const step = trace.steps[number - 1];
   const kinds = {};
   let refused = 0;
@@ -197,11 +227,12 @@ function stepLine(trace, number, now, to) {
   return h(
     "button",
     {
-      class: `line ${step.phase === 0 ? "reading" : "answering"} ${number === now ? "now" : ""}`,
-      onclick: () => to(number),
+      class: `line ${step.phase === 0 ? "reading" : "answering"}`,
+      onclick: () => place.to(number),
     },
     h("span", {class: "number"}, number),
-    h("span", {class: "where", title: dateAt(trace, number)}, placeName(trace, number)),
+    h("span", {class: "where"}, placeName(trace, number)),
+    h("span", {class: "date", title: dateAt(trace, number)}, dateAt(trace, number).slice(0, 10)),
     h("span", {class: "dots"}, dots),
     sums
       .filter(Boolean)

@@ -3,6 +3,7 @@
 const KEYS = [
   ["j  k  or  → ←", "next, previous step; in the table, next, previous episode"],
   ["Home  End", "first, last step"],
+  ["q  Q", "next, previous question of the episode"],
   ["n  p", "next, previous episode of the table as it is filtered and sorted"],
   ["Enter", "open the chosen episode"],
   ["c", "compare with another policy on the same task, or leave the comparison"],
@@ -69,6 +70,8 @@ function press(name, target = document.body) {
     ArrowUp: table && (() => place.step(-1)),
     Home: !table && place.first,
     End: !table && place.last,
+    q: place.question && (() => place.question(1)),
+    Q: place.question && (() => place.question(-1)),
     n: () => place.episode && place.episode(1),
     p: () => place.episode && place.episode(-1),
     Enter: table && target === document.body && place.enter,

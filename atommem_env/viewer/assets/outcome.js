@@ -8,12 +8,27 @@ function askedFirst(size, asked) {
   return asked >= 0 ? [asked, ...numbers] : numbers;
 }
 
+const WHICH = {
+  "": ["all questions", () => true],
+  right: ["right", (question) => question.em === 1],
+  wrong: ["wrong", (question) => question.em < 1],
+  unanswerable: ["cannot be answered", (question, about) => about.unanswerable],
+};
+let sought = {text: "", which: ""}; // which questions of a long list are looked for, kept from step to step
+
 /** The questions: prediction, gold, scores, and where each unit of evidence went. */
-function outcome(row, trace, step, jump) {
+function outcome(row, trace, step, goTo) {
   const asked = trace && trace.steps[step - 1].phase === 1 ? trace.steps[step - 1].cursor : -1;
   const many = row.questions.length > FIRST_OUTCOMES;
   const order = many ? askedFirst(row.questions.length, asked) : [...row.questions.keys()];
-  const makes = order.map((number) => () => {
+  const firsts = new Map(trace ? firstSteps(trace).map((first) => [trace.steps[first - 1].cursor, first]) : []);
+  // On a narrow page the list is below the step.
+  const above = () => getComputedStyle(aside).position === "static" && scrollTo(0, 0);
+  const jump = (number) => {
+    goTo(number);
+    above();
+  };
+  const make = (number) => () => {
     const question = row.questions[number];
     const about = row.task.questions[number];
     const scores = [["EM", question.em], ["F1", question.f1], ["cover EM", question.cover_em]];
@@ -25,7 +40,9 @@ function outcome(row, trace, step, jump) {
         "p",
         {class: "question"},
         h("span", {class: "number"}, number + 1),
-        about.question,
+        firsts.has(number)
+          ? h("a", {class: "link", href: episodeHash(row, firsts.get(number)), onclick: above}, about.question)
+          : about.question,
         about.type && h("span", {class: "tag"}, about.type),
         about.unanswerable && h("span", {class: "tag warn"}, "cannot be answered"),
       ),
@@ -34,9 +51,54 @@ function outcome(row, trace, step, jump) {
       h("p", {class: "sub"}, scores.map(([name, value]) => `${name} ${percent(value)}`).join("  ·  ")),
       evidence(row, trace, number, jump),
     );
-  });
-  const note = many && h("p", {class: "sub"}, count(row.questions.length, "question"));
-  return h("aside", {class: "outcome"}, note, listed("endings", makes, FIRST_OUTCOMES, false));
+  };
+  const list = h("div");
+  const note = h("p", {class: "sub"});
+  const show = () => {
+    const found = order.filter(
+      (number) => number === asked || looksFor(row.questions[number], row.task.questions[number]),
+    );
+    note.textContent = `${found.length === order.length ? "" : `${found.length} of `}${count(order.length, "question")}`;
+    fill(list, listed("endings", found.map(make), FIRST_OUTCOMES, false));
+  };
+  const change = (name) => (event) => {
+    sought = {...sought, [name]: event.target.value};
+    show();
+  };
+  const find =
+    many &&
+    h(
+      "div",
+      {class: "find"},
+      h("input", {
+        type: "search",
+        placeholder: "find a question",
+        "aria-label": "find a question",
+        value: sought.text,
+        oninput: change("text"),
+      }),
+      h(
+        "select",
+        {"aria-label": "which questions", onchange: change("which")},
+        Object.entries(WHICH).map(([name, [title]]) =>
+          h("option", {value: name, selected: name === sought.which}, title),
+        ),
+      ),
+      note,
+    );
+  const aside = h("aside", {class: "outcome"}, find, list);
+  if (!many) sought = {text: "", which: ""};
+  show();
+  return aside;
+}
+
+/** Whether a question is one that is looked for. */
+function looksFor(question, about) {
+  const texts = [about.question, about.type, question.prediction, ...about.answers];
+  return (
+    WHICH[sought.which][1](question, about) &&
+    texts.some((text) => String(text ?? "").toLowerCase().includes(sought.text.toLowerCase()))
+  );
 }
 
 function prediction(question) {

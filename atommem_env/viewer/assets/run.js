@@ -73,10 +73,16 @@ async function inflate(id) {
   return JSON.parse(await new Response(stream).text());
 }
 
+const opened = new Map(); // the traces of the episodes that were looked at last
+
 async function open(row) {
   if (!row.blob) return null;
-  const [task, data] = await Promise.all([unpack(row.task.blob), unpack(row.blob)]);
-  return new Trace(row, task, data);
+  if (!opened.has(row)) {
+    const [task, data] = await Promise.all([unpack(row.task.blob), unpack(row.blob)]);
+    if (opened.size > 4) opened.delete(opened.keys().next().value);
+    opened.set(row, new Trace(row, task, data));
+  }
+  return opened.get(row);
 }
 
 /** An episode that has been unpacked: the memory at any step is made by carrying out its operations again. */
@@ -111,17 +117,19 @@ class Trace {
 
   /** The memory after `step` (from 1; 0: empty), and what that step did to it. */
   memory(step) {
-    let entries = new Map();
+    if (!this.last || this.last.step !== step) this.last = {step, memory: this.replayed(step)};
+    return this.last.memory;
+  }
+
+  replayed(step) {
+    const entries = new Map();
     let scratchpad = "";
     let before = {entries: new Map(), scratchpad};
-    let base = null; // the memory before the question that is asked, where questions are isolated
+    const at = this.steps[step - 1];
     for (let number = 0; number < step; number++) {
       const {phase, cursor} = this.steps[number];
-      const last = this.steps[number - 1];
-      if (this.isolated && last && (last.phase !== phase || last.cursor !== cursor)) {
-        if (base) [entries, scratchpad] = [new Map(base.entries), base.scratchpad];
-        base = phase === 1 ? {entries: new Map(entries), scratchpad} : null;
-      }
+      // What an isolated question writes is gone when another, or a chunk, is shown.
+      if (this.isolated && phase === 1 && !(at.phase === 1 && at.cursor === cursor)) continue;
       if (number === step - 1) before = {entries: new Map(entries), scratchpad};
       for (const operation of this.steps[number].action) {
         if (operation.refused) continue;
