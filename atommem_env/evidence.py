@@ -198,8 +198,8 @@ def turn_spans(
         answers: the answers of the question that it is evidence for.
         word_shares: the share of the dataset's documents that have each word; ``None``: every word is rare.
     """
-    words = word_spans(text)
-    if len(words) <= _LONG_TURN:
+    most = (len(text) + 1) // 2 if text.isascii() else len(text)
+    if most <= _LONG_TURN or len(words := word_spans(text)) <= _LONG_TURN:
         return [(0, len(text))]
     spans = sentence_spans(text)
     gold = [set(tokens(answer)) - STOP_WORDS for answer in answers]

@@ -39,6 +39,13 @@ _KEPT: Final = 2048
 """For a tokenizer that is not the built-in one, the tokens of so many sessions are remembered."""
 
 
+_BODIES: Final = 32
+"""So many sessions of a history are kept as text, since several units of evidence may be of one session."""
+
+_UNITS: Final = 64
+"""The units of evidence of so many tasks are remembered: of few histories, each is read again and again."""
+
+
 class _Group(NamedTuple):
     """The questions of a task: ``size`` of a history's, from ``first`` on in the epoch's order of them."""
 
@@ -114,6 +121,7 @@ class HistoryTasks:
         self.abstain = abstain if dataset.report["unanswerable"] else ""
         self._tokenizer = tokenizer
         self._starts: dict[str, npt.NDArray[np.int32]] = {}
+        self._known_units: dict[tuple[int, ...], tuple[Unit, ...]] = {}
         self._size = None if num_questions is None else check_num_questions(num_questions, most=None)
         self._histories = _histories_of(dataset)
         self._num_tasks = len(_layout(dataset, self._histories, self._size, 0))
@@ -145,12 +153,24 @@ class HistoryTasks:
             content=text,
             chunks=chunks,
             chunk_sizes=sizes,
-            units=_units(self.dataset, row, questions, text, sessions),
+            units=self._units(row, questions, text, sessions),
             dates=tuple(row.nows[text.document_at(end - 1)] for _, end in chunks) if any(row.nows) else (),
             stream=stream,
             abstain=self.abstain,
             history=row.shared or row.id,
         )
+
+    def _units(
+        self, row: HistoryRow, questions: Sequence[Question], text: _HistoryText, sessions: Sequence[Session]
+    ) -> tuple[Unit, ...]:
+        """Return the units of evidence of a task."""
+        asked = tuple([question.row for question in questions])
+        units = self._known_units.get(asked)
+        if units is None:
+            if len(self._known_units) >= _UNITS:
+                self._known_units.clear()
+            units = self._known_units[asked] = _units(self.dataset, row, questions, text, sessions)
+        return units
 
     def _grouping(self) -> str:
         asked = "-stream" if self.stream else ""
@@ -324,6 +344,7 @@ class _HistoryText:
         ]
         self.starts = [0, *itertools.accumulate(lengths[:-1])]
         self._length = self.starts[-1] + lengths[-1] - len(SEPARATOR)
+        self._bodies: dict[int, str] = {}
 
     def __len__(self) -> int:
         return self._length
@@ -333,6 +354,9 @@ class _HistoryText:
         if start >= end:
             return ""
         first, last = self.document_at(start), self.document_at(end - 1)
+        begin = self.starts[first] + len(self.headers[first])
+        if first == last and begin <= start and end - begin <= len(self.body(first)):  # a part of one session
+            return self.body(first)[start - begin : end - begin]
         text = SEPARATOR.join([self.headers[number] + self.body(number) for number in range(first, last + 1)])
         base = self.starts[first]
         if end - base > len(text):  # the blank line after the last session
@@ -341,7 +365,12 @@ class _HistoryText:
 
     def body(self, number: int) -> str:
         """Return the turns of a session as they stand in the text."""
-        return self._dataset.document(self._rows[number]).text
+        body = self._bodies.get(number)
+        if body is None:
+            if len(self._bodies) >= _BODIES:
+                self._bodies.clear()
+            body = self._bodies[number] = self._dataset.document(self._rows[number]).text
+        return body
 
     def document_at(self, offset: int) -> int:
         """Return the session that the character at ``offset`` belongs to; a blank line belongs to the one before it."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from atommem_env.core.types import Gold, GoldUnit
 from atommem_env.data.records import SUPPORTING, Document, Question, Session
+from atommem_env.tasks.turns import Turn
 
 if TYPE_CHECKING:
     from atommem_env.data.dataset import QADataset
@@ -133,15 +134,15 @@ class Task:
         evidence: list[list[GoldUnit]] = [[] for _ in self.questions]
         for unit in self.units:
             document = self.documents[unit.document]
+            told = document.turns[unit.turn] if isinstance(document, Session) else document
             known: GoldUnit = {
                 "title": document.title,
-                "text": document.text,
+                "text": told.text,
                 "sentence": self.unit_text(unit),
                 "chunks": self.chunks_of(unit),
             }
-            if isinstance(document, Session):
-                turn = document.turns[unit.turn]
-                known["text"], known["id"], known["role"] = turn.text, turn.id, unit.role
+            if isinstance(told, Turn):
+                known["id"], known["role"] = told.id, unit.role
             elif unit.role != SUPPORTING:
                 known["role"] = unit.role
             evidence[unit.question].append(known)
