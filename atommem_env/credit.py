@@ -85,7 +85,8 @@ def entry_values(
 
     Raises:
         ValueError: when the score is unknown or undefined here, the policy cannot be copied, ``reading`` is of
-            another task or environment, or the environment is none of this package's.
+            another task or environment, the task asks questions between chunks, or the environment is none of this
+            package's.
     """
     inner = env.unwrapped
     if not isinstance(inner, MemoryEnv):
@@ -142,6 +143,11 @@ class _Reader:
 
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode."""
+        if self._env.task.stream:
+            raise ValueError(
+                f"task {self._env.task.id} asks questions between chunks (stream=True), so that its reading cannot be "
+                "replayed apart from them: writes have values where all questions come after reading"
+            )
         if self._reading is not None and self._reading.observations[0] != observation:
             raise ValueError(
                 f"reading is a trace of task {self._reading.task_id} that begins otherwise than task {info['task_id']} "

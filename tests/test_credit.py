@@ -27,7 +27,7 @@ from atommem_env import (
 from atommem_env.baselines import make_policy
 from atommem_env.baselines.engines.engine import get_engine
 from atommem_env.credit import EntryValue, entry_values, leave_one_out_rewards
-from small_data import dataset
+from small_data import chats, dataset
 
 RIVERS = {"Ambry": "Ouse", "Brenholt": "Tarn", "Corvane": "Wye", "Dunmarsh": "Exe", "Estrell": "Tamar"}
 SMALL = {"num_docs": 8, "num_questions": 2, "chunk_tokens": 100, "chunk_overlap": 10}
@@ -369,3 +369,19 @@ def test_rewards_of_a_trace_are_the_values_of_its_writes_and_sum_to_the_return(t
     assert rewards[:3] == pytest.approx([0.4, 0.0, 0.2])
     assert sum(rewards) == pytest.approx(trace.episode_return) == pytest.approx(0.4)
     assert rewards[-1] == pytest.approx(-0.2)  # what two entries have done together was told twice
+
+
+def test_of_a_history_a_write_is_worth_the_isolated_questions_that_it_alone_serves() -> None:
+    env = gym.make("AtomMem-Custom-v0", source=QADataset.from_histories(chats(1), name="chats"))
+    trace, values = entry_values(env, make_policy("rag", engine="rules"), {"task_index": 0}, "kept")
+    questions = [question for question in trace.metrics["questions"] if question["num_evidence"]]
+    assert all(question["evidence"]["kept"] == 1.0 for question in questions)
+    worth = {value.content: value.value for value in values if value.value}
+    assert list(worth.values()) == pytest.approx([1 / len(questions)] * len(questions))
+    assert all("I went to" in content for content in worth)
+
+
+def test_of_a_stream_no_write_has_a_value() -> None:
+    chat = {"histories": 1, "sessions": 8, "questions": 8, "stream": True}
+    with pytest.raises(ValueError, match=r"stream=True"):
+        entry_values(gym.make("AtomMem-Chat-v0", **chat), make_policy("rag"))

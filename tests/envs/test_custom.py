@@ -12,6 +12,7 @@ import gymnasium as gym
 import pytest
 
 from atommem_env import Answer, Create, QADataset
+from atommem_env.runs.arguments import check_arguments, env_arguments
 from small_data import chats, dataset, records
 
 SMALL: dict[str, Any] = {"num_docs": 20, "num_questions": 2, "chunk_tokens": 400}
@@ -81,3 +82,14 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
         gym.make("AtomMem-Custom-v0", source=QADataset.from_histories(chats(2)), num_docs=20)
     with pytest.raises(ValueError, match="split='train': the dataset's split is 'validation'"):
         gym.make("AtomMem-Custom-v0", source=dataset(30), split="train", **SMALL)
+
+
+def test_the_command_line_takes_the_arguments_of_records_and_of_histories() -> None:
+    known = env_arguments(gym.spec("AtomMem-Custom-v0"))
+    given = {"source": "chats.json", "num_questions": 50, "chunk_by": "document", "isolate_questions": "no"}
+    assert check_arguments("AtomMem-Custom-v0", given, known) == {**given, "isolate_questions": False}
+    unset = {"num_docs": None, "num_questions": None, "chunk_by": None, "reward": None}
+    env: Any = gym.make("AtomMem-Custom-v0", source=QADataset.from_histories(chats(2)), **unset).unwrapped
+    assert (env.config.num_questions, env.config.chunk_by, env.config.reward) == (None, "document", "f1")
+    env = gym.make("AtomMem-Custom-v0", source=dataset(), **{**unset, "num_docs": 20}).unwrapped
+    assert (env.config.num_questions, env.config.chunk_by, env.config.reward) == ((1, 10), "tokens", "em")
