@@ -184,11 +184,10 @@ def _open_auto(place: _Place, world: WorldConfig | ChatConfig | None) -> QADatas
             f"No {benchmark.title} data was found for {benchmark.part_name}={place.part!r}: pass {hub}source='<path of "
             f"the official file>', or set ATOMMEM_DATA to a folder with it (see {benchmark.homepage}){there}"
         )
-    if folder is not None and (unread := unrecognised(benchmark, folder)):
+    if folder is not None and (unread := _unread(benchmark, folder)):
         raise FileNotFoundError(
-            f"ATOMMEM_DATA: {nothing_found(benchmark, folder, place.part)}. Of these, what cannot be read as "
-            f"{benchmark.title}, or anything known here: {'; '.join(unread[:5])}. Mend or move it, or pass "
-            "source='generated' for generated data"
+            f"ATOMMEM_DATA: {nothing_found(benchmark, folder, place.part)}{unread}, or pass source='generated' for "
+            "generated data"
         )
     _warn_generated(benchmark, place.part, folder)
     return _open_generated(benchmark, place.split, world)
@@ -229,8 +228,21 @@ def _open_path(place: _Place, path: Path) -> QADataset:
         return _open_rows(place, rows, f"file:{path.name}/{place.part}", place.again(str(path.resolve())))
     found = find_files(place.benchmark, path, place.part)
     if not found:
-        raise FileNotFoundError(nothing_found(place.benchmark, path, place.part))
+        raise FileNotFoundError(
+            nothing_found(place.benchmark, path, place.part) + _unread(place.benchmark, path)
+        )
     return _open_files(place, found)
+
+
+def _unread(benchmark: Benchmark, folder: Path) -> str:
+    """Say which files of a folder may be meant and cannot be read, and why; ``""`` where there are none."""
+    found = unrecognised(benchmark, folder)
+    if not found:
+        return ""
+    return (
+        f". Of these, what cannot be read as {benchmark.title}, or anything known here: {'; '.join(found[:5])}. "
+        "Mend or move it"
+    )
 
 
 def _row_files(place: _Place, folder: Path) -> list[Path]:

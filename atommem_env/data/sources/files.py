@@ -190,7 +190,7 @@ def _problem(benchmark: Benchmark, path: Path) -> str:
             return f"its rows have {listing(row)}" if meant or ROW_FIELDS & set(row) else ""
         return "its rows are not objects" if meant else ""
     named = _variants_named(benchmark, path)
-    return f"it is that of {benchmark.part_word}={named[0]!r}" if named else ""
+    return f"it is that of {benchmark.part_word}={named[0]!r}, which can be passed" if named else ""
 
 
 def _files(folder: Path) -> list[Path]:
