@@ -10,7 +10,7 @@ import pytest
 from atommem_env.baselines import make_policy
 from atommem_env.baselines.full_context import cut
 from atommem_env.data.dataset import QADataset
-from atommem_env.report.notes import data_notes
+from atommem_env.report.footnotes import data_notes
 from atommem_env.report.summary import summarise
 from atommem_env.runs import evaluate
 from atommem_env.text import PieceTokenizer
