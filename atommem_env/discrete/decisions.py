@@ -71,6 +71,7 @@ SKIP: Final = 0
 CREATE: Final = 1
 _FIRST_SLOT: Final = 2
 _AT_ONCE: Final = 64
+_UNKNOWN: Final = "unknown"
 
 Answerer = Callable[[str, Sequence[str]], str]
 Compressor = Callable[[Sequence[str], str, str, int], str]
@@ -108,7 +109,7 @@ class Decisions:
 
     Args:
         slots: S, the most entries to hold.
-        answer: what answers a question from the entries shown.
+        answer: what answers a question from the entries shown; its ``unknown`` is said in the task's words for that.
         max_questions: Q, the most questions of an episode.
         unit: what a candidate is: ``"document"`` or ``"sentence"`` (under its document's title).
         queries: which of :data:`QUERIES` can be chosen.
@@ -165,6 +166,7 @@ class Decisions:
         self._notes = BlindNotes() if self.blind else Notes(questions or ("",))
         self._stitcher = DocumentStitcher()
         self._limit: float = rules.entry_tokens or math.inf
+        self._abstain = rules.abstain
         self._allowed = frozenset(rules.operations if rules.storage else ())
         self._budget = (rules.scratchpad_tokens or 1024) if rules.scratchpad else 0
         self._room = min(self.num_slots, observation["capacity"] or self.num_slots)
@@ -316,7 +318,8 @@ class Decisions:
             shown = [entry["content"] for entry in self._observation["retrieved"]]
             if self._observation["scratchpad"]:
                 shown.append(self._observation["scratchpad"])
-            return self._send([(Answer(self._answer(question, shown)), 0)])
+            said = self._answer(question, shown)
+            return self._send([(Answer(self._abstain or said if said == _UNKNOWN else said), 0)])
         kind, number = divmod(action - _FIRST_SLOT, self.num_slots)
         if action >= _FIRST_SLOT and kind == 1:
             self._slots[number] = None

@@ -188,7 +188,7 @@ def test_what_chooses_by_the_questions_says_that_it_needs_them(name: str, argume
     assert [question["evidence"]["kept"] for question in shown[:3]] == [1.0] * 3
 
 
-@pytest.mark.parametrize("name", ["mem1", "memgpt", "rag"])
+@pytest.mark.parametrize("name", ["mem1", "memgpt", "rag", "learned"])
 def test_the_engines_unknown_is_said_in_the_tasks_words(name: str) -> None:
     questions = rollout(make(), make_policy(name, engine="world")).metrics["questions"]
     assert {question["prediction"] for question in questions} == {"No information available"}
