@@ -387,13 +387,15 @@ def test_replay_says_whether_every_trace_still_leads_there(data: Path) -> None:
     assert atommem("replay", "r", "--policy", "rag", "--task-index", "1").exit_code == 0
 
 
-def test_replay_counts_episodes_without_a_trace(data: Path) -> None:
+def test_replay_counts_episodes_without_a_trace_and_a_page_of_outcomes_alone_is_an_error(data: Path) -> None:
     atommem("run", *SMALL, "--policy", "rag", "--episodes", "2", "--no-traces", "--out", "r")
     assert not (data / "r" / "traces.jsonl.gz").exists()
     assert (
         "0 of 2 episodes end in the same state with the same metrics; 2 have no"
         in atommem("replay", "r").stdout
     )
+    shown = atommem("view", "r")
+    assert (shown.exit_code, "the page shows no episode's steps" in shown.stderr) == (2, True)
 
 
 def test_show_takes_the_stored_trace_of_a_policy_that_can_no_longer_be_made(data: Path) -> None:
