@@ -743,24 +743,20 @@ class EvidenceTracker:
         The keys are :data:`STAGES`, of the supporting units, :data:`STALE_STAGES`, of the superseded ones, and
         :data:`READ_DOCUMENTS`.
         """
-        return {
-            **dict(zip(READ_DOCUMENTS, self._documents_read(question), strict=True)),
-            **{stage: self._share(question, SUPPORTING, stage) for stage in STAGES},
-            **{
-                stage: self._share(question, SUPERSEDED, stage.removeprefix("stale_"))
-                for stage in STALE_STAGES
-            },
-        }
+        supporting = self._of_question.get((question, SUPPORTING), ())
+        superseded = self._of_question.get((question, SUPERSEDED), ())
+        shares = dict(zip(READ_DOCUMENTS, self._documents_read(supporting), strict=True))
+        for stage in STAGES:
+            shares[stage] = self._share(supporting, stage)
+        for stage in STALE_STAGES:
+            shares[stage] = self._share(superseded, stage.removeprefix("stale_"))
+        return shares
 
-    def _share(self, question: int, role: str, stage: str) -> float | None:
-        units = self._of_question.get((question, role))
-        if not units:
-            return None
-        return sum(unit in self._reached[stage] for unit in units) / len(units)
+    def _share(self, units: Sequence[int], stage: str) -> float | None:
+        return len(self._reached[stage].intersection(units)) / len(units) if units else None
 
-    def _documents_read(self, question: int) -> tuple[float | None, float | None]:
-        """Return whether a unit was read of one document that holds supporting units, and of each."""
-        units = self._of_question.get((question, SUPPORTING))
+    def _documents_read(self, units: Sequence[int]) -> tuple[float | None, float | None]:
+        """Return whether a unit was read of one document that holds some of the units, and of each."""
         if not units:
             return None, None
         documents = {self._document_of[unit] for unit in units}

@@ -62,6 +62,7 @@ class Process:
         benchmark: the benchmark's short name, by which its own score and its way to abstain are known.
         official: whether the benchmark's own score needs no judge for any question of the data.
         word_shares: the share of the data's documents that have each word.
+        may_raise: whether a step runs a tokenizer, a retriever or an encoder that is not this package's own arithmetic.
     """
 
     config: EnvConfig
@@ -73,13 +74,12 @@ class Process:
     benchmark: str
     official: bool
     word_shares: WordShares | None
+    may_raise: bool = field(init=False)
 
-    @property
-    def may_raise(self) -> bool:
-        """Whether a step runs a tokenizer, a retriever or an encoder that is not this package's own arithmetic."""
+    def __post_init__(self) -> None:
         retriever = self.config.retriever
         own = isinstance(retriever, str) and retriever in _OWN_RETRIEVERS
-        return not own or type(self.tokenizer) is not PieceTokenizer
+        object.__setattr__(self, "may_raise", not own or type(self.tokenizer) is not PieceTokenizer)
 
 
 @dataclass(slots=True)
@@ -647,14 +647,22 @@ class Episode:
         }
 
 
-@contextlib.contextmanager
-def whole_steps(episodes: Sequence[Episode]) -> Iterator[None]:
+def whole_steps(episodes: Sequence[Episode]) -> contextlib.AbstractContextManager[None]:
     """Leave all of ``episodes`` as they were when something of the user's raises while they take a step.
 
     A tokenizer, a retriever or an encoder of the user's may raise in the middle of an action, and when its result is
     shown. Episodes that have none are not kept, as nothing in them raises.
     """
-    kept = [(episode, episode._snapshot()) for episode in episodes if episode.process.may_raise]
+    keep = [episode for episode in episodes if episode.process.may_raise]
+    return _restored(keep) if keep else _AS_THEY_ARE
+
+
+_AS_THEY_ARE: Final = contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _restored(episodes: Sequence[Episode]) -> Iterator[None]:
+    kept = [(episode, episode._snapshot()) for episode in episodes]
     try:
         yield
     except BaseException:
