@@ -15,14 +15,12 @@ import enum
 import functools
 import hashlib
 import importlib.machinery
-import importlib.metadata
 import importlib.util
 import json
 import os
 import random
 import re
 import sys
-import sysconfig
 import types
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -305,8 +303,13 @@ class _Parts:
                 return True
             raise CannotHashError(f"the module {name} has no source that can be found")
         if _is_installed(file):
-            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-                self._tell("installed", name, importlib.metadata.version(top))
+            from importlib.metadata import (  # takes as long as many a module here
+                PackageNotFoundError,
+                version,
+            )
+
+            with contextlib.suppress(PackageNotFoundError):
+                self._tell("installed", name, version(top))
             return False
         if name not in self._modules:
             self._modules.add(name)
@@ -495,6 +498,8 @@ def _main_file() -> Path | None:
 
 @functools.cache
 def _installed_places() -> tuple[Path, ...]:
+    import sysconfig
+
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     places = [Path(sysconfig.get_paths()[name]).resolve() for name in names]
     places += [
