@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -11,7 +12,7 @@ import gymnasium as gym
 from gymnasium.error import InvalidAction, ResetNeeded
 
 from atommem_env.core.checks import at_least
-from atommem_env.core.config import RENDER_MODES, BenchmarkConfig, EnvConfig, HistoryConfig
+from atommem_env.core.config import BY_SUBSET, RENDER_MODES, BenchmarkConfig, EnvConfig, HistoryConfig
 from atommem_env.core.episode import Episode, Process, whole_steps
 from atommem_env.core.operations import Operation
 from atommem_env.core.render import render_text
@@ -378,6 +379,9 @@ class HistoryEnv(MemoryEnv):
         dataset = open_dataset(
             benchmark, config.source, config.split, variant=getattr(config, "variant", None)
         )
+        if config.reward == BY_SUBSET:
+            free = official_everywhere(benchmark.name, dataset)
+            config = dataclasses.replace(config, reward="official" if free else "f1")
         super().__init__(history_tasks(dataset, config, benchmark.abstain), config=config)
 
     @classmethod

@@ -319,7 +319,6 @@ BEAM = Benchmark(
     hub_files={size: (f"data/{size}-*.parquet",) for size in VARIANTS},
     file_patterns={size: (f"beam_{size.lower()}.json", f"*{size.lower()}*.json*") for size in VARIANTS},
     fields=("chat", "probing_questions"),
-    generated=False,
     histories=True,
     variants=VARIANTS,
     folders=find_chats,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from atommem_env.core.config import HistoryConfig, choice, option
+from atommem_env.core.config import BY_SUBSET, HistoryConfig, anything, choice, option
 from atommem_env.data.benchmark import Benchmark
 from atommem_env.data.dates import iso_date
 from atommem_env.data.histories import History, HistoryQuestion
@@ -245,6 +245,11 @@ def _questions(
 ) -> Iterator[HistoryQuestion]:
     ids = as_list(metadata.get("qa_pair_ids") or metadata.get("question_ids") or (), "metadata.qa_pair_ids")
     dates = as_list(metadata.get("question_dates") or (), "metadata.question_dates")
+    points = tuple(
+        as_label(point, "metadata.keypoints")
+        for point in as_list(metadata.get("keypoints") or (), "metadata.keypoints")
+        if source.startswith("infbench")
+    )
     for number, (text, answers) in enumerate(asked):
         date = str(dates[number]) if number < len(dates) and dates[number] else ""
         yield HistoryQuestion(
@@ -254,6 +259,7 @@ def _questions(
             type=source,
             date=date,
             now=iso_date(date) or "",
+            rubric=points,
         )
 
 
@@ -286,7 +292,7 @@ MEMORYAGENTBENCH = Benchmark(
     hub_files={subset: (f"data/{subset.title()}-*.parquet",) for subset in SUBSETS},
     file_patterns={subset: _patterns(subset) for subset in SUBSETS},
     fields=("context", "questions", "answers", "metadata"),
-    generated=False,
+    generated_parts=SUBSETS[:1],
     histories=True,
     variants=SUBSETS,
     part_word="subset",
@@ -323,6 +329,13 @@ class MemoryAgentBenchConfig(HistoryConfig):
         None,
         check=choice(*LENGTHS, None),
         help="of the lists of facts '6k', '32k', '64k' or '262k' alone; None: all.",
+    )
+
+    reward: Any = option(
+        BY_SUBSET,
+        check=anything,
+        help="'by-subset': the benchmark's own score where no question of the subset needs a judge (lists of facts), "
+        "else F1; 'em', 'f1', 'cover_em', 'official', 'module:function' or a function of (prediction, answers).",
     )
 
     @property

@@ -17,6 +17,7 @@ from atommem_env.scoring import (
     official_score,
     substring_score,
 )
+from atommem_env.scoring.official import edit_distance, event_recall, movie_title, recommendation_recall
 
 
 def score(benchmark: str, prediction: str, answers: list[str], type: str = "") -> float | None:
@@ -111,6 +112,60 @@ def test_a_long_list_of_guesses_does_not_win() -> None:
     assert substring_score(guesses, ["Ostrand"]) == 0.0
     assert substring_score(guesses, ["Kelby"]) == 1.0
     assert substring_score(guesses, ["Ostrand"], limit=None) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("prediction", "answers", "expected"),
+    [
+        ("Ann met Bo, and then THE mill burned.", ["the mill burned"], 1.0),
+        ("Ann met Bo.", ["ann met bo", "the mill burned"], 0.0),  # all parts have to be there
+        ("ann met bo; the mill burned", ["Ann met Bo", "the mill burned"], 1.0),
+        ("the mill, burned", ["the mill burned"], 0.0),  # as it is: punctuation stays
+        ("anything", [], 0.0),
+    ],
+)
+def test_recall_of_events_wants_every_answer_as_it_is(
+    prediction: str, answers: list[str], expected: float
+) -> None:
+    assert event_recall(prediction, answers) == expected
+
+
+TITLES = [movie_title(name) for name in (
+    "<http://x/resource/The_Mill_(1999_film)>", "y/Grey_Hills", "Red_Hills", "Otto-Lenz", "Karo Bridge",
+    "Velden (film)",
+)]  # fmt: skip
+
+
+def test_titles_are_read_from_the_names_of_entities() -> None:
+    assert TITLES == ["The Mill", "Grey Hills", "Red Hills", "Otto Lenz", "Karo Bridge", "Velden"]
+
+
+@pytest.mark.parametrize(
+    ("prediction", "gold", "expected"),
+    [
+        ("You may like: 1. The Mill (1999)\n2. gray hills\n3. Velden", ["The Mill", "Grey Hills"], 1.0),
+        ("The Mill, Karo Brige", ["Karo Bridge", "Velden"], 0.5),  # without numbers commas part the items
+        (
+            "1. Velden\n2. Velden\n3. Velden\n4. Velden\n5. Velden\n6. The Mill",
+            ["The Mill"],
+            0.0,
+        ),  # the sixth
+        ("1. Velden\n2. Otto Lenz", ["Red Hills"], 0.0),
+        ("", ["Red Hills"], 0.0),
+    ],
+)
+def test_recommendations_stand_for_the_nearest_title_and_five_count(
+    prediction: str, gold: list[str], expected: float
+) -> None:
+    assert recommendation_recall(prediction, gold, TITLES) == expected
+
+
+@given(st.text("abc", max_size=8), st.text("abc", max_size=8))
+def test_an_edit_distance_is_one(left: str, right: str) -> None:
+    distance = edit_distance(left, right)
+    assert distance == edit_distance(right, left)
+    assert (distance == 0) is (left == right)
+    assert abs(len(left) - len(right)) <= distance <= max(len(left), len(right))
 
 
 @pytest.mark.parametrize("name", ["longmemeval", "beam", "world", "towns"])

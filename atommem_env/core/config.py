@@ -340,6 +340,10 @@ class BenchmarkConfig(EnvConfig):
     )
 
 
+BY_SUBSET: Final = "by-subset"
+"""As a reward: the benchmark's own score where no chosen question needs a judge, else F1."""
+
+
 def any_number(name: str, value: Any) -> int | tuple[int, int]:
     """Return an int from 1, or an ascending pair of these.
 

@@ -35,6 +35,7 @@ class Benchmark:
             ``.gz``. A pattern with a folder (``*2wiki*/dev.json``) also fits the name of the folder that
             holds the file; one that begins with ``./`` fits only directly in the folder that was given.
         generated: whether the generated world can write this benchmark's rows.
+        generated_parts: of the benchmark's variants those that it can write; empty: all.
         fields: what a row must have to be one of this benchmark at all; with ``"|"`` between alternatives.
         aliases: the name of a file of further answers next to the official file, ``""`` where there is none.
         with_aliases: reads that file and returns what adds to a record the aliases of its row.
@@ -60,6 +61,7 @@ class Benchmark:
     hub_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     file_patterns: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     generated: bool = True
+    generated_parts: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     aliases: str = ""
     with_aliases: Callable[[Path], Callable[[Record, Mapping[str, Any]], Record]] | None = None
@@ -86,6 +88,10 @@ class Benchmark:
         if not self.histories:
             return split
         return variant or (self.variants[0] if self.variants else "test")
+
+    def can_be_generated(self, part: str) -> bool:
+        """Tell whether the generated world can write the rows of a part."""
+        return self.generated and (not self.generated_parts or part in self.generated_parts)
 
     @property
     def part_name(self) -> str:

@@ -224,6 +224,14 @@ def ordered(rows: Sequence[Row], sort: str | None) -> list[Row]:
     return [row for group in by_environment(rows) for row in sorted(group, key=place)]
 
 
+def _variants(runs: Sequence[RecordedRun]) -> list[str]:
+    """Return how marks became BEAM's score, where runs were judged so."""
+    from atommem_env.runs.judge import read_variant
+
+    found = {read_variant(run.folder) for run in runs if run.folder is not None and run.judgements}
+    return [f"BEAM's score by the variant {name}" for name in sorted(name for name in found if name)]
+
+
 def footnotes(
     rows: Sequence[Row],
     runs: Sequence[RecordedRun],
@@ -234,6 +242,8 @@ def footnotes(
     """Return what a reader of a table of ``rows`` must know, a sentence or two each."""
     if by:
         shown = SCORE_TITLES.get(score or "", score) if score else "the benchmark's own score, else EM"
+        if score == "judge":
+            shown = "; ".join([shown or score, *_variants(runs)])
         return [
             f"In percent: {shown}, the mean over the questions of each type; micro: over all questions; macro: the "
             "mean of the types"
@@ -284,7 +294,7 @@ def footnotes(
         )
         notes.append(
             "judge: what a language model took for right, which the run's judge.json names: "
-            + "; ".join(judges)
+            + "; ".join([*judges, *_variants(runs)])
             + "."
         )
     return [*notes, *data_notes(rows, runs)]

@@ -25,11 +25,13 @@ _GENERATED: Final = {"source": "generated", "stream": True, "revisions": 1.0}
 _ENVS: Final[dict[str, tuple[str, dict[str, Any], int]]] = {
     "length=6k": (_FACTS, {"subset": "conflict_resolution", "hop": "single", "length": "6k"}, 1),
     "length=64k": (_FACTS, {"subset": "conflict_resolution", "hop": "single", "length": "64k"}, 1),
-    "world": (_WORLD, {**_GENERATED, "num_docs": 100, "num_questions": 8, "chunk_tokens": 1024}, 10),
-    "chat": ("AtomMem-Chat-v0", _GENERATED, 10),
+    "world": (_WORLD, {**_GENERATED, "num_docs": 100, "num_questions": 8, "chunk_tokens": 1024}, 5),
+    "chat": ("AtomMem-Chat-v0", _GENERATED, 5),
 }
 """The environments by label, with their arguments and how many episodes each policy has."""
 
+_LONG: Final = "length=64k"
+_COSTLY: Final[tuple[str, ...]] = ("a-mem", "memory-bank")
 _POLICIES: Final = (
     "closed-book", "oracle", "recency", "reservoir", "rag", "merge", "mem0", "a-mem", "memory-bank",
 )  # fmt: skip
@@ -41,7 +43,7 @@ def update_recipe(engine: str, given: Mapping[str, Any], episodes: int | None) -
     Args:
         engine: the engine's name; without ``"llm"`` the prompted agent is left out.
         given: the environments' arguments that are given besides; a ``source`` is one of MemoryAgentBench.
-        episodes: the number of episodes everywhere; ``None``: one of each list of facts, ten of what is generated.
+        episodes: the number of episodes everywhere; ``None``: one of each list of facts, five of what is generated.
     """
     prompted = ("atommem",) if engine == LLM else ()
     envs = tuple(
@@ -49,23 +51,25 @@ def update_recipe(engine: str, given: Mapping[str, Any], episodes: int | None) -
             id,
             {"capacity": capacity, **_LIMITS, **own},
             name=f"{id}[{label if id == _FACTS else 'stream'}, capacity={'none' if capacity is None else capacity}]",
-            policies=(*_policies(id, capacity), *prompted),
+            policies=(*_policies(id, label, capacity), *prompted),
             episodes=number if episodes is None else episodes,
         )
         for label, (id, own, number) in _ENVS.items()
         for capacity in CAPACITIES
     )
     notes = [
-        "n/a: keep-best on facts and chats, where it would choose by questions that nobody has asked yet"
+        "n/a: keep-best on facts and chats, where it would choose by questions that nobody has asked yet",
+        "a-mem and memory-bank are left out on the long list, whose facts they work on one by one",
     ]
     if engine != LLM:
         notes.append("the prompted agent (atommem) needs --engine llm; it is left out")
     return Recipe(envs, (*_POLICIES, "keep-best", *prompted), dict(given), tuple(notes))
 
 
-def _policies(id: str, capacity: int | None) -> tuple[str, ...]:
+def _policies(id: str, label: str, capacity: int | None) -> tuple[str, ...]:
     """Return what is run; without a capacity the controls that keep a part keep all, as RAG does."""
     policies = (*_POLICIES, "keep-best") if id == _WORLD else _POLICIES
-    if capacity is not None:
-        return policies
-    return tuple(name for name in policies if name not in ("recency", "reservoir", "keep-best"))
+    left_out = _COSTLY if label == _LONG else ()
+    if capacity is None:
+        left_out += ("recency", "reservoir", "keep-best")
+    return tuple(name for name in policies if name not in left_out)

@@ -5,6 +5,8 @@
   of themselves is used (single-session-preference).
 - BEAM: every item of a question's rubric gets 0, 0.5 or 1; for the order of events the lines of the answer are matched
   with the items (:mod:`atommem_env.scoring.rubric`).
+- MemoryAgentBench's summaries (InfBench): 0 where the language is broken, else the F1 of the share of key points that
+  are said and the share of sentences that the expert's summary bears out (:func:`summary_score`).
 - Where a question has no answer, the answer says so.
 - Everything else: the answer means the same as a right one.
 
@@ -26,6 +28,9 @@ from atommem_env.scoring.rubric import align, order_of, rubric_score
 
 ORDER: Final = "event_ordering"
 """The type of question whose score is an order's."""
+
+SUMMARIES: Final = "infbench"
+"""How the types of questions begin whose answers are summaries."""
 
 MOST_LINES: Final = 40
 """The lines of an answer that are matched with the items of an order; later ones name nothing."""
@@ -66,8 +71,15 @@ class Asked(NamedTuple):
     rubric: tuple[str, ...] = ()
 
     @property
+    def summary(self) -> bool:
+        """Whether the answer is a summary that is held against key points."""
+        return self.benchmark == "memoryagentbench" and self.type.startswith(SUMMARIES)
+
+    @property
     def criterion(self) -> str:
-        """The name of the template that asks the judge."""
+        """The name of the template that asks the judge, the first where it is asked several things."""
+        if self.summary:
+            return "judge/summary_fluent"
         if self.rubric:
             return "judge/same_event" if self.type == ORDER else "judge/rubric"
         if not self.answerable:
@@ -103,6 +115,8 @@ class Judge:
         """
         if asked.prediction is None or not asked.prediction.strip():
             found = _made(0.0, "no answer was given", None, 0)
+        elif asked.summary:
+            found = self._summary(asked)
         elif not asked.rubric:
             found = self._correct(asked)
         elif asked.type == ORDER:
@@ -135,6 +149,29 @@ class Judge:
         score = rubric_score([mark or 0.0 for mark in marks], self.variant)
         found = _made(score, " | ".join(filter(None, reasons)), None not in marks, len(marks))
         return {**found, "marks": marks}
+
+    def _summary(self, asked: Asked) -> dict[str, Any]:
+        points = asked.rubric or asked.answers
+        listed = "\n".join(f"- {point}" for point in points)
+        said = {
+            **self._counts("judge/summary_fluent", asked, ("fluent",)),
+            **self._counts("judge/summary_recall", asked, ("covered",), answers=listed, count=len(points)),
+            **self._counts(
+                "judge/summary_precision", asked, ("sentences", "supported"), answers="\n".join(asked.answers)
+            ),
+        }
+        read = None not in said.values()
+        marks = [said["fluent"], said["covered"], len(points), said["supported"], said["sentences"]]
+        score = summary_score(*(mark or 0 for mark in marks))
+        reason = f"fluent {marks[0]}, points {marks[1]} of {len(points)}, sentences {marks[3]} of {marks[4]}"
+        return {**_made(score, reason, read, 3), "marks": marks}
+
+    def _counts(
+        self, template: str, asked: Asked, names: tuple[str, ...], **values: object
+    ) -> dict[str, int | None]:
+        """Return whole numbers of a reply by name, true as 1; ``None`` for what cannot be read."""
+        found = read_object(self._ask(template, prediction=asked.prediction, **values), names[0]) or {}
+        return {name: _count(found.get(name)) for name in names}
 
     def _order(self, asked: Asked) -> dict[str, Any]:
         lines = answer_lines(str(asked.prediction))
@@ -176,6 +213,34 @@ def read_mark(value: object) -> float | None:
     except ValueError:
         return None
     return number if number in (0.0, 0.5, 1.0) and not isinstance(value, bool) else None
+
+
+def summary_score(fluent: float, covered: float, points: float, supported: float, sentences: float) -> float:
+    """Return the score of a summary, in [0, 1]: 0 where it is not fluent, else the F1 of recall and precision.
+
+    Args:
+        fluent: 1 or 0.
+        covered: how many of the key points are said.
+        points: how many there are.
+        supported: how many of the sentences are borne out.
+        sentences: how many there are.
+    """
+    recall = min(covered / points, 1.0) if points else 0.0
+    precision = min(supported / sentences, 1.0) if sentences else 0.0
+    f1 = 2 * recall * precision / (recall + precision) if recall + precision else 0.0
+    return f1 if fluent else 0.0
+
+
+def _count(value: object) -> int | None:
+    truth = _truth(value) if isinstance(value, bool) else None
+    if truth is not None:
+        return int(truth)
+    try:
+        number = int(str(value).strip())
+    except ValueError:
+        said = _truth(value)
+        return None if said is None else int(said)
+    return number if number >= 0 else None
 
 
 def _truth(value: object) -> bool | None:

@@ -152,6 +152,8 @@ class JudgeForm(msgspec.Struct):
     """What ``judge.json`` says besides who judged."""
 
     leniency: LeniencyForm | None = None
+    variant: str | None = None
+    criteria: dict[str, list[str]] | None = None
 
 
 def decode(content: bytes, form: type[Any]) -> Any:

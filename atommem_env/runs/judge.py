@@ -38,8 +38,8 @@ from atommem_env.scoring.rubric import check_variant
 JUDGEMENTS_FILE: Final = "judgements.jsonl"
 JUDGE_FILE: Final = "judge.json"
 
-_RUBRICS: Final = ("beam",)
-"""The benchmarks whose questions have rubrics, which stand in the data and not in the run."""
+_RUBRICS: Final = ("beam", "memoryagentbench")
+"""The benchmarks whose questions may have rubrics, or key points, which stand in the data and not in the run."""
 
 _VAGUE: Final = "vague"
 """The policy whose answers are on topic and wrong."""
@@ -196,6 +196,19 @@ def read_judgements(
         if all(_stands(known.get(key), question) for key, question in by_key.items()):
             found[episode_key(episode)] = [_score(known[key]) for key in by_key]
     return found
+
+
+def read_variant(folder: str | os.PathLike[str]) -> str | None:
+    """Return how marks became BEAM's score, ``"paper"`` or ``"code"``; ``None``: nobody judged rubrics.
+
+    Raises:
+        RunError: when ``judge.json`` is broken.
+    """
+    path = Path(folder) / JUDGE_FILE
+    if not path.exists():
+        return None
+    found = read_json(path, JudgeForm, f"remove it and {JUDGEMENTS_FILE} to judge anew")
+    return found.get("variant") if "beam" in (found.get("criteria") or {}) else None
 
 
 # --- the questions of a run -------------------------------------------------------------------------

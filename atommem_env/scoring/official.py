@@ -231,6 +231,57 @@ def substring_score(prediction: str, answers: Sequence[str], limit: int | None =
     return float(any(normalize(answer) in form for answer in answers for form in forms))
 
 
+def event_recall(prediction: str, answers: Sequence[str]) -> float:
+    """Return EventQA's second score: 1.0 when all answers are in the prediction as it is, whatever their case."""
+    lower = prediction.lower()
+    return float(bool(answers) and all(answer.lower() in lower for answer in answers))
+
+
+def recommendation_recall(
+    prediction: str, gold: Sequence[str], titles: Sequence[str], limit: int = 5
+) -> float:
+    """Return ReDial's recall: the share of the right titles among the first that a prediction lists.
+
+    What stands after its first ``1.`` is a list, an item a line; without one, commas part the items. Each stands for
+    the title that is nearest by edit distance, whatever the case, without numbers before it and what is in brackets.
+
+    Args:
+        prediction: what was answered.
+        gold: the right titles.
+        titles: all titles, as the benchmark's ``entity2id.json`` names them (:func:`movie_title`).
+        limit: how many items count.
+    """
+    _, numbered, listed = prediction.partition("1.")
+    lines = (listed if numbered else prediction.replace(",", "\n")).split("\n")
+    items = [item for item in map(_item, lines) if item][:limit]
+    found = {min(titles, key=lambda title: (edit_distance(item, title.lower()), title)) for item in items}
+    return sum(title in found for title in gold) / len(gold) if gold else 0.0
+
+
+def movie_title(name: str) -> str:
+    """Return the title in a name of ``entity2id.json``: what follows the last slash, without brackets and marks."""
+    plain = re.sub(r"[_>-]", " ", name.rsplit("/", 1)[-1])
+    return " ".join(re.sub(r"\([^()]*\)", "", plain).split())
+
+
+def _item(line: str) -> str:
+    plain = re.sub(r"\([^()]*\)", "", line)
+    return " ".join(re.sub(r"^\s*(?:\d+[.)]?|[-*])?\s*", "", plain).split()).lower()
+
+
+def edit_distance(left: str, right: str) -> int:
+    """Return the number of single characters to insert, remove or replace that makes one text of the other."""
+    row = list(range(len(right) + 1))
+    for place, char in enumerate(left, start=1):
+        before, row[0] = row[0], place
+        for column, other in enumerate(right, start=1):
+            before, row[column] = (
+                row[column],
+                min(row[column] + 1, row[column - 1] + 1, before + (char != other)),
+            )
+    return row[-1]
+
+
 def parsed_answer(prediction: str) -> str:
     """Return what stands after ``Answer:`` in its line, or the whole prediction where that is not there."""
     found = re.search(r"answer\s*:\s*(.+)", prediction, re.IGNORECASE)

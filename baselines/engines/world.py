@@ -3,7 +3,7 @@
 Sentences and questions are read by the very tables that the world writes from
 (:mod:`atommem_env.data.world.statements`, :mod:`atommem_env.data.world.asked`, and of its chats
 :mod:`atommem_env.data.world.chat_reading`), so that exact match in the world measures memory and nothing else. A fact
-that changed has the value of the latest date in view. What cannot be
+that changed has the value of the latest date in view, and in a numbered list of the highest number. What cannot be
 answered from what is shown is answered ``unknown``; of any text that the world did not write it understands nothing.
 """
 
@@ -14,6 +14,7 @@ from datetime import date
 
 from atommem_env.baselines.engines.engine import UNKNOWN
 from atommem_env.baselines.engines.rules.rules import RulesEngine
+from atommem_env.baselines.entries import split_number
 from atommem_env.data.world.asked import Chosen, Met, Named, Sense, Thing, senses
 from atommem_env.data.world.chat_reading import ChatFacts
 from atommem_env.data.world.statements import stated
@@ -51,14 +52,16 @@ class Facts:
     """
 
     def __init__(self, passages: Iterable[str]) -> None:
-        self._values: dict[tuple[str, str, str], tuple[int, str]] = {}
+        self._values: dict[tuple[str, str, str], tuple[tuple[int, int], str]] = {}
         for passage in passages:
             for line in passage.splitlines():
-                for sentence in sentences(line):
+                number, text = split_number(line)
+                for sentence in sentences(text):
                     for fact in stated(sentence.strip()):
                         key = (fact.kind, fact.subject, fact.relation)
-                        if key not in self._values or fact.year > self._values[key][0]:
-                            self._values[key] = (fact.year, fact.value)
+                        since = (fact.year, int("".join(filter(str.isdecimal, number)) or 0))
+                        if key not in self._values or since > self._values[key][0]:
+                            self._values[key] = (since, fact.value)
 
     def answer(self, sense: Sense) -> str | None:
         """Return what the facts answer to a question in one of its senses; ``None`` when they do not."""
@@ -75,12 +78,12 @@ class Facts:
         start = self.find(thing.start)
         if start is None:
             return None
-        _, value = self._values.get((thing.start.kind, start, thing.relation), (0, None))
+        _, value = self._values.get((thing.start.kind, start, thing.relation), (None, None))
         return value
 
     def _of(self, thing: Thing, relation: str) -> str | None:
         name = self.find(thing)
-        _, value = self._values.get((thing.kind, name or "", relation), (0, None))
+        _, value = self._values.get((thing.kind, name or "", relation), (None, None))
         return value
 
     def _choose(self, sense: Chosen) -> str | None:

@@ -15,7 +15,8 @@ from atommem_env.baselines.engines.world import WorldEngine
 from atommem_env.data.histories import parse_history
 from atommem_env.data.world.chat import CHAT_TYPES, ChatConfig, ChatHistory, ChatQuestion, generate_chat
 from atommem_env.data.world.chat_reading import ChatFacts, lines, said
-from atommem_env.data.world.chat_rows import locomo_row, longmemeval_rows
+from atommem_env.data.world.chat_rows import beam_row, locomo_row, longmemeval_rows
+from atommem_env.envs.beam import parse as parse_beam
 from atommem_env.scoring import exact_match
 
 ENGINE = WorldEngine()
@@ -244,3 +245,25 @@ def test_a_history_is_ones_own_data() -> None:
     assert [len(asked.evidence) for asked in read.questions] == [
         len(asked["evidence"]) + len(asked["superseded"]) for asked in chat["questions"]
     ]
+
+
+def test_a_chat_in_beams_schema_has_its_questions_evidence_and_dates() -> None:
+    chat = generate_chat(ChatConfig(unanswerable=0.25), "test", 0)
+    history = parse_beam(beam_row(chat, 7))
+    assert history.id == "100K/7"
+    assert history.malformed == 0
+    assert [session.now for session in history.sessions] == [
+        session["date"][:10] for session in chat["sessions"]
+    ]
+    assert [turn.text for turn in history.sessions[3].turns] == [
+        turn["text"] for turn in chat["sessions"][3]["turns"]
+    ]
+    by_text = {asked["question"]: asked for asked in chat["questions"]}
+    for question in history.questions:
+        asked = by_text[question.question]
+        found = [history.sessions[unit.session].turns[unit.turn].text for unit in question.evidence]
+        said = {turn["id"]: turn["text"] for session in chat["sessions"] for turn in session["turns"]}
+        assert sorted(found) == sorted(said[id] for id in (*asked["evidence"], *asked["superseded"]))
+        assert sum(unit.role == "superseded" for unit in question.evidence) == len(asked["superseded"])
+        assert question.answerable is asked["answerable"]
+        assert (len(question.rubric) == 3) is (question.type == "event_ordering")

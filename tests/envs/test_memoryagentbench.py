@@ -9,10 +9,13 @@ from typing import Any
 import gymnasium as gym
 import pytest
 
+from atommem_env import rollout
+from atommem_env.baselines import make_policy
 from atommem_env.core.config import HistoryConfig
 from atommem_env.data.sources import open_dataset
 from atommem_env.env import history_tasks
 from atommem_env.envs.memoryagentbench import MEMORYAGENTBENCH, MemoryAgentBenchRows, memoryagentbench
+from atommem_env.evidence import mean_share
 from atommem_env.tasks.documents import split_documents
 from atommem_env.tasks.history import HistoryTasks
 
@@ -139,3 +142,44 @@ def test_the_samples_facts_conflict_as_often_as_was_counted(samples: Path) -> No
         replaced = {unit.question for unit in task.units if unit.role == "superseded"}
         found[task.history] = len(replaced), len({unit.question for unit in task.units})
     assert found == {"factconsolidation_6k": (74, 100), "factconsolidation_64k": (64, 98)}
+
+
+def test_the_reward_is_the_benchmarks_own_score_where_no_question_needs_a_judge(tmp_path: Path) -> None:
+    made = {}
+    for source in ("factconsolidation_sh_6k", "infbench_sum_eng", "eventqa_full"):
+        (file := tmp_path / f"{source}.json").write_text(json.dumps([row(source)]))
+        made[source] = gym.make("AtomMem-MemoryAgentBench-v0", source=file).unwrapped.config.reward  # type: ignore[attr-defined]
+    assert made == {
+        "factconsolidation_sh_6k": "official",
+        "infbench_sum_eng": "f1",
+        "eventqa_full": "official",
+    }
+    assert gym.make("AtomMem-MemoryAgentBench-v0", source=file, reward="em").unwrapped.config.reward == "em"  # type: ignore[attr-defined]
+
+
+def test_a_summarys_key_points_are_its_rubric() -> None:
+    history = MemoryAgentBenchRows()(row(metadata={"source": "infbench_sum_eng", "keypoints": ["a", "b"]}))
+    assert {question.rubric for question in history.questions} == {("a", "b")}
+    assert not any(question.rubric for question in MemoryAgentBenchRows()(row()).questions)
+
+
+def test_the_worlds_facts_stand_in_for_the_lists_and_for_nothing_else() -> None:
+    env: Any = gym.make(
+        "AtomMem-MemoryAgentBench-v0", source="generated", hop="single", length="6k"
+    ).unwrapped
+    _, info = env.reset(options={"task_index": 0})
+    assert info["source"].startswith("generated:world(seed=0)[hop=single,length=6k]")
+    facts = env.task.text.splitlines()
+    assert 455 <= len(facts) <= 520
+    assert facts[2].startswith("0. ")
+    replaced = {unit.question for unit in env.task.units if unit.role == "superseded"}
+    assert 25 <= len(replaced) <= 50
+    assert len({unit.question for unit in env.task.units}) == len(env.task.questions) == 100
+    metrics = {
+        name: rollout(env, make_policy(name), options={"task_index": 0}).metrics for name in ("rag", "merge")
+    }
+    assert metrics["merge"]["official"] == 1.0
+    shares = [mean_share(metrics[name], "stale_read") for name in ("rag", "merge")]
+    assert shares == [1.0, 0.0]
+    with pytest.raises(ValueError, match="cannot write MemoryAgentBench's subset 'accurate_retrieval'"):
+        gym.make("AtomMem-MemoryAgentBench-v0", source="generated", subset="accurate_retrieval")

@@ -239,3 +239,43 @@ def test_leniency_is_measured_once_and_printed_beside_the_judged_score(
     table = CliRunner().invoke(application(), ["table", str(run), "--format", "markdown"]).output
     for text in (shown.output, table):
         assert "passed 100 % of 1 answers that are vague and wrong" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("replies", "marks", "score"),
+    [
+        # Three of four points are said, and two of five sentences are borne out: F1 of 0.75 and 0.4.
+        (
+            ('{"fluent": true}', '{"covered": 3}', '{"sentences": 5, "supported": 2}'),
+            [1, 3, 4, 2, 5],
+            2 * 0.3 / 1.15,
+        ),
+        (('{"fluent": false}', '{"covered": 4}', '{"sentences": 1, "supported": 1}'), [0, 4, 4, 1, 1], 0.0),
+        (('{"fluent": "yes"}', '{"covered": "4"}', '{"sentences": 3, "supported": 3}'), [1, 4, 4, 3, 3], 1.0),
+        (('{"fluent": true}', '{"covered": 0}', '{"sentences": 3, "supported": 3}'), [1, 0, 4, 3, 3], 0.0),
+        (('{"fluent": true}', '{"covered": 9}', '{"sentences": 2, "supported": 3}'), [1, 9, 4, 3, 2], 1.0),
+        (('{"fluent": true}', "no idea", '{"sentences": 2, "supported": 2}'), [1, None, 4, 2, 2], 0.0),
+    ],
+)
+def test_a_summary_is_scored_by_key_points_and_sentences(
+    chat_server: FakeServer, replies: tuple[str, str, str], marks: list[int | None], score: float
+) -> None:
+    def reply(prompt: str) -> str:
+        return (
+            replies[0]
+            if "language alone" in prompt
+            else replies[1]
+            if "Key points, 4" in prompt
+            else replies[2]
+        )
+
+    asked = Asked(
+        "Summarise.", ("An expert's.",), "A reader's.", type="infbench_sum_eng", benchmark="memoryagentbench",
+        rubric=("a", "b", "c", "d"),
+    )  # fmt: skip
+    found, prompts = asks(chat_server.begin(reply), asked)
+    assert (found["marks"], found["calls"], len(prompts)) == (marks, 3, 3)
+    assert found["score"] == pytest.approx(score)
+    assert found["read"] is (None not in marks)
+    assert "- a\n- b\n- c\n- d" in prompts[1]
+    assert "An expert's." in prompts[2]

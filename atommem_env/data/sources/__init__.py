@@ -80,7 +80,7 @@ def open_dataset(
     if source == "hub":
         return _open_hub(place, download_files(benchmark, part))
     if source == "generated":
-        return _open_generated(benchmark, place.split, world)
+        return _open_generated(benchmark, place.split, world, place.part)
     if is_reference(source) and not Path(str(source)).exists():
         return _referenced(str(source))
     return _open_path(place, _existing(source))
@@ -163,7 +163,7 @@ def _open_auto(place: _Place, world: WorldConfig | ChatConfig | None) -> QADatas
     benchmark = place.benchmark
     if not benchmark.file_patterns and benchmark.hub_id is None:
         if benchmark.generated:
-            return _open_generated(benchmark, place.split, world)
+            return _open_generated(benchmark, place.split, world, place.part)
         raise ValueError(
             f"source='auto': {benchmark.title} can come from no known place; pass a QADataset "
             "(QADataset.from_records, QADataset.from_histories) or the path of a JSON file as source"
@@ -177,7 +177,7 @@ def _open_auto(place: _Place, world: WorldConfig | ChatConfig | None) -> QADatas
     cached = cached_files(benchmark, place.part)
     if cached is not None:
         return _open_hub(place, cached)
-    if not benchmark.generated:
+    if not benchmark.can_be_generated(place.part):
         hub = "source='hub' to download it, or " if benchmark.hub_id else ""
         there = "" if folder is None else f". ATOMMEM_DATA: {nothing_found(benchmark, folder, place.part)}"
         raise FileNotFoundError(
@@ -190,7 +190,7 @@ def _open_auto(place: _Place, world: WorldConfig | ChatConfig | None) -> QADatas
             "generated data"
         )
     _warn_generated(benchmark, place.part, folder)
-    return _open_generated(benchmark, place.split, world)
+    return _open_generated(benchmark, place.split, world, place.part)
 
 
 def _data_folder() -> Path | None:
@@ -393,15 +393,20 @@ class _Progress:
             self._bar.close()
 
 
-def _open_generated(benchmark: Benchmark, split: str, world: WorldConfig | ChatConfig | None) -> QADataset:
-    if not benchmark.generated:
+def _open_generated(
+    benchmark: Benchmark, split: str, world: WorldConfig | ChatConfig | None, part: str = ""
+) -> QADataset:
+    if not benchmark.can_be_generated(part):
+        which = f"'s {benchmark.part_word} {part!r}" if benchmark.generated else ""
         raise ValueError(
-            f"source='generated': the generated world cannot write {benchmark.title}; "
+            f"source='generated': the generated world cannot write {benchmark.title}{which}; "
             "pass a QADataset or the path of a file"
         )
     from atommem_env.data.world import BENCHMARKS, GENERATOR, WorldConfig
     from atommem_env.data.world.chat import ChatConfig
 
+    if benchmark.name == "memoryagentbench":
+        return _open_facts(benchmark, split, world if isinstance(world, WorldConfig) else WorldConfig())
     if benchmark.histories:
         return _open_chats(benchmark, split, world if isinstance(world, ChatConfig) else ChatConfig())
     config = world if isinstance(world, WorldConfig) else WorldConfig()
@@ -426,6 +431,29 @@ def _generated_records(benchmark: Benchmark, config: WorldConfig, split: str) ->
             yield world_record(generate(config, split, index))
 
 
+def _open_facts(benchmark: Benchmark, split: str, config: WorldConfig) -> QADataset:
+    """Open the world's facts as numbered lists; without a length that is asked for, the two shortest."""
+    from atommem_env.data.world import GENERATOR
+    from atommem_env.data.world.fact_rows import FACT_COUNTS, fact_rows
+
+    length = getattr(benchmark.parse, "length", None)
+    lengths = (length,) if length else tuple(FACT_COUNTS)[:2]
+    label = f"world(seed={config.seed})"
+    code = (benchmark.parse.__module__, *GENERATOR, fact_rows.__module__)
+    key = cache_key(benchmark.name, code, "generated", label, benchmark.label, *lengths)
+
+    def records() -> Iterator[Record | History]:
+        for number, row in enumerate(fact_rows(config, lengths)):
+            yield _parse(benchmark, row, f"generated row {number}")
+
+    folder, meta = convert(benchmark.name, key, records, histories=True)
+    remake = functools.partial(open_dataset, benchmark, "generated", split, config, False)
+    chosen = f"[{benchmark.label}]" if benchmark.label else ""
+    return QADataset(
+        folder, meta, split=split, origin=f"generated:{label}{chosen}", remake=remake, generated=True
+    )
+
+
 def _open_chats(benchmark: Benchmark, split: str, config: ChatConfig) -> QADataset:
     """Open the world in conversation, in the benchmark's schema; as of its files, the splits are parts of one."""
     from atommem_env.data.world import GENERATOR
@@ -441,7 +469,7 @@ def _open_chats(benchmark: Benchmark, split: str, config: ChatConfig) -> QADatas
 
 def _chat_records(benchmark: Benchmark, config: ChatConfig) -> Iterator[Record | History]:
     from atommem_env.data.world.chat import generate_chat
-    from atommem_env.data.world.chat_rows import locomo_row, longmemeval_rows
+    from atommem_env.data.world.chat_rows import beam_row, locomo_row, longmemeval_rows
 
     for index in range(config.size):
         chat = generate_chat(config, "test", index)
@@ -450,6 +478,8 @@ def _chat_records(benchmark: Benchmark, config: ChatConfig) -> Iterator[Record |
             rows = longmemeval_rows(chat)
         elif benchmark.name == "locomo":
             rows = [locomo_row(chat)]
+        elif benchmark.name == "beam":
+            rows = [beam_row(chat, index + 1)]
         for row in rows:
             yield _parse(benchmark, row, f"generated history {index}")
 

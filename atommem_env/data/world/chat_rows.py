@@ -1,8 +1,9 @@
-"""The chats of the world in the schemas of LongMemEval and LoCoMo, so that they stand in for either."""
+"""The chats of the world in the schemas of LongMemEval, LoCoMo and BEAM, so that they stand in for each."""
 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Any, Final
 
 from atommem_env.data.world.chat import ChatHistory, ChatQuestion
@@ -19,6 +20,16 @@ _LONGMEMEVAL: Final = {
     "preference": "single-session-preference",
 }
 _LOCOMO: Final = {"multi": 1, "order": 2, "span": 2, "date": 2, "preference": 3}
+_BEAM: Final = {
+    "user": "information_extraction",
+    "assistant": "information_extraction",
+    "multi": "multi_session_reasoning",
+    "order": "event_ordering",
+    "span": "temporal_reasoning",
+    "date": "temporal_reasoning",
+    "update": "knowledge_update",
+    "preference": "preference_following",
+}
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _SINGLE_HOP: Final = 4
 _ADVERSARIAL: Final = 5
@@ -87,6 +98,46 @@ def _locomo_question(question: ChatQuestion) -> dict[str, Any]:
     if not question["answerable"]:
         return {**asked, "category": _ADVERSARIAL, "adversarial_answer": question["answers"][0]}
     return {**asked, "answer": question["answers"][0], "category": _LOCOMO.get(question["type"], _SINGLE_HOP)}
+
+
+def beam_row(history: ChatHistory, number: int) -> dict[str, Any]:
+    """Return ``history`` as a chat of BEAM (github.com/mohammadtavakoli78/BEAM), its ``number`` as that of the chat.
+
+    A question's rubric is its answer; of an order, the places in it.
+    """
+    ids: dict[str, int] = {}
+    batches = []
+    for place, session in enumerate(history["sessions"], start=1):
+        turns = []
+        for turn in session["turns"]:
+            ids[turn["id"]] = len(ids)
+            turns.append({"role": turn["speaker"], "id": ids[turn["id"]], "content": turn["text"]})
+        moment = datetime.datetime.fromisoformat(session["date"])
+        turns[0]["time_anchor"] = f"{MONTHS[moment.month - 1]}-{moment.day}-{moment.year}"
+        batches.append({"batch_number": place, "time_anchor": None, "turns": [turns]})
+    asked: dict[str, list[dict[str, Any]]] = {}
+    for question in history["questions"]:
+        ability = _BEAM[question["type"]] if question["answerable"] else "abstention"
+        asked.setdefault(ability, []).append(_beam_question(question, ability, ids))
+    return {
+        "chat_size": "100K",
+        "conversation_id": str(number),
+        "chat": batches,
+        "probing_questions": dict(sorted(asked.items())),
+    }
+
+
+def _beam_question(question: ChatQuestion, ability: str, ids: Mapping[str, int]) -> dict[str, Any]:
+    evidence = [ids[id] for id in question["evidence"]]
+    replaced = [ids[id] for id in question["superseded"]]
+    answer = question["answers"][0]
+    listed = ability == "event_ordering"
+    return {
+        "question": question["question"],
+        "answer": answer,
+        "rubric": answer.split(", ") if listed else [f"The reply says: {answer}"],
+        "source_chat_ids": {"original_info": replaced, "updated_info": evidence} if replaced else evidence,
+    }
 
 
 def _slashed(date: str) -> str:
