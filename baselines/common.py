@@ -276,7 +276,7 @@ class DocumentReader:
     """
 
     def __init__(self, limit: int | None = None, unit: str = "turn") -> None:
-        self._stitcher = DocumentStitcher()
+        self._stitcher = DocumentStitcher(turns=unit == "turn")
         self._limit = limit
         self._unit = one_of("unit", unit, UNITS)
 

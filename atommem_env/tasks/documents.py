@@ -180,15 +180,38 @@ class StitchedDocument(NamedTuple):
     turns: tuple[Turn, ...] = ()
 
 
+def _last_turn(text: str, start: int) -> int:
+    """Return where the last turn of a session begins in ``text``; its end where that turn is known to be whole.
+
+    Args:
+        text: the text, the beginning of a session that goes on.
+        start: where its first turn begins.
+    """
+    if text.endswith("\n"):
+        return len(text)
+    at = len(text)
+    while (at := text.rfind("\n", start, at)) >= 0:
+        if not text.startswith(("  ", "\n"), at + 1):
+            return at + 1
+    return start
+
+
 class DocumentStitcher:
     """Turns an episode's chunks into whole documents, keeping at most one unfinished document.
 
     Feed it every chunk once, in order. Where chunks overlap, the shared text is found and counted once.
+
+    Args:
+        turns: whether the turns of a session are handed out as soon as each is complete, as parts of the session, so
+            that at most one unfinished turn is kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, turns: bool = False) -> None:
+        self._turns = turns
         self._rest = ""
+        self._last = ""
         self._done = 0
+        self._told = 0
 
     def feed(self, chunk: str, final: bool) -> list[StitchedDocument]:
         """Take the next chunk and return the documents that became complete with it.
@@ -198,26 +221,43 @@ class DocumentStitcher:
             final: whether it is the last chunk, so that the last document is complete too.
         """
         text = self._join(chunk)
+        self._last = chunk if self._turns else ""
         pieces = split_documents(text)
         headers = _headers(text)
+        part: StitchedDocument | None = None
         if final or (pieces and pieces[-1].end_complete):
             self._rest = ""
         else:
-            self._rest = text[headers[-1].start() if headers else 0 :]
+            start = headers[-1].start() if headers else 0
+            self._rest = text[start:]
             if pieces:
-                pieces.pop()
+                unfinished = pieces.pop()
+                if self._turns and unfinished.turns and headers:
+                    told = headers[-1].end()
+                    last = _last_turn(text, told)
+                    turns = read_turns(text[told:last].removesuffix("\n"))
+                    if turns:
+                        part = StitchedDocument(
+                            unfinished.number or 0, unfinished.title, _plain(turns), unfinished.date, turns
+                        )
+                        self._rest = text[start:told] + text[last:]
+                        self._told = unfinished.number or 0
         complete = []
         for number, title, body, _, _, date, turns in pieces:
             if number is not None and number > self._done:
+                if number == self._told and not any(turn.text for turn in turns):
+                    continue  # all that it says has been handed out
                 complete.append(StitchedDocument(number, title, body, date, turns))
                 self._done = number
-        return complete
+        return complete if part is None else [*complete, part]
 
     def _join(self, chunk: str) -> str:
         """Return the unfinished document and ``chunk`` as one text, their overlap taken once."""
         rest = self._rest
         if not rest:
             return chunk
+        if self._last:
+            return rest + chunk[overlap(self._last, chunk) :]
         opening = rest[: rest.find("\n") + 1]
         if opening and (chunk.startswith(opening) or SEPARATOR + opening in chunk):
             return chunk  # the overlap reaches back to the document's own header

@@ -8,6 +8,7 @@ import string
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atommem_env.data.dataset import QADataset
 from atommem_env.data.records import Document
 from atommem_env.tasks.chunking import cut_chunks
 from atommem_env.tasks.documents import (
@@ -23,6 +24,7 @@ from atommem_env.tasks.documents import (
     split_documents,
     unescape,
 )
+from atommem_env.tasks.history import HistoryTasks
 from atommem_env.tasks.turns import Turn, read_turns, speaker_problem, turn_offset, turn_spans, write_turns
 from atommem_env.text import PieceTokenizer
 
@@ -207,3 +209,28 @@ def test_sessions_are_complete_when_their_chunk_ends_them() -> None:
     assert stitcher.feed("Session 2:\nAnn: a\n", final=False) == []
     (two,) = stitcher.feed("Ben: b", final=True)
     assert two.turns == (Turn("Ann", "a"), Turn("Ben", "b"))
+
+
+@given(
+    st.lists(
+        st.text("ab c\n", min_size=1, max_size=12).filter(lambda text: text == text.strip()),
+        min_size=1,
+        max_size=9,
+    ),
+    st.integers(20, 60),
+)
+def test_turns_are_handed_out_as_they_are_complete(texts: list[str], size: int) -> None:
+    turns = [f"{number}. {text}" for number, text in enumerate(texts)]
+    history = {
+        "id": "facts",
+        "sessions": [{"turns": turns}, {"turns": turns}],
+        "questions": [{"question": "?", "answer": "x"}],
+    }
+    task = HistoryTasks(QADataset.from_histories([history], name="facts"), chunk_tokens=size).build(0)
+    stitcher = DocumentStitcher(turns=True)
+    told = [
+        [turn.text for document in stitcher.feed(task.chunk(number), number == len(task.chunks) - 1) for turn in document.turns]
+        for number in range(len(task.chunks))
+    ]  # fmt: skip
+    assert [text for chunk in told for text in chunk] == turns + turns
+    assert all(chunk for chunk in told)

@@ -84,7 +84,8 @@ def _made(seed: int, length: str) -> tuple[list[str], _Asked, _Asked]:
                     words = relation.nouns[0].format(x=_called(entity))
                     several.append((second.asks[0].format(x=words), end.name))
     texts = [fact.text for fact in sorted(facts)]
-    return texts, *(rng.sample(asked, min(_QUESTIONS, len(asked))) for asked in (single, several))
+    chosen, chains = (rng.sample(asked, min(_QUESTIONS, len(asked))) for asked in (single, several))
+    return texts, chosen, chains
 
 
 def _fact(scene: Scene, entity: Entity, relation: Relation, place: float) -> tuple[_Fact, Entity]:
