@@ -211,26 +211,18 @@ def test_sessions_are_complete_when_their_chunk_ends_them() -> None:
     assert two.turns == (Turn("Ann", "a"), Turn("Ben", "b"))
 
 
-@given(
-    st.lists(
-        st.text("ab c\n", min_size=1, max_size=12).filter(lambda text: text == text.strip()),
-        min_size=1,
-        max_size=9,
-    ),
-    st.integers(20, 60),
-)
+WORDS = st.text("ab c\n", min_size=1, max_size=12).filter(lambda text: text == text.strip())
+
+
+@given(st.lists(WORDS, min_size=1, max_size=9), st.integers(20, 60))
 def test_turns_are_handed_out_as_they_are_complete(texts: list[str], size: int) -> None:
     turns = [f"{number}. {text}" for number, text in enumerate(texts)]
-    history = {
-        "id": "facts",
-        "sessions": [{"turns": turns}, {"turns": turns}],
-        "questions": [{"question": "?", "answer": "x"}],
-    }
+    asked = [{"question": "?", "answer": "x"}]
+    history = {"id": "facts", "sessions": [{"turns": turns}, {"turns": turns}], "questions": asked}
     task = HistoryTasks(QADataset.from_histories([history], name="facts"), chunk_tokens=size).build(0)
     stitcher = DocumentStitcher(turns=True)
-    told = [
-        [turn.text for document in stitcher.feed(task.chunk(number), number == len(task.chunks) - 1) for turn in document.turns]
-        for number in range(len(task.chunks))
-    ]  # fmt: skip
+    told = []
+    for number in range(len(task.chunks)):
+        documents = stitcher.feed(task.chunk(number), number == len(task.chunks) - 1)
+        told.append([turn.text for document in documents for turn in document.turns])
     assert [text for chunk in told for text in chunk] == turns + turns
-    assert all(chunk for chunk in told)
