@@ -316,6 +316,7 @@ BEAM = Benchmark(
     citation="Tavakoli et al., Beyond a Million Tokens, arXiv 2510.27246",
     parse=parse,
     hub_id="Mohammadta/BEAM",
+    hub_revision="3205395e897e7318c7b094ef4e6047b9b82dbb03",
     hub_files={size: (f"data/{size}-*.parquet",) for size in VARIANTS},
     file_patterns={size: (f"beam_{size.lower()}.json", f"*{size.lower()}*.json*") for size in VARIANTS},
     fields=("chat", "probing_questions"),
@@ -324,6 +325,10 @@ BEAM = Benchmark(
     folders=find_chats,
     read_file=read_chat,
     abstain=ABSTAIN,
+)
+
+_LARGEST: Final = dataclasses.replace(
+    BEAM, hub_id="Mohammadta/BEAM-10M", hub_revision="9b2096193fe74e2837e4713e483351e19817773c"
 )
 
 
@@ -371,4 +376,4 @@ class BEAMEnv(HistoryEnv):
     @classmethod
     def read_as(cls, config: BEAMConfig) -> Benchmark:
         """Return the benchmark as ``config`` has it read; the largest chats have their own place on the hub."""
-        return dataclasses.replace(BEAM, hub_id="Mohammadta/BEAM-10M") if config.variant == "10M" else BEAM
+        return _LARGEST if config.variant == "10M" else BEAM

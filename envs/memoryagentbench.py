@@ -289,6 +289,7 @@ MEMORYAGENTBENCH = Benchmark(
     citation="Hu et al., Evaluating Memory in LLM Agents via Incremental Multi-Turn Interactions, 2025",
     parse=MemoryAgentBenchRows(),
     hub_id="ai-hyz/MemoryAgentBench",
+    hub_revision="7ea066982b140a19337e17e60d45d4076e042faf",
     hub_files={subset: (f"data/{subset.title()}-*.parquet",) for subset in SUBSETS},
     file_patterns={subset: _patterns(subset) for subset in SUBSETS},
     fields=("context", "questions", "answers", "metadata"),

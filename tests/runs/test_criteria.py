@@ -204,6 +204,7 @@ def test_rubrics_come_from_the_data_that_the_run_names(chat_server: FakeServer, 
         (0.0, "judge/rubric"),
     ]
     assert list(Run.load(run).judgements.values()) == [[0.75, 0.0]]
+    assert "BEAM's score by the variant paper" in table([Run.load(run)], "markdown", by="type", score="judge")
     recorded = json.loads((run / "judge.json").read_text())
     assert recorded["criteria"] == {"beam": ["judge/rubric"]}
     assert (recorded["model"], recorded["variant"], recorded["prompts"]) == ("m", "paper", Prompts().digest)

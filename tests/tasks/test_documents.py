@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import string
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atommem_env.data.dataset import QADataset
@@ -214,6 +214,7 @@ def test_sessions_are_complete_when_their_chunk_ends_them() -> None:
 WORDS = st.text("ab c\n", min_size=1, max_size=12).filter(lambda text: text == text.strip())
 
 
+@settings(max_examples=10)
 @given(st.lists(WORDS, min_size=1, max_size=9), st.integers(20, 60))
 def test_turns_are_handed_out_as_they_are_complete(texts: list[str], size: int) -> None:
     turns = [f"{number}. {text}" for number, text in enumerate(texts)]
