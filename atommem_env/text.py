@@ -184,7 +184,7 @@ class PieceTokenizer:
 
     def starts(self, text: str) -> npt.NDArray[np.int32]:
         """Return the character offset at which each token of ``text`` starts, ascending."""
-        return np.fromiter((match.start() for match in _PIECE.finditer(text)), dtype=np.int32)
+        return np.fromiter(map(re.Match.start, _PIECE.finditer(text)), dtype=np.int32)
 
     def count(self, text: str) -> int:
         """Return the number of tokens of ``text``."""

@@ -14,7 +14,8 @@ from atommem_env.cli.console import output, say
 from atommem_env.core.safe_text import markup, one_line
 from atommem_env.llm import ChatSettings
 from atommem_env.runs.engines import replies_folder
-from atommem_env.runs.judge import JUDGEMENTS_FILE, judge
+from atommem_env.runs.forms import JUDGEMENTS_FILE
+from atommem_env.runs.judge import judge
 from atommem_env.runs.leniency import QUESTIONS, leniency_text
 
 

@@ -20,6 +20,8 @@ from atommem_env.runs.files import lines_of, read_file
 MOST_EPISODES: Final = 10_000_000
 """The largest number of episodes of a run."""
 
+JUDGEMENTS_FILE: Final = "judgements.jsonl"
+
 T = TypeVar("T")
 
 Count = int

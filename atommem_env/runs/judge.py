@@ -27,7 +27,14 @@ from atommem_env.runs.criteria import Asked, Judge, asked_of
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.files import Appender, drop_torn_line, json_line, remove_temporaries, write_whole
 from atommem_env.runs.folder import read_episodes, read_settings
-from atommem_env.runs.forms import EpisodeRecord, JudgeForm, VerdictRecord, read_json, read_lines
+from atommem_env.runs.forms import (
+    JUDGEMENTS_FILE,
+    EpisodeRecord,
+    JudgeForm,
+    VerdictRecord,
+    read_json,
+    read_lines,
+)
 from atommem_env.runs.keys import Key, episode_key, in_order
 from atommem_env.runs.leniency import chosen, leniency, reworded_answer, vague_answer
 from atommem_env.runs.lock import FolderLock
@@ -35,7 +42,6 @@ from atommem_env.runs.progress import progress_bar
 from atommem_env.runs.variants import recorded_env
 from atommem_env.scoring.rubric import check_variant
 
-JUDGEMENTS_FILE: Final = "judgements.jsonl"
 JUDGE_FILE: Final = "judge.json"
 
 _RUBRICS: Final = ("beam", "memoryagentbench")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.folder import read_episodes, read_settings, read_timings
-from atommem_env.runs.forms import EpisodeRecord, TimingRecord
+from atommem_env.runs.forms import JUDGEMENTS_FILE, EpisodeRecord, TimingRecord
 from atommem_env.runs.keys import Key, in_order, num_planned
 
 if TYPE_CHECKING:
@@ -54,12 +54,14 @@ class RecordedRun:
         Raises:
             RunError: when it is not a run's folder, or a file in it is broken.
         """
-        from atommem_env.runs.judge import read_judgements
-
         settings = read_settings(folder)
         episodes = in_order(settings, read_episodes(folder))
-        timings, judgements = read_timings(folder), read_judgements(folder, episodes)
-        return cls(settings, episodes, Path(folder), timings, judgements, trust, base_url)
+        judgements: Mapping[Key, list[float]] = {}
+        if os.path.lexists(Path(folder) / JUDGEMENTS_FILE):
+            from atommem_env.runs.judge import read_judgements  # longer to import than most runs are to read
+
+            judgements = read_judgements(folder, episodes)
+        return cls(settings, episodes, Path(folder), read_timings(folder), judgements, trust, base_url)
 
     @property
     def total(self) -> int:
