@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atommem_env import text as text_module
 from atommem_env.text import (
     PieceTokenizer,
     Tokenizer,
@@ -132,6 +133,17 @@ def test_a_hugging_face_tokenizer_counts_and_says_where_tokens_start(tmp_path: o
         assert made.starts("red stone, red").tolist() == [0, 4, 9, 11]
     with pytest.raises(ValueError, match="no fast Hugging Face tokenizer"):
         make_tokenizer(f"{tmp_path}/nowhere")
+
+
+@given(st.lists(st.text(max_size=40) | st.text("ab1_. \n\u3000é水\U00020000", max_size=40), max_size=12))
+def test_pieces_found_together_are_those_found_one_by_one(texts: list[str]) -> None:
+    tokenizer = PieceTokenizer()
+    reference = [[match.start() for match in text_module._PIECE.finditer(text)] for text in texts]
+    assert [starts.tolist() for starts in tokenizer.starts_of_each(texts)] == reference
+    for text in ("".join(texts * 20), " ".join(texts) * 20):
+        found = [match.start() for match in text_module._PIECE.finditer(text)]
+        assert tokenizer.starts(text).tolist() == found
+        assert tokenizer.starts(text).dtype == np.int32
 
 
 @given(st.text(st.characters(max_codepoint=127), max_size=200))

@@ -122,7 +122,7 @@ def _write(
         if not tables.num_questions:
             raise ValueError(f"{name}: there is no question in the data; expected at least one row")
         for document in documents:
-            conversion.row_of(document)
+            conversion.rows_of((document,))
         sizes = {**tables.finish(), WORDS: conversion.words.write(folder)}
     meta = Meta(
         name=name,
@@ -147,7 +147,7 @@ class _Conversion:
         self._tables = tables
         self._rows: dict[bytes, int] = {}
         self._sizes: dict[int, tuple[int, int]] = {}
-        self._starts = PieceTokenizer().starts
+        self._starts = PieceTokenizer().starts_of_each
         self._paragraph_hash = hashlib.blake2b(digest_size=16)
         self._history_hash = hashlib.blake2b(digest_size=16)
         self._question_hash = hashlib.blake2b(digest_size=16)
@@ -156,25 +156,28 @@ class _Conversion:
         self.questions_without_gold = 0
         self.unanswerable = 0
 
-    def row_of(self, document: Document) -> int:
-        """Return the row of ``document``, writing it when it is new."""
-        title, text = document
-        if "\n" in title:  # a title is one line of a task's text
-            title = " ".join(title.splitlines())
-        key = digest(title, text)
-        row = self._rows.get(key)
-        if row is None:
-            starts = self._starts(escape(title)), self._starts(escape(text))
-            row = self._tables.add_paragraph(Document(title, text), *starts)
-            self._rows[key] = row
+    def rows_of(self, documents: Iterable[Document]) -> list[int]:
+        """Return the row of each of ``documents``, writing those that are new."""
+        keys: list[bytes] = []
+        new: dict[bytes, Document] = {}
+        for title, text in documents:
+            if "\n" in title:  # a title is one line of a task's text
+                title = " ".join(title.splitlines())
+            key = digest(title, text)
+            keys.append(key)
+            if key not in self._rows:
+                new[key] = Document(title, text)
+        starts = iter(self._starts([escape(part) for document in new.values() for part in document]))
+        for key, document in new.items():
+            self._rows[key] = self._tables.add_paragraph(document, next(starts), next(starts))
             self._paragraph_hash.update(key)
-            self.words.add(f"{title}\n{text}")
-        return row
+            self.words.add(f"{document.title}\n{document.text}")
+        return [self._rows[key] for key in keys]
 
     def add(self, record: Record) -> None:
         """Write a record."""
         row = self._tables.num_questions
-        rows = [self.row_of(document) for document in record.documents]
+        rows = self.rows_of(record.documents)
         question = Question(
             row=row,
             id=record.id or str(row),
@@ -237,7 +240,7 @@ class _Conversion:
         key = digest("session", text, *ids)
         row = self._rows.get(key)
         if row is None:
-            starts = self._starts(text)
+            (starts,) = self._starts((text,))
             ends = np.array([end for _, end in turn_spans(session.turns)], np.int32)
             row = self._tables.add_paragraph(Document("", text), starts[:0], starts, ends, ids)
             self._rows[key] = row
