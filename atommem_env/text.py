@@ -212,7 +212,8 @@ class PieceTokenizer:
         places = np.arange(len(kinds), dtype=np.int32)
         before = np.maximum.accumulate(np.where(letters, np.int32(-1), places))
         # Of a run of letters every eighth begins a piece, counted from the sign before the run.
-        return places[np.where(letters, (places - before) & 7 == 1, kinds == _SIGN)]
+        found: npt.NDArray[np.int32] = places[np.where(letters, (places - before) & 7 == 1, kinds == _SIGN)]
+        return found
 
     def starts_of_each(self, texts: Sequence[str]) -> list[npt.NDArray[np.int32]]:
         """Return :meth:`starts` of each text, found together: many short texts take as long as one long one."""

@@ -7,7 +7,6 @@ out with a warning in place of that.
 
 from __future__ import annotations
 
-import functools
 import warnings
 from pathlib import Path
 from typing import Annotated, Any, Final, TypedDict, TypeVar
@@ -159,9 +158,14 @@ class JudgeForm(msgspec.Struct):
     criteria: dict[str, list[str]] | None = None
 
 
-@functools.cache
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
 def _decoder(form: type[Any]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(form)
+    found = _decoders.get(form)
+    if found is None:
+        found = _decoders[form] = msgspec.json.Decoder(form)
+    return found
 
 
 def decode(content: bytes, form: type[Any]) -> Any:

@@ -521,3 +521,26 @@ def test_an_error_and_what_led_to_it_are_shown_without_secrets() -> None:
     error.__cause__ = cause
     assert str(mask_error(error)) == "key ***"
     assert str(cause) == "refused with ***"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://ada:s3cret-w0rd@h:1/v1", "http://s3cret-w0rd@h/v1", "http://:s3cret-w0rd@h/v1",
+        "https://ada:s3cret%2Dw0rd@[::1]:9/v1", "http://a@b:s3cret-w0rd@h/v1", "http://h/v1?token=s3cret-w0rd",
+        "http://h/v1?api_key=s3cret-w0rd&api-version=1", "http://h/v1?a=1&sig=s3cret-w0rd#x",
+        "http://h/v1?X-Amz-Signature=s3cret-w0rd", "http://ada:s3cret-w0rd@h/v1?key=s3cret-w0rd",
+        "http://h/v1?token=s3cret%2Dw0rd", "http://h/v1?s3cret-w0rd=s3cret-w0rd",
+    ],
+)  # fmt: skip
+def test_no_form_of_an_address_shows_its_secret(address: str) -> None:
+    chosen = ChatSettings("m", address)
+    told = [
+        repr(chosen),
+        json.dumps(chosen.describe()),
+        str(masked_address(address)),
+        mask(f"no answer at {address}"),
+    ]
+    for shown in told:
+        assert "s3cret-w0rd" not in shown
+        assert "s3cret%2Dw0rd" not in shown
