@@ -14,9 +14,10 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-import filelock
+if TYPE_CHECKING:
+    import filelock
 
 T = TypeVar("T")
 
@@ -143,13 +144,18 @@ def remove_abandoned(base: Path) -> None:
         lock = _lock_of(folder)
         try:
             lock.acquire(blocking=False)
-        except (filelock.Timeout, OSError, NotImplementedError):  # it is being written, or is none of ours
+        except (
+            OSError,
+            NotImplementedError,
+        ):  # a Timeout is an OSError; it is being written, or is none of ours
             continue
         _remove(folder)
         _let_go(lock)
 
 
 def _lock_of(folder: Path) -> filelock.BaseFileLock:
+    import filelock  # when a folder is written: it takes a twentieth of the package's import
+
     return filelock.FileLock(f"{folder}{_LOCK}")
 
 

@@ -6,8 +6,6 @@ import sys
 import warnings
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from atommem_env.runs.errors import RunError
 
 
@@ -19,6 +17,8 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path) -> None:
+        from filelock import FileLock
+
         self._folder = folder
         self._lock = FileLock(folder / ".lock")
 
@@ -33,7 +33,7 @@ class FolderLock:
             raise RunError(f"{path} is a symbolic link, which is never followed here: remove it")
         try:
             self._lock.acquire(timeout=0)
-        except Timeout:
+        except TimeoutError:  # filelock's is one
             raise RunError(
                 f"{self._folder} is in use by another process: wait until it ends or stop it, or choose "
                 "another folder with --out"
