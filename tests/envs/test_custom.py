@@ -11,7 +11,8 @@ from typing import Any
 import gymnasium as gym
 import pytest
 
-from atommem_env import Answer, Create, QADataset
+from atommem_env import Answer, Create, QADataset, rollout
+from atommem_env.baselines import make_policy
 from atommem_env.runs.arguments import check_arguments, env_arguments
 from small_data import chats, dataset, records
 
@@ -93,3 +94,18 @@ def test_the_command_line_takes_the_arguments_of_records_and_of_histories() -> N
     assert (env.config.num_questions, env.config.chunk_by, env.config.reward) == (None, "document", "f1")
     env = gym.make("AtomMem-Custom-v0", source=dataset(), **{**unset, "num_docs": 20}).unwrapped
     assert (env.config.num_questions, env.config.chunk_by, env.config.reward) == ((1, 10), "tokens", "em")
+
+
+def test_the_chats_of_the_page_about_histories_are_read_and_answered(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "histories.md"
+    if not page.is_file():
+        pytest.skip("the tests stand without the pages")
+    text = page.read_text(encoding="utf-8").partition("```json\n")[2].partition("```")[0]
+    env = gym.make("AtomMem-Custom-v0", source=write(tmp_path / "chats.json", json.loads(text)))
+    metrics = rollout(env, make_policy("rag", engine="rules"), options={"task_index": 0}).metrics
+    assert [question["prediction"] for question in metrics["questions"]] == [
+        "the week before 8 May 2023",
+        "Hull",
+        "No information available",
+    ]
+    assert metrics["f1"] == 1.0
