@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from atommem_env.cli import application
 from atommem_env.runs import Run, RunError, evaluate
 from atommem_env.runs.variants import recorded_env, recorded_policy
-from fake_server import FakeServer
+from fake_server import FakeServer, serving
 
 Edit = Callable[[dict[str, Any], str], None]
 
@@ -187,13 +187,12 @@ def test_numbers_that_would_take_over_the_machine_are_refused(made: Path, tmp_pa
         recorded_env(Run.load(hostile(made, tmp_path, edit, "")).settings)
 
 
+@pytest.mark.usefixtures("judge_address")
 def test_a_recorded_server_is_not_called_and_gets_no_key(
-    made: Path, tmp_path: Path, chat_server: FakeServer, monkeypatch: pytest.MonkeyPatch
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-mine")
     monkeypatch.setenv("SECRET_OF_MINE", "sk-other")
-    calls: list[Any] = []
-    chat_server.begin(lambda call: calls.append(call) or "Paris")
 
     def edit(settings: dict[str, Any], address: str) -> None:
         settings["engine"] = {
@@ -208,11 +207,12 @@ def test_a_recorded_server_is_not_called_and_gets_no_key(
             "api_key_variable": "SECRET_OF_MINE",
         }
 
-    address = chat_server.address
-    folder = hostile(made, tmp_path, edit, address)
-    for command in LOOKS:
-        assert isinstance(look(folder, *command).exception, SystemExit | None), command
-    assert not calls
+    with serving() as recorded:
+        address = recorded.address
+        folder = hostile(made, tmp_path, edit, address)
+        for command in LOOKS:
+            assert isinstance(look(folder, *command).exception, SystemExit | None), command
+        assert not recorded.asked
     run = Run.load(folder, trust=True)
     engine: Any = recorded_policy(run.settings, None, True).engine
     assert engine.base_url == address
