@@ -21,6 +21,7 @@ from stores import CONTENDERS
 STATM = Path("/proc/self/statm")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", ["ours-bm25", "rank-bm25"])
 def test_entry(benchmark: Any, row: Row, name: str) -> None:
     """What an index holds next to the text itself, after a search; ``rank_bm25`` needs its token lists."""
@@ -48,6 +49,7 @@ def test_entry(benchmark: Any, row: Row, name: str) -> None:
     assert 100 < found < 50_000
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("num_docs", "count"), [(200, 64), (800, 32)])
 @pytest.mark.skipif(not STATM.exists(), reason="this system does not tell a process's resident memory")
 def test_environment(benchmark: Any, row: Row, num_docs: int, count: int) -> None:

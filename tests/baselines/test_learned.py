@@ -62,6 +62,7 @@ def test_a_shipped_checkpoint_is_small_and_tells_what_it_was_trained_on(path: Pa
     assert {"seed", "decisions", "phase", "version"} <= set(about)
 
 
+@pytest.mark.heavy
 def test_it_keeps_more_of_the_generated_worlds_evidence_than_keep_best() -> None:
     env = gym.make(
         "AtomMem-World-v0", num_docs=100, num_questions=4, capacity=10, revisions=0.5, split="test"
@@ -81,6 +82,7 @@ def test_it_keeps_more_of_the_generated_worlds_evidence_than_keep_best() -> None
     assert read["learned"] > read["keep-best"]
 
 
+@pytest.mark.heavy
 def test_it_keeps_more_of_what_chats_are_asked_for_later_than_a_fair_sample() -> None:
     env = gym.make("AtomMem-Chat-v0", histories=2, capacity=20)
     kept = {
@@ -117,6 +119,7 @@ def test_a_checkpoint_that_sees_the_questions_is_refused_where_they_are_not_show
         )
 
 
+@pytest.mark.heavy
 def test_it_needs_no_torch() -> None:
     code = (
         "import sys; from atommem_env.baselines import make_policy; make_policy('learned'); "

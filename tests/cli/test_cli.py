@@ -172,7 +172,7 @@ def test_a_policys_argument_goes_to_the_policy(data: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=pytest.mark.heavy)])
 def test_ctrl_c_keeps_the_episodes_and_says_how_to_go_on(data: Path, jobs: str) -> None:
     words = ["run", *SMALL, "--policy", "slow_policies:Slow", "--episodes", "7"]
     process = start(*words, "--jobs", jobs, "--out", "r")
@@ -189,6 +189,7 @@ def test_ctrl_c_keeps_the_episodes_and_says_how_to_go_on(data: Path, jobs: str) 
     assert content("r") == content("whole")
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
 def test_a_killed_run_goes_on(data: Path) -> None:
     words = ["run", *SMALL, "--policy", "slow_policies:Slow", "--episodes", "6"]
@@ -338,6 +339,7 @@ def test_show_runs_an_episode_without_a_run(data: Path) -> None:
     assert not (data / "runs").exists()
 
 
+@pytest.mark.heavy
 def test_envs_lists_the_environments_and_their_sources(data: Path) -> None:
     shown = atommem("envs").stdout
     for id in ("AtomMem-HotpotQA-v0", "AtomMem-World-v0", "AtomMem-Custom-v0"):
@@ -442,6 +444,7 @@ def test_one_environment_may_come_with_several_arguments(data: Path) -> None:
     assert "was given twice; tell them apart by their arguments" in again.stderr
 
 
+@pytest.mark.heavy
 def test_a_recipe_runs_on_a_folder_and_stands_beside_the_paper(
     samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,6 +127,7 @@ def test_a_cut_text_fits(text: str, columns: int) -> None:
     assert safe_text.width(safe_text.cut(text, columns)) <= columns
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "unit", ["\\", "[", "[a", "]", "\x1b", "\u202e", "\r", "_", "a_", "\\[b", "=", " ", "$", "e\u0301"]
 )

@@ -254,6 +254,7 @@ def test_the_command_writes_records_that_open(tmp_path: Path) -> None:
     assert "hold no paragraphs" in refused.output
 
 
+@pytest.mark.heavy
 def test_every_form_of_the_samples_has_a_word(samples: Path) -> None:
     folder = samples.parent / "cases" / "formats"
     if not folder.is_dir():

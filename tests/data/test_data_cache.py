@@ -171,6 +171,7 @@ def _convert(path: str, ready: Any, answers: Any) -> None:
     answers.put((data.hash, data.num_questions, data.document(data.num_paragraphs - 1)))
 
 
+@pytest.mark.heavy
 def test_two_processes_may_convert_at_once(folder: Path, tmp_path: Path) -> None:
     rows = [
         {

@@ -205,6 +205,7 @@ def test_the_hash_depends_on_content_alone() -> None:
     assert data != "a dataset"
 
 
+@pytest.mark.heavy
 def test_the_hash_is_the_same_whatever_the_hash_seed() -> None:
     code = (
         "from atommem_env.data.dataset import QADataset;"
@@ -247,6 +248,7 @@ def _describe(data: QADataset, answers: Any) -> None:
     answers.put((data.source, data.split, data.question(1).question, data.document(0)))
 
 
+@pytest.mark.heavy
 def test_it_pickles_into_another_process() -> None:
     data = QADataset.from_records([row(0), row(1)])
     context = multiprocessing.get_context("spawn")

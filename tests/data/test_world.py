@@ -97,6 +97,7 @@ def test_more_paragraphs_leave_the_question_and_its_support_as_they_were() -> No
         assert supporting_sentences(few) == supporting_sentences(many)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
 def test_questions_are_the_same_in_every_process(hash_seed: str) -> None:
     program = (

@@ -206,6 +206,7 @@ def _vector_episode(envs: Any, steps: int) -> list[Any]:
     return record
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
 @pytest.mark.parametrize("id", IDS)
 def test_async_equals_sync(id: str, mode: AutoresetMode) -> None:

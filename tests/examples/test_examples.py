@@ -17,6 +17,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 pytestmark = pytest.mark.skipif(not EXAMPLES, reason="the examples are not next to the tests")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_runs_without_a_warning(path: Path, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-W", "error", path], cwd=tmp_path, capture_output=True, text=True)

@@ -115,6 +115,7 @@ def test_no_text_raises(text: str) -> None:
         check(protocol.parse(text, SHOWN))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("unit", UNITS)
 def test_repetition_without_end_is_parsed_all_the_same(unit: str) -> None:
     text = unit * (50_000 // len(unit))

@@ -95,6 +95,7 @@ def test_names_and_sources_of_others_are_text_in_every_picture(
         assert not set("\x1b\x00\u202e") & set(words(figure))
 
 
+@pytest.mark.heavy
 def test_a_pdf_has_no_date_and_a_bare_page_neither_title_nor_notes(run: Run, tmp_path: Path) -> None:
     files = [run.plot(tmp_path / name, ["scores"], ("pdf", "svg"), bare=True) for name in "ab"]
     assert files[0][0].read_bytes() == files[1][0].read_bytes()

@@ -184,6 +184,7 @@ def test_what_a_training_lacks_is_left_out_or_refused_when_asked_for(tmp_path: P
         plot_trainings([bare, blind], tmp_path / "out", ["learning-curves"])
 
 
+@pytest.mark.heavy
 def test_the_command_knows_a_trainings_folder(tmp_path: Path) -> None:
     folders = [str(training(tmp_path, seed=seed).folder) for seed in (0, 1)]
     app = application()

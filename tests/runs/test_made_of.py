@@ -86,6 +86,7 @@ def module(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.heavy
 def test_a_changed_policy_module_and_what_it_imports_are_noticed(module: Path) -> None:
     assert say_in_a_process(module)[0] == ["one", "one"]  # found in the working folder
     said, told = say_in_a_process(module)
@@ -218,6 +219,7 @@ def test_plain_data_and_this_packages_own_need_none() -> None:
     assert made_of(1, "rag", None, {"a": [1.5, True]}, "atommem_env.baselines.rag:RAG") == {}
 
 
+@pytest.mark.heavy
 def test_hashes_do_not_depend_on_the_seed_of_hashes() -> None:
     code = (
         "from atommem_env.runs.made_of import made_of, package_hash\n"

@@ -131,6 +131,7 @@ def test_the_model_may_be_named_by_the_environment(
         evaluate(WORLD, "rag", 1, engine="llm", **TINY)
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
 def test_ctrl_c_does_not_wait_for_the_server_and_keeps_the_episodes(tmp_path: Path) -> None:
     with serving(lambda prompt: "Paris", *[said("Paris")] * 6, *[Answer(hangs=True)] * 99) as server:

@@ -121,6 +121,7 @@ def look(folder: Path, *command: str) -> Any:
     return CliRunner().invoke(application(), words)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("field", ENV_FIELDS)
 @pytest.mark.usefixtures("judge_address")
 def test_no_field_of_an_environment_is_code(made: Path, tmp_path: Path, canary: Path, field: str) -> None:
@@ -136,6 +137,7 @@ def test_no_field_of_an_environment_is_code(made: Path, tmp_path: Path, canary: 
     assert "canary" not in sys.modules
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("field", POLICY_FIELDS)
 @pytest.mark.usefixtures("judge_address")
 def test_no_field_of_a_policy_is_code(made: Path, tmp_path: Path, canary: Path, field: str) -> None:

@@ -117,6 +117,7 @@ def test_any_text_gets_an_answer_that_is_not_blank(question: str, passages: list
     assert RulesEngine().answer(question, passages).strip()
 
 
+@pytest.mark.heavy
 def test_answers_are_the_same_in_every_process() -> None:
     program = (
         "from atommem_env.baselines.engines.rules.rules import RulesEngine\n"
