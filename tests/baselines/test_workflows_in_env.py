@@ -29,6 +29,7 @@ def shares(trace: Trace, stage: str) -> list[float]:
     return [question["evidence"][stage] for question in trace.metrics["questions"]]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", sorted(POLICIES))
 @pytest.mark.parametrize(
     "changes",

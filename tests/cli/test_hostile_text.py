@@ -90,6 +90,7 @@ def test_nothing_hostile_in_data_names_or_replies_reaches_the_terminal(home: Hom
     assert home.tried == 11
 
 
+@pytest.mark.heavy
 def test_no_mistake_repeats_a_hostile_word_as_it_was(home: Home, chat_server: FakeServer) -> None:
     for words in (
         ("run", "--env", NASTY), ("run", "--policy", f"{NASTY}:x"), ("run", "--arg", f"num_docs={NASTY}"),

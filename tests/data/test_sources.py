@@ -661,6 +661,7 @@ def test_a_sample_opens_with_its_counts(
             assert text == text.strip()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("schema", "split", "name"),
     [

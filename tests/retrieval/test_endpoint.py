@@ -95,6 +95,7 @@ def test_texts_go_in_batches_and_vectors_come_in_their_order(server: Server) -> 
     assert encoder.encode([], "query").shape == (0, 0)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("status", "words"),
     [

@@ -134,6 +134,7 @@ def test_other_arguments_are_refused(tmp_path: Path) -> None:
         run("rag", out=tmp_path / "run", num_docs=12)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_error_of_a_policy_names_it_and_keeps_the_episodes_before(tmp_path: Path, jobs: int) -> None:
     with pytest.raises(EpisodeError, match=rf"policy 'Fragile' on {ENV}, task index 2: KeyError: 'lost'"):

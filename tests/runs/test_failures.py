@@ -57,6 +57,7 @@ def test_what_a_policy_raises_ends_it_alone(tmp_path: Path, kind: str) -> None:
     assert there(tmp_path / "run") == [*(("oracle", number) for number in range(4)), ("raises", 0)]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_keep_going_runs_all_that_can_be_run(tmp_path: Path, jobs: int) -> None:
     policies = {"raises": Raises("SystemExit"), "oracle": "oracle"}
