@@ -131,6 +131,7 @@ def test_it_needs_no_torch() -> None:
 # --- the same choices in the environment as it is ---------------------------------------------------
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "arguments",
     [

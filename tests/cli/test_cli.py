@@ -127,6 +127,7 @@ def test_a_finished_run_says_so(data: Path) -> None:
     assert "All 2 episodes are in r already: there is nothing left to run" in atommem(*words).stderr
 
 
+@pytest.mark.heavy
 def test_the_same_command_gives_the_same_bytes_whatever_the_jobs(data: Path) -> None:
     words = ["run", *SMALL, "--policy", "random", "--policy", "rag", "--episodes", "3", "--seed", "4"]
     for out, jobs in (("one", "1"), ("two", "2")):

@@ -335,6 +335,7 @@ def options(question: WorldQuestion) -> tuple[str, str]:
     return first, second
 
 
+@pytest.mark.heavy
 def test_yes_and_no_are_equally_often_right(many: list[WorldQuestion]) -> None:
     for kind in ("yes_no", "bridge_comparison"):
         answers = [
@@ -361,6 +362,7 @@ def test_either_option_is_equally_often_right(many: list[WorldQuestion]) -> None
             assert 0.42 <= sum(right) / len(right) <= 0.58
 
 
+@pytest.mark.heavy
 def test_what_closed_book_strategies_score() -> None:
     asked = questions(WorldConfig(num_paragraphs=4), 2400)
     answers = Counter(question.answer for question in asked)

@@ -87,6 +87,7 @@ class Teller:
         return f"{self.protocol.render_operations(said)}\n{wrong}"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("prompt_mode", ["reset", "append"])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("form", FORMS)

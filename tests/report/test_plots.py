@@ -135,6 +135,7 @@ def test_both_formats_are_written_and_the_users_own_settings_neither_count_nor_c
     assert changed.read_bytes() == plain[1].read_bytes()
 
 
+@pytest.mark.heavy
 def test_what_the_runs_lack_is_left_out_with_the_reason_or_refused_when_asked_for(
     run: Run, tmp_path: Path
 ) -> None:
@@ -211,6 +212,7 @@ def test_the_command_names_the_files_and_what_it_left_out(folder: Path, tmp_path
 # --- what every picture says ------------------------------------------------------------------------
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "draw", [scores.draw, funnel.draw, operations.draw, costs.draw_memory, documents.draw]
 )

@@ -135,6 +135,7 @@ class TestHistories(Histories.TestCase):  # type: ignore[misc, valid-type]
             yield
 
 
+@pytest.mark.heavy
 class TestLongHistories(Histories.TestCase):  # type: ignore[misc, valid-type]
     """The forms of a large index in small ones: columns that grow and shrink, groups, dead slots, renewal."""
 
@@ -158,6 +159,7 @@ def make_text(draw: random.Random, length: int) -> str:
     return " ".join(f"w{int(draw.paretovariate(0.6)) % 997}" for _ in range(length))
 
 
+@pytest.mark.heavy
 def test_a_long_history_over_many_entries_gives_the_reference_scores() -> None:
     draw = random.Random(4)
     index, entries = BM25(), {}
@@ -325,6 +327,7 @@ def test_what_is_kept_does_not_grow_with_the_history(monkeypatch: pytest.MonkeyP
     assert [id for id, _ in index.search("word998 common", 9)] == [998, 996, 997, 999, 1000]
 
 
+@pytest.mark.heavy
 def test_a_large_index_gives_the_reference_scores_whatever_its_queries_hold(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
