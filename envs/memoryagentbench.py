@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -39,6 +39,9 @@ SUBSETS: Final = (
 HOPS: Final = ("single", "multi")
 LENGTHS: Final = ("6k", "32k", "64k", "262k")
 """How long a list of facts is, as its source says."""
+
+RECOMMENDATION: Final = "redial"
+"""What stands in the type of questions that ask for films to recommend."""
 
 _FACT = re.compile(r"(\d{1,9})\. ?(.*)")
 _SOURCE = re.compile(r"factconsolidation_(sh|mh)_(\w+)")
@@ -277,6 +280,11 @@ def _paragraphs(text: str) -> Iterator[str]:
 # --- the environment --------------------------------------------------------------------------------
 
 
+def lacking(types: Collection[str]) -> str:
+    """Return the file that the score of ReDial's questions needs and that is not read: the titles of all films."""
+    return "entity2id.json" if any(RECOMMENDATION in type.lower() for type in types) else ""
+
+
 def _patterns(subset: str) -> tuple[str, ...]:
     return f"{subset}.json", f"*{subset}*.json*"
 
@@ -297,6 +305,7 @@ MEMORYAGENTBENCH = Benchmark(
     histories=True,
     variants=SUBSETS,
     part_word="subset",
+    lacking=lacking,
 )
 
 

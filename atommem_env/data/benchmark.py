@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,8 @@ class Benchmark:
         label: what is unusual about how its rows are read; part of the source's name.
         amend: changes a history, given the number of its row.
         abstain: the phrase that counts as abstaining; ``""`` where every question has an answer.
+        lacking: tells, of the types of the questions, which file their own score needs and is not read; its answer is
+            part of the source's name.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Benchmark:
     label: str = ""
     amend: Callable[[int, History], History] | None = field(default=None, hash=False)
     abstain: str = ""
+    lacking: Callable[[Collection[str]], str] | None = None
 
     def part(self, split: str, variant: str | None) -> str:
         """Return the key of :attr:`hub_files` and :attr:`file_patterns` that holds a split, or a variant.

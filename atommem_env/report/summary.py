@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from atommem_env.core.types import Metrics, QuestionMetrics, score_of
 from atommem_env.evidence import READ_DOCUMENTS, STAGES, STALE_STAGES, mean_share
-from atommem_env.registration import WORLD_ENVS
+from atommem_env.registration import WORLD_ENVS, short_name
 from atommem_env.runs.engines import unreadable_share
 from atommem_env.runs.forms import EpisodeRecord, Record, TimingRecord
 from atommem_env.runs.keys import episode_key
 from atommem_env.scoring import SCORES
+from atommem_env.scoring.official import EVENT_RECALL, second_scores
 
 if TYPE_CHECKING:
     from atommem_env.runs.recorded import RecordedRun
@@ -86,7 +87,8 @@ class Row:
         without_evidence: how many of the questions have no evidence in the data; the funnel leaves them out.
         uses_buffer: whether the policy keeps text outside memory, so that its funnel says nothing.
         scores: by name: ``em``, ``f1``, ``cover_em``; ``official`` where the benchmark has its own score;
-            ``judge`` where a judge has judged all of the episodes.
+            ``judge`` where a judge has judged all of the episodes; ``event_recall`` where questions are EventQA's,
+            over those alone.
         funnel: by stage, the mean; ``None`` where undefined.
         stale: by stage of :data:`STALE_STAGES`, likewise; all ``None`` where no evidence is superseded.
         documents: by name of :data:`READ_DOCUMENTS`, likewise, over the questions that can be answered.
@@ -246,6 +248,11 @@ def _row(
     units = [history_of(episode) for episode in episodes]
     histories = len(set(units)) if about_histories(episodes) else None
     scores = {name: _score(values, units, histories) for name, values in _values(run, episodes).items()}
+    recalled = [_event_recall(env["id"], episode) for episode in episodes]
+    if any(value is not None for value in recalled):
+        pairs = [(value, unit) for value, unit in zip(recalled, units, strict=True) if value is not None]
+        about = None if histories is None else len({unit for _, unit in pairs})
+        scores[EVENT_RECALL] = _score([value for value, _ in pairs], [unit for _, unit in pairs], about)
     return Row(
         env=env["name"],
         generated=source.startswith("generated") and env["id"] not in WORLD_ENVS,
@@ -288,6 +295,21 @@ def _values(run: RecordedRun, episodes: Sequence[EpisodeRecord]) -> dict[str, li
     found["judge"] = [_mean(verdict) if verdict else None for verdict in verdicts]
     known = {name: [value for value in values if value is not None] for name, values in found.items()}
     return {name: values for name, values in known.items() if len(values) == len(episodes)}
+
+
+def _event_recall(env: str, episode: EpisodeRecord) -> float | None:
+    """Return the mean of EventQA's recall over an episode's questions of it; ``None`` where it has none."""
+    found = [
+        second_scores(
+            short_name(env),
+            str(question.get("type")),
+            question.get("prediction"),
+            question.get("answers", ()),
+        ).get(EVENT_RECALL)
+        for question in episode["metrics"]["questions"]
+    ]
+    known = [value for value in found if value is not None]
+    return _mean(known) if known else None
 
 
 def _score(values: Sequence[float], units: Sequence[str], histories: int | None) -> Interval:

@@ -25,6 +25,7 @@ from atommem_env.report.summary import (
     summarise,
 )
 from atommem_env.runs.errors import RunError
+from atommem_env.scoring.official import EVENT_RECALL
 
 if TYPE_CHECKING:
     from atommem_env.runs.recorded import RecordedRun
@@ -50,6 +51,7 @@ SCORE_TITLES: Final = {
     "cover_em": "cover EM",
     "official": "official",
     "judge": "judge",
+    EVENT_RECALL: "event recall",
 }
 """What heads a score's column; a score that is not here is headed by its name."""
 
@@ -283,6 +285,10 @@ def footnotes(
         if alike:
             shown = ", ".join(dict.fromkeys(alike))
             notes.append(f"The benchmark's own score is {SCORE_TITLES[name]} in every row of {shown}.")
+    if any(EVENT_RECALL in row.scores for row in rows):
+        notes.append(
+            "Event recall: EventQA's second score, over its questions: all answers are in the reply."
+        )
     if any("judge" in row.scores for row in rows):
         from atommem_env.runs.judge import read_leniency
         from atommem_env.runs.leniency import leniency_text

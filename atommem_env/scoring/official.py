@@ -237,6 +237,26 @@ def event_recall(prediction: str, answers: Sequence[str]) -> float:
     return float(bool(answers) and all(answer.lower() in lower for answer in answers))
 
 
+EVENT_RECALL: Final = "event_recall"
+"""The name of EventQA's second score."""
+
+
+def second_scores(
+    benchmark: str, type: str, prediction: str | None, answers: Sequence[str]
+) -> dict[str, float]:
+    """Return by name what a benchmark reports of an answer besides its own score; mostly nothing.
+
+    Args:
+        benchmark: the benchmark's short name.
+        type: the question's type.
+        prediction: what was answered; ``None`` where nothing was.
+        answers: the gold answers.
+    """
+    if benchmark == "memoryagentbench" and type.lower().startswith("eventqa"):
+        return {EVENT_RECALL: event_recall(prediction or "", answers)}
+    return {}
+
+
 def recommendation_recall(
     prediction: str, gold: Sequence[str], titles: Sequence[str], limit: int = 5
 ) -> float:

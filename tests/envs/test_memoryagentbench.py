@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import pytest
 
-from atommem_env import rollout
+from atommem_env import Answer, evaluate, rollout
 from atommem_env.baselines import make_policy
 from atommem_env.core.config import HistoryConfig
 from atommem_env.data.sources import open_dataset
 from atommem_env.env import history_tasks
 from atommem_env.envs.memoryagentbench import MEMORYAGENTBENCH, MemoryAgentBenchRows, memoryagentbench
 from atommem_env.evidence import mean_share
+from atommem_env.report.summary import summarise
+from atommem_env.report.tables import table
 from atommem_env.tasks.documents import split_documents
 from atommem_env.tasks.history import HistoryTasks
 
@@ -155,6 +158,41 @@ def test_the_reward_is_the_benchmarks_own_score_where_no_question_needs_a_judge(
         "eventqa_full": "official",
     }
     assert gym.make("AtomMem-MemoryAgentBench-v0", source=file, reward="em").unwrapped.config.reward == "em"  # type: ignore[attr-defined]
+
+
+class Says:
+    """Answers every question with one text."""
+
+    def reset(self, observation: Any, info: Any) -> None:
+        pass
+
+    def act(self, observation: Any, info: Any) -> list[Answer]:
+        return [Answer("Velden, or otto lenz jr.")] if observation["phase"] else []
+
+
+def test_eventqas_recall_is_a_column_of_its_own(tmp_path: Path) -> None:
+    asked = {"Who?": ["Otto Lenz Jr.", "Velden"], "Where?": ["Velden"], "What?": ["Velden", "Ulm"]}
+    rows = [
+        row("eventqa_full", questions=list(asked), answers=list(asked.values())),
+        row(),
+    ]
+    (file := tmp_path / "accurate_retrieval.json").write_text(json.dumps(rows))
+    env = "AtomMem-MemoryAgentBench-v0"
+    run = evaluate(env, {"says": Says}, episodes=2, out=tmp_path / "run", source=file)
+    (shown,) = summarise([run])
+    assert shown.scores["event_recall"].mean == pytest.approx(2 / 3)  # both answers; one; one of two
+    assert shown.scores["official"].mean == pytest.approx((1 + 2 / 4) / 2)  # one of the answers is enough
+    page = table([run], "markdown")
+    assert "event recall" in page
+    assert "all answers are in the reply" in page
+
+
+@pytest.mark.parametrize(("source", "said"), [("recsys_redial_full", True), ("eventqa_full", False)])
+def test_a_source_whose_score_needs_another_file_says_so(tmp_path: Path, source: str, said: bool) -> None:
+    (file := tmp_path / "test_time_learning.json").write_text(json.dumps([row(source)]))
+    data = open_dataset(MEMORYAGENTBENCH, file, "test", variant="test_time_learning")
+    assert (" without entity2id.json#" in data.source) is said
+    assert pickle.loads(pickle.dumps(data)).source == data.source
 
 
 def test_a_summarys_key_points_are_its_rubric() -> None:

@@ -155,6 +155,68 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
+ORDERS = {
+    "In which order was it built?": "1) first the roof\n\n- then the doors\n* at last the walls",
+    "In which order did it fall?": "the roof",
+}
+
+
+class Orders(Says):
+    """Answers as :class:`Says`, and questions of orders with lines."""
+
+    def act(self, observation: dict[str, Any], info: dict[str, Any]) -> list[Answer]:
+        if not observation["phase"]:
+            return []
+        return [Answer(ORDERS.get(observation["questions"][0], "three wheels"))]
+
+
+@pytest.mark.parametrize(
+    ("variant", "extraction", "order"),
+    [
+        # By item 1 and .5, and .5 alone. The first order is as above, F1 2/3 and tau-b 0; of the other one of three
+        # items is named, two are missing and tie: F1 1/2, tau-b 2 of the root of 3 x 2.
+        ("paper", [0.75, 0.5], [2 / 3 * 1 / 2, 1 / 2 * (1 + 2 / 6**0.5) / 2]),
+        ("code", [0.5, 0.0], [1 / 2, (1 + 2 / 6**0.5) / 2]),
+    ],
+)
+def test_beams_score_is_the_mean_over_abilities(
+    chat_server: FakeServer, tmp_path: Path, variant: str, extraction: list[float], order: list[float]
+) -> None:
+    def question(text: str, *rubric: str) -> dict[str, Any]:
+        return {"question": text, "answer": "so", "rubric": list(rubric)}
+
+    asked = {
+        "information_extraction": [
+            question("How many?", "1 wheels", "0.5 mill"),
+            question("What?", "0.5 roof"),
+        ],
+        "event_ordering": [
+            question(text, *items)
+            for text, items in zip(
+                ORDERS, (("walls", "roof", "stairs"), ("roof", "stairs", "walls")), strict=True
+            )
+        ],
+        "abstention": [question("Which car?", "0 car")],
+    }
+    chat = [[{"role": "user", "id": 0, "content": "My mill has 3 wheels."}]]
+    file, folder = tmp_path / "beam_100k.json", tmp_path / "run"
+    file.write_text(json.dumps([{"conversation_id": "1", "chat": chat, "probing_questions": asked}]))
+    evaluate("AtomMem-BEAM-v0", {"orders": Orders}, episodes=1, out=folder, source=file)
+    server = chat_server.begin(lambda prompt: same(prompt) if "right reply: " in prompt else marks(prompt))
+    judge(folder, settings(server), variant=variant)
+    run = Run.load(folder)
+    (row,) = by_type(summarise([run]), [run])
+    means = {
+        "abstention": 0.0,
+        "event_ordering": sum(order) / 2,
+        "information_extraction": sum(extraction) / 2,
+    }
+    assert {kind: found.scores["judge"] for kind, found in row.types.items()} == pytest.approx(means)
+    assert row.macro["judge"] == pytest.approx(sum(means.values()) / 3)
+    assert row.micro["judge"] == pytest.approx(sum(extraction + order) / 5)
+    assert f"BEAM's score by the variant {variant}" in table([run], "markdown", by="type", score="judge")
+
+
 def longmemeval_row(id: str, type: str, answer: str) -> dict[str, Any]:
     return {
         "question_id": id, "question_type": type, "question": f"What of {id}?", "answer": answer,

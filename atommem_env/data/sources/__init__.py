@@ -295,7 +295,12 @@ def _open_rows(
         origin += f"[{benchmark.label}]"
     if benchmark.aliases and aliases is None:
         origin += " without aliases"
-    return QADataset(folder, meta, split=place.split, origin=origin, remake=remake)
+    make = functools.partial(QADataset, folder, meta, split=place.split, remake=remake)
+    data = make(origin=origin)
+    if benchmark.lacking is None:
+        return data
+    missing = benchmark.lacking({data.question(row).type for row in range(data.num_questions)})
+    return make(origin=f"{origin} without {missing}") if missing else data
 
 
 def _aliases_file(benchmark: Benchmark, path: Path) -> Path | None:
