@@ -20,7 +20,7 @@ import numpy as np
 from atommem_env.core.words import STOP_WORDS, stem, word_set
 from atommem_env.discrete.features import TextComparison, rank_among, title_links
 from atommem_env.discrete.notes import NO_TITLE, Array, Note, Notes, log_length
-from atommem_env.tasks.turns import Turn
+from atommem_env.tasks.turns import Turn, without_number
 from atommem_env.text import sentences
 
 BLIND_FEATURES: Final = (
@@ -111,7 +111,9 @@ class BlindNotes(Notes):
         """Take a text into the counts and return its note."""
         note = super().take(title, text)
         said = f"{title}. {text}" if turn is None and title else text if turn is None else turn.text
-        parts = sentences(said)
+        lines = [said] if turn is None or turn.speaker else [*map(without_number, said.split("\n"))]
+        said = "\n".join(lines)
+        parts = [part for line in lines for part in sentences(line)]
         statements = tuple([_statement(part) for part in parts])
         words = tuple(dict.fromkeys(word for one in statements for word in (*one.plain, *one.values)))
         before = [(self._times[word], word) for word in words if self._times[word]]

@@ -2,7 +2,8 @@
 
 While reading, the documents (or sentences) that a chunk completes are candidates, one after the other, or the turns
 of the sessions, each with who said it and when; one over the environment's limit for an entry is several, of whole
-sentences. For each, one action is chosen:
+sentences. Turns that nobody says (a list's facts, a text's paragraphs) are offered together, as many in a row as fit an
+entry, where entries have a limit. For each candidate, one action is chosen:
 
 =====================  ========================================================================
 action                 meaning
@@ -25,7 +26,7 @@ While answering there is no candidate: a query is a look, and skip answers the q
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -164,7 +165,7 @@ class Decisions:
                 f"the task asks {len(questions)} questions, more than max_questions={self.max_questions}: raise that"
             )
         self._notes = BlindNotes() if self.blind else Notes(questions or ("",))
-        self._stitcher = DocumentStitcher()
+        self._stitcher = DocumentStitcher(turns=True)
         self._limit: float = rules.entry_tokens or math.inf
         self._abstain = rules.abstain
         self._allowed = frozenset(rules.operations if rules.storage else ())
@@ -212,14 +213,19 @@ class Decisions:
             title = document.title
             texts = self._parts(title, document.text)
             return [_Candidate(f"{title}\n{text}", self._notes.take(title, text)) for text in texts]
-        turns = [(turn, text) for turn in document.turns for text in self._spoken(turn, document.date)]
-        return [_Candidate(text, self._notes.take("", text, turn)) for turn, text in turns]
+        spoken = [(turn, text) for turn in document.turns for text in self._spoken(turn, document.date)]
+        if self.unit == "document" and self._limit < math.inf:
+            spoken = _packed(spoken, self._fits_text)
+        return [_Candidate(text, self._notes.take("", text, turn)) for turn, text in spoken]
 
     def _spoken(self, turn: Turn, date: str) -> list[str]:
         """Return the texts that a turn is offered as: each says who said it and when."""
         if self.unit == "sentence":
             return [stamp(turn.speaker, date) + sentence for sentence in sentences(turn.text)]
-        return turn_texts(turn, date, lambda part: self._notes.size("", part) <= self._limit)
+        return turn_texts(turn, date, self._fits_text)
+
+    def _fits_text(self, text: str) -> bool:
+        return self._notes.size("", text) <= self._limit
 
     def _parts(self, title: str, text: str) -> list[str]:
         """Return the texts that a document is offered as: itself; in parts of whole sentences where it is too long."""
@@ -489,3 +495,15 @@ class Decisions:
         """Return the question that the candidate serves best; without a candidate, the first."""
         note = self.candidate_note
         return 0 if note is None else self._compared.best_question(self._rows[note])
+
+
+def _packed(spoken: Iterable[tuple[Turn, str]], fits: Callable[[str], bool]) -> list[tuple[Turn, str]]:
+    """Return texts of turns, those that nobody says (a list's facts) together, as many in a row as fit an entry."""
+    packed: list[tuple[Turn, str]] = []
+    for turn, text in spoken:
+        both = f"{packed[-1][1]}\n{text}" if packed else ""
+        if packed and not (turn.speaker or packed[-1][0].speaker) and fits(both):
+            packed[-1] = (Turn("", both), both)
+        else:
+            packed.append((turn, text))
+    return packed

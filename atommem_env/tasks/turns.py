@@ -53,6 +53,12 @@ def stamp(speaker: str, date: str) -> str:
     return (f"[{date}] " if date else "") + (f"{speaker}: " if speaker else "")
 
 
+def without_number(line: str) -> str:
+    """Return a numbered fact without its number; any other line as it is."""
+    match = _FACT.match(line)
+    return line[match.end() :] if match else line
+
+
 def write_turn(turn: Turn) -> str:
     """Return a turn as it stands in a task's text, without the line break that ends it."""
     text = turn_line(turn)

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from atommem_env import DiscreteOperations, QADataset
 from atommem_env.discrete.blind import BLIND_FEATURES, BlindComparison, BlindNote, BlindNotes
+from atommem_env.discrete.decisions import Decisions
 from atommem_env.discrete.gold import EvidenceHeld
 from atommem_env.discrete.training import lessons, play
+from atommem_env.discrete.wrapper import best_sentence
 from atommem_env.tasks.turns import Turn
 from atommem_env.text import PieceTokenizer
 from small_data import chats, dataset
@@ -111,6 +113,50 @@ def test_each_turn_is_offered_once_with_who_said_it_and_when() -> None:
     turns = [(session.date, turn) for session in sessions for turn in session.turns]
     assert found == [f"[{date}] {turn.speaker}: {turn.text}" for date, turn in turns]
     assert view["slots"].shape == (4, 1, len(BLIND_FEATURES))
+
+
+FACTS = [f"{number}. Ada met Bo{number} of Velden." for number in range(24)]
+
+
+def offered(limit: int | None) -> list[list[str]]:
+    """Return, chunk by chunk, what is offered of a list of facts in the middle of which somebody says something."""
+    said = {"speaker": "Ann", "text": "Bo is well.", "id": "a"}
+    turns = [{"text": text, "id": str(number)} for number, text in enumerate(FACTS)]
+    asked = {"question": "Who?", "answer": "Bo3", "evidence": ["3"]}
+    history = {"id": "h", "sessions": [{"turns": [*turns[:12], said, *turns[12:]]}], "questions": [asked]}
+    source = QADataset.from_histories([history], name="facts")
+    env = gym.make("AtomMem-Custom-v0", source=source, capacity=4, entry_tokens=limit, chunk_tokens=100)
+    decisions = Decisions(4, best_sentence, blind=True)
+    observation, info = env.reset(options={"task_index": 0})
+    decisions.begin(observation, info["rules"])
+    found: list[list[str]] = []
+    while not decisions.answering:
+        found.append([])
+        operations = None
+        while operations is None:
+            found[-1] += [] if decisions.candidate is None else [decisions.candidate]
+            operations = decisions.choose(0)
+        observation = env.step(operations)[0]
+        decisions.observe(observation)
+    return found
+
+
+@pytest.mark.parametrize(("limit", "most"), [(None, 1), (40, 4)])
+def test_facts_are_offered_when_they_are_read_as_many_as_fit_an_entry(limit: int | None, most: int) -> None:
+    chunks = offered(limit)
+    assert len(chunks) > 2
+    assert all(chunks), "a list is one document: its facts are not kept back until it ends"
+    texts = [text for chunk in chunks for text in chunk]
+    assert "\n".join(texts).split("\n") == [*FACTS[:12], "Ann: Bo is well.", *FACTS[12:]]
+    assert "Ann: Bo is well." in texts, "what somebody says is offered alone"
+    assert max(text.count("\n") + 1 for text in texts) == most
+    assert all(PieceTokenizer().count(text) <= (limit or 100) for text in texts)
+
+
+def test_the_number_of_a_fact_says_nothing_of_it() -> None:
+    found, _ = seen([("", "7. Ada lives in Ulm."), ("", "81. Ada lives in Ulm.")])
+    assert found["numbers"] == [0, 0]
+    assert max(found["contradicts"]) == 0
 
 
 @pytest.mark.parametrize(("reward", "stage"), [("evidence", "kept"), ("read", "read")])
