@@ -264,6 +264,7 @@ def _content(words: Sequence[str]) -> Phrase:
     return tuple([word for word in words if word not in STOP_WORDS]) or tuple(words)
 
 
+@functools.lru_cache(maxsize=4096)  # few counts, and so few shares, make most words
 def _weight(share: float) -> float:
     """Return the weight of a word that a share of documents has, in (0, 1]."""
     return max(min(math.log(share) / _RAREST, 1.0), 0.02)

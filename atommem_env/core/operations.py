@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, SupportsIndex, TypeAlias, TypedDict
+from typing import Any, Final, Literal, SupportsIndex, TypeAlias, TypedDict, TypeGuard
 
 import msgspec
 
@@ -186,7 +186,7 @@ def parse(item: object) -> Operation | None:
     that has ``__index__`` and is not a bool, and a ``k`` that is ``None`` or from 1 to 32. Its texts and ints are
     exact ones, and an id beyond 64 bits is none.
     """
-    if (type(item) is Create or type(item) is Answer) and type(item.content) is str:
+    if _is_exact(item):
         return item  # what most actions are made of
     kind = kind_of(item)
     if kind is None:
@@ -195,6 +195,15 @@ def parse(item: object) -> Operation | None:
         return _parse(item, kind)
     except Exception:  # what an object's own methods raise makes it no operation
         return None
+
+
+def _is_exact(item: object) -> TypeGuard[Create | Read | Answer]:
+    """Tell whether ``item`` is an operation without an id, and what it holds is of the very type that it should be."""
+    if type(item) is Create or type(item) is Answer:
+        return type(item.content) is str
+    if type(item) is Read and type(item.query) is str:
+        return item.k is None or (type(item.k) is int and 1 <= item.k <= MAX_K)
+    return False
 
 
 def _parse(item: object, kind: str) -> Operation | None:

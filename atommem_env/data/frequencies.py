@@ -75,13 +75,17 @@ class WordFrequencies:
         return shares
 
     def _look_up(self, words: list[str]) -> dict[str, float]:
+        documents = self._documents + 1
+        if not len(self._keys):
+            return dict.fromkeys(words, 1 / documents)
         keys = np.fromiter(map(_key, words), np.uint32, len(words))
-        counts = np.ones(len(words))
-        if len(self._keys):
-            places = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-            counts = np.where(self._keys[places] == keys, self._counts[places], 1)
-        shares: list[float] = (counts / (self._documents + 1)).tolist()
-        return dict(zip(words, shares, strict=True))
+        places = self._keys.searchsorted(keys)
+        here = self._keys.take(places, mode="clip") == keys
+        counts = self._counts.take(places, mode="clip").tolist()
+        return {
+            word: (count if known else 1) / documents
+            for word, count, known in zip(words, counts, here.tolist(), strict=True)
+        }
 
 
 def _key(word: str) -> int:

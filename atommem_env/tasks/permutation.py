@@ -10,6 +10,8 @@ import numpy.typing as npt
 _ROUNDS: Final = 6
 _STEP: Final = 0x9E3779B97F4A7C15
 _FACTORS: Final = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+_WORD_FACTORS: Final = tuple(map(np.uint64, _FACTORS))
+_SHIFTS: Final = (np.uint64(30), np.uint64(27), np.uint64(31))
 _WORD: Final = (1 << 64) - 1
 _FEW: Final = 8
 """Up to so many elements, Python's numbers take less time than NumPy's."""
@@ -84,11 +86,12 @@ class Permutation:
 
 def _mix(values: Words) -> Words:
     """Return the splitmix64 finaliser of ``values``: every input bit reaches every output bit."""
-    values ^= values >> np.uint64(30)
-    values *= np.uint64(_FACTORS[0])
-    values ^= values >> np.uint64(27)
-    values *= np.uint64(_FACTORS[1])
-    values ^= values >> np.uint64(31)
+    shifts, factors = _SHIFTS, _WORD_FACTORS
+    values ^= values >> shifts[0]
+    values *= factors[0]
+    values ^= values >> shifts[1]
+    values *= factors[1]
+    values ^= values >> shifts[2]
     return values
 
 

@@ -231,13 +231,8 @@ class _StoredStarts(TokenStarts):
         self._documents = documents
         self._doc_starts = doc_starts
         # How many tokens there are up to the end of each part: header, title and text of every document.
-        self._ends = list(
-            itertools.accumulate(
-                count
-                for number, counts in enumerate(dataset.token_counts(rows), start=1)
-                for count in (len(_header_starts(number)), *counts)
-            )
-        )
+        counts = zip(_header_counts(len(rows)), *zip(*dataset.token_counts(rows), strict=True), strict=True)
+        self._ends = list(itertools.accumulate(itertools.chain.from_iterable(counts)))
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -254,6 +249,12 @@ class _StoredStarts(TokenStarts):
             if part == 2:
                 start += len(escape(self._documents[document].title)) + 1
         return start + int(starts[token - (self._ends[place - 1] if place else 0)])
+
+
+@functools.lru_cache(maxsize=8)
+def _header_counts(documents: int) -> tuple[int, ...]:
+    """Return the numbers of tokens of the headers of so many documents."""
+    return tuple(len(_header_starts(number)) for number in range(1, documents + 1))
 
 
 @functools.lru_cache(maxsize=4096)
