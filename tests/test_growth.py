@@ -260,6 +260,7 @@ def test_work_grows_with_the_text_and_no_faster(request: pytest.FixtureRequest, 
     assert not growth(FUNCTIONS[name], len(TEXTS) if every else HARDEST)
 
 
+@pytest.mark.heavy
 def test_work_that_grows_faster_is_found() -> None:
     def steep(text: str) -> int:
         places = range(0, len(text) if text.startswith("....") else 1, 40)

@@ -652,6 +652,7 @@ print(t.fingerprint())
 """
 
 
+@pytest.mark.heavy
 def test_other_processes_and_hash_seeds_make_the_same_choices() -> None:
     """Names are compared by hashes of words, which differ between processes."""
     tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -47,7 +47,9 @@ def test_guessing_scores_nothing_on_what_can_be_answered() -> None:
     assert [outcome["em"] for outcome in outcomes if not outcome["num_evidence"]] == [1.0] * 2
 
 
-@pytest.mark.parametrize("id", ["AtomMem-LoCoMo-v0", "AtomMem-LongMemEval-v0"])
+@pytest.mark.parametrize(
+    "id", ["AtomMem-LoCoMo-v0", pytest.param("AtomMem-LongMemEval-v0", marks=pytest.mark.heavy)]
+)
 def test_the_chats_stand_in_for_benchmarks_in_their_schemas(id: str) -> None:
     env = gym.make(id, source="generated")
     observation, info = env.reset(seed=0)

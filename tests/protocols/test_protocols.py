@@ -94,18 +94,18 @@ def check(parsed: Parsed) -> None:
     assert all(piece.reason and isinstance(piece.text, str) for piece in parsed.malformed)
 
 
-def test_four_thousand_texts_of_fragments_are_parsed_by_each_protocol() -> None:
+def test_a_thousand_texts_of_fragments_are_parsed_by_each_protocol() -> None:
     generator = random.Random(20)
     found = malformed = 0
-    for _ in range(4000):
+    for _ in range(1000):
         text = "".join(generator.choices(BITS, k=generator.randint(0, 40)))
         for protocol in ALL:
             parsed = protocol.parse(text, SHOWN)
             check(parsed)
             found += len(parsed.operations)
             malformed += len(parsed.malformed)
-    assert found > 1000
-    assert malformed > 1000
+    assert found > 250
+    assert malformed > 250
 
 
 @settings(max_examples=150, deadline=None)

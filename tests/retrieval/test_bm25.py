@@ -123,7 +123,7 @@ class Histories(RuleBasedStateMachine):
 class TestHistories(Histories.TestCase):  # type: ignore[misc, valid-type]
     """Of few entries: rows, and from the fifth entry or 31st word on posting lists that take three at a time."""
 
-    settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
+    settings = settings(max_examples=50, stateful_step_count=25, deadline=None)
 
     @pytest.fixture(autouse=True)
     def bounds(self) -> Iterator[None]:

@@ -108,7 +108,7 @@ class Histories(RuleBasedStateMachine):
         check(store[0], store[1], query, k)
 
 
-Histories.TestCase.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
+Histories.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 TestDenseHistories = Histories.TestCase
 
 

@@ -129,7 +129,7 @@ def reward_of_word(prediction: str, answers: Any) -> Any:
     return KINDS[prediction]() if prediction in KINDS else 1.0
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["alone", "threads", pytest.param("processes", marks=pytest.mark.heavy)])
 def test_whatever_a_reward_or_a_policy_does_the_run_names_it_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
