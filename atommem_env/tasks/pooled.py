@@ -232,7 +232,7 @@ class _StoredStarts(TokenStarts):
         self._doc_starts = doc_starts
         # How many tokens there are up to the end of each part: header, title and text of every document.
         counts = zip(_header_counts(len(rows)), *zip(*dataset.token_counts(rows), strict=True), strict=True)
-        self._ends = list(itertools.accumulate(itertools.chain.from_iterable(counts)))
+        self._ends: list[int] = list(itertools.accumulate(itertools.chain.from_iterable(counts)))
 
     def __len__(self) -> int:
         return self._ends[-1]
