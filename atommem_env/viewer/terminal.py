@@ -13,7 +13,7 @@ from atommem_env.core.types import Gold, Metrics, Observation, QuestionMetrics
 from atommem_env.evidence import STAGES, EvidenceUnit, Matcher, WordShares, gold_units
 from atommem_env.policies import Trace
 from atommem_env.runs.errors import RunError
-from atommem_env.tasks.documents import split_documents
+from atommem_env.tasks.documents import DocumentPiece, split_documents
 
 Line = tuple[str, str]
 """A style, in the words of ``rich``, and a text."""
@@ -79,27 +79,43 @@ def episode_lines(trace: Trace, title: str, view: View) -> Iterator[Line]:
     yield "bold", one_line(title)
     yield "dim", one_line(f"task {trace.task_index} ({trace.task_id})") + "  ·  " + one_line(trace.source)
     yield "", ""
-    for number, question in enumerate(trace.metrics["questions"], 1):
-        yield from _wrapped(f"question {number}", question["question"], view)
+    questions = trace.metrics["questions"]
+    rules = trace.infos[0].get("rules")
+    unseen = rules is not None and rules.questions_shown == "when_asked"
+    if unseen:
+        yield _labelled("questions", f"{len(questions)}, shown to the policy when they are asked")
+    else:
+        for number, question in enumerate(questions, 1):
+            yield from _wrapped(f"question {number}", question["question"], view)
     gold = trace.infos[0]["gold"] if view.gold else []
     yield from _gold_lines(gold, view)
     marks = _Marks(gold_units(gold), view.word_shares)
+    contents = _contents(trace)
     last = len(trace.actions) if view.last is None else min(view.last, len(trace.actions))
     for step in range(view.first, last + 1):
         yield "", ""
-        yield from _step_lines(trace, step, view, marks)
+        yield from _step_lines(trace, step, view, marks, contents)
     hidden = len(trace.actions) - max(0, last - view.first + 1)
     if hidden:
         yield "", ""
         yield "dim", f"{hidden} of {len(trace.actions)} steps not shown"
     yield "", ""
-    yield from _outcome_lines(trace.metrics, view)
+    asked = _asked(trace, view.first, last) if unseen and hidden else set(range(len(questions)))
+    yield from _outcome_lines(trace.metrics, view, asked)
+
+
+def _asked(trace: Trace, first: int, last: int) -> set[int]:
+    """Return the numbers, from 0, of the questions that steps ``first`` to ``last`` answer."""
+    shown = (each for each in trace.observations[first - 1 : last] if isinstance(each, Mapping))
+    return {observation["cursor"] for observation in shown if observation["phase"] == 1}
 
 
 # --- a step -----------------------------------------------------------------------------------------
 
 
-def _step_lines(trace: Trace, step: int, view: View, marks: _Marks) -> Iterator[Line]:
+def _step_lines(
+    trace: Trace, step: int, view: View, marks: _Marks, contents: Mapping[int, str]
+) -> Iterator[Line]:
     observation = trace.observations[step - 1]
     if not isinstance(observation, Mapping):  # a wrapper's own form, such as the text of a protocol
         yield _rule(f"step {step}", view)
@@ -108,7 +124,7 @@ def _step_lines(trace: Trace, step: int, view: View, marks: _Marks) -> Iterator[
         yield _rule(
             f"step {step}: reading chunk {observation['cursor'] + 1} of {observation['num_chunks']}", view
         )
-        yield from _chunk_lines(observation["chunk"], view)
+        yield from _chunk_lines(observation["chunk"], contents[observation["cursor"]], view)
         yield from _memory_lines(cast("Observation", observation), view, marks)
     else:
         number, total = observation["cursor"] + 1, observation["num_questions"]
@@ -118,10 +134,38 @@ def _step_lines(trace: Trace, step: int, view: View, marks: _Marks) -> Iterator[
     yield from _action_lines(trace.actions[step - 1], trace.infos[step]["results"], view, marks)
 
 
-def _chunk_lines(chunk: str, view: View) -> Iterator[Line]:
-    numbers = [piece.number for piece in split_documents(chunk) if piece.number is not None]
-    which = f", documents {numbers[0]} to {numbers[-1]}" if numbers else ""
-    yield _labelled("chunk", f"{len(chunk)} characters{which}")
+def _contents(trace: Trace) -> dict[int, str]:
+    """Return for each chunk by its number, from 0, which documents or sessions it shows, and of how many."""
+    shown: dict[int, list[DocumentPiece]] = {}
+    number = 0
+    for observation in trace.observations:
+        if (
+            isinstance(observation, Mapping)
+            and observation["phase"] == 0
+            and observation["cursor"] not in shown
+        ):
+            pieces = split_documents(observation["chunk"])
+            numbered = []
+            for piece in pieces:  # one without a header goes on with the last
+                number = number if piece.number is None else piece.number
+                numbered.append(piece._replace(number=number))
+            shown[observation["cursor"]] = numbered
+    return {cursor: _content(pieces, number) for cursor, pieces in shown.items()}
+
+
+def _content(pieces: Sequence[DocumentPiece], total: int) -> str:
+    numbers = [piece.number for piece in pieces if piece.number]
+    if not numbers:
+        return ""
+    what = "session" if pieces[0].turns else "document"
+    if numbers[0] != numbers[-1]:
+        return f", {what}s {numbers[0]} to {numbers[-1]} of {total}"
+    date = f" ({pieces[0].date})" if pieces[0].date else ""
+    return f", {what} {numbers[0]} of {total}{date}"
+
+
+def _chunk_lines(chunk: str, content: str, view: View) -> Iterator[Line]:
+    yield _labelled("chunk", f"{len(chunk)} characters{content}")
     if view.full:
         for line in terminal(chunk).splitlines():
             yield from _wrapped("", line, view, "dim")
@@ -196,9 +240,11 @@ def _gold_lines(gold: Sequence[Gold], view: View) -> Iterator[Line]:
             yield from _wrapped("", f"[e{unit_number}] {unit['title']} ({where}): {unit['sentence']}", view)
 
 
-def _outcome_lines(metrics: Metrics, view: View) -> Iterator[Line]:
+def _outcome_lines(metrics: Metrics, view: View, asked: set[int]) -> Iterator[Line]:
     yield _rule("outcome", view)
     for number, question in enumerate(metrics["questions"], 1):
+        if number - 1 not in asked:
+            continue
         right = question["em"] == 1.0
         yield from _wrapped(f"question {number}", question["question"], view)
         answer = "(forfeited)" if question["prediction"] is None else question["prediction"]
@@ -208,6 +254,12 @@ def _outcome_lines(metrics: Metrics, view: View) -> Iterator[Line]:
             "scores", f"EM {question['em']:.0f}, F1 {question['f1']:.2f}, cover EM {question['cover_em']:.0f}"
         )
         yield _labelled("evidence", _funnel(question), "dim")
+        yield "", ""
+    if len(asked) < len(metrics["questions"]):
+        yield (
+            "dim",
+            f"{len(metrics['questions']) - len(asked)} of {len(metrics['questions'])} questions not shown",
+        )
         yield "", ""
     refused = {reason: count for reason, count in metrics["refused"].items() if count}
     yield (

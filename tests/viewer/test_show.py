@@ -92,6 +92,21 @@ def test_full_shows_whole_chunks(trace: Trace) -> None:
     assert " ".join(last_words) in text(trace, last=1, full=True, width=4000)
 
 
+def test_a_chat_is_shown_session_by_session_and_its_questions_where_they_are_asked() -> None:
+    env = gym.make(
+        "AtomMem-Chat-v0", source="generated", histories=2, sessions=4, questions=4, num_questions=4
+    )
+    chat = rollout(env, Script(), options={"task_index": 0})
+    questions = [question["question"] for question in chat.metrics["questions"]]
+    shown = text(chat)
+    assert "questions   4, shown to the policy when they are asked" in shown
+    assert [f"session {number} of 4 (" in shown for number in range(1, 6)] == [*[True] * 4, False]
+    assert shown.index(questions[0]) > shown.index("answering question 1 of 4")
+    first = next(step for step, each in enumerate(chat.observations, 1) if each["phase"] == 1)
+    part = text(chat, first=first, last=first)
+    assert questions[0] in part and questions[1] not in part and "3 of 4 questions not shown" in part
+
+
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [("3", (3, 3)), ("3:7", (3, 7)), ("3:", (3, None)), (":7", (1, 7)), ("1:", (1, None))],
