@@ -9,7 +9,8 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Final, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import gymnasium as gym
 import typer
@@ -18,6 +19,9 @@ from atommem_env._version import __version__
 from atommem_env.cli.console import complain, say, warnings_as_notes
 from atommem_env.runs.arguments import parse_argument
 from atommem_env.runs.errors import EpisodeError, ReplayError, RunError
+
+if TYPE_CHECKING:
+    from atommem_env.runs.run import Run
 
 DEFAULT_ENV: Final = "AtomMem-HotpotQA-v0"
 DEFAULT_POLICIES: Final = ("closed-book", "write-nothing", "memagent", "rag", "oracle")
@@ -47,6 +51,8 @@ def repeatable(name: str, help: str, metavar: str, default: str | None = None) -
     return typer.Option(name, help=f"{help} Repeatable.", metavar=metavar, show_default=default or True)
 
 
+RunFolder = Annotated[Path, typer.Argument(help="The folder of a run.", metavar="RUN", show_default=False)]
+RunFolders = Annotated[list[Path], typer.Argument(help="Folders of runs.", metavar="RUN", show_default=False)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print the table only: no progress bar, no notes.")]
 Source = Annotated[
@@ -96,6 +102,10 @@ OnlyEnvs = Annotated[
 ]
 OnlyPolicies = Annotated[
     list[str] | None, repeatable("--policy", "Only this policy of the run.", "NAME", default="all")
+]
+
+OnlyTask = Annotated[
+    int | None, typer.Option("--task-index", help="Only this task.", metavar="I", show_default="all")
 ]
 
 
@@ -172,6 +182,30 @@ def read_policy_arguments(given: Sequence[str], policies: Sequence[str]) -> dict
             )
         _add(arguments.setdefault(owner, {}), key[len(owner) + 1 :], value, "--policy-arg")
     return arguments
+
+
+def choose(runs: Sequence[Run], envs: Sequence[str] | None, policies: Sequence[str] | None) -> list[Run]:
+    """Return ``runs`` as if they were of these environments and policies alone; those that have none are left out.
+
+    Raises:
+        RunError: when there is a name that no run has, or none has both an environment and a policy of these.
+    """
+    if len(runs) == 1:
+        return [runs[0].only(envs or (), policies or ())]
+    for what, key, names in (("environment", "envs", envs), ("policy", "policies", policies)):
+        known = {
+            text
+            for run in runs
+            for record in run.settings[key]
+            for text in (record["name"], record.get("id"))
+        }
+        for name in names or ():
+            if name not in known:
+                raise RunError(f"{what} {name!r} is in none of these runs")
+    parts = [part for run in runs if (part := run.part(envs or (), policies or ())) is not None]
+    if not parts:
+        raise RunError("no run has such an environment and policy: leave out a filter")
+    return parts
 
 
 def use_working_folder() -> None:

@@ -7,7 +7,16 @@ from typing import Annotated, Final
 
 import typer
 
-from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, Trust, command, use_working_folder
+from atommem_env.cli.common import (
+    Debug,
+    OnlyEnvs,
+    OnlyPolicies,
+    Quiet,
+    RunFolder,
+    Trust,
+    command,
+    use_working_folder,
+)
 from atommem_env.cli.console import say
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.export import SELECTION_SCORES, export
@@ -27,7 +36,7 @@ _MOST: Final = 3
 
 @command("export")
 def export_command(
-    run: Annotated[Path, typer.Argument(help="The folder of a run.", metavar="RUN", show_default=False)],
+    run: RunFolder,
     out: Annotated[
         Path,
         typer.Option(

@@ -9,7 +9,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from atommem_env.cli.common import Debug, Quiet, command
+from atommem_env.cli.common import Debug, Quiet, RunFolder, command
 from atommem_env.cli.console import output, say
 from atommem_env.core.safe_text import markup, one_line
 from atommem_env.llm import ChatSettings
@@ -21,7 +21,7 @@ from atommem_env.runs.leniency import QUESTIONS, leniency_text
 
 @command("judge")
 def judge_command(
-    run: Annotated[Path, typer.Argument(help="A run's folder.", metavar="RUN", show_default=False)],
+    run: RunFolder,
     model: Annotated[
         str | None, typer.Option(help="The judge.", metavar="NAME", show_default="$ATOMMEM_MODEL")
     ] = None,

@@ -13,6 +13,7 @@ from atommem_env.cli.common import (
     OnlyPolicies,
     Quiet,
     Trust,
+    choose,
     command,
     repeatable,
     use_working_folder,
@@ -83,7 +84,7 @@ def plot_command(
             )
         made = plot_trainings([Training.load(path) for path in runs], folder, kinds, formats, bare)
     else:
-        parts = [Run.load(path, trust).only(env or (), policy or ()) for path in runs]
+        parts = choose([Run.load(path, trust) for path in runs], env, policy)
         made = plot(parts, folder, kinds, formats, bare)
     for path in made.files:
         print(path)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, Quiet, Trust, command, use_working_folder
+from atommem_env.cli.common import (
+    Debug,
+    OnlyEnvs,
+    OnlyPolicies,
+    OnlyTask,
+    Quiet,
+    RunFolder,
+    Trust,
+    command,
+    use_working_folder,
+)
 from atommem_env.cli.console import complain
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.progress import progress_bar
@@ -19,12 +26,10 @@ _MOST = 10
 
 @command("replay")
 def replay_command(
-    run: Annotated[Path, typer.Argument(help="The folder of a run.", metavar="RUN", show_default=False)],
+    run: RunFolder,
     env: OnlyEnvs = None,
     policy: OnlyPolicies = None,
-    task_index: Annotated[
-        int | None, typer.Option(help="Only this task.", metavar="I", show_default="all")
-    ] = None,
+    task_index: OnlyTask = None,
     trust: Trust = False,
     quiet: Quiet = False,
     debug: Debug = False,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, command
+from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, RunFolders, choose, command
 from atommem_env.cli.console import output, print_lines, say, table_width
 from atommem_env.report.tables import ENDINGS, FORMATS, format_of, table, terminal_lines
 from atommem_env.runs.errors import RunError
@@ -17,7 +17,7 @@ from atommem_env.runs.run import Run
 
 @command("table")
 def table_command(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.", metavar="RUN", show_default=False)],
+    runs: RunFolders,
     format: Annotated[
         str | None,
         typer.Option(
@@ -71,11 +71,7 @@ def table_command(
     if score is not None and by is None:
         raise RunError(f"--score {score} is for --by type: leave it out, or add --by type")
     chosen = format or ("terminal" if out is None else format_of(out))
-    loaded = [Run.load(folder) for folder in runs]
-    if env or policy:
-        loaded = [part for run in loaded if (part := run.part(env or (), policy or ())) is not None]
-        if not loaded:
-            raise RunError("no run has an episode of these environments and policies: leave out a filter")
+    loaded = choose([Run.load(folder) for folder in runs], env, policy)
     if not any(run.episodes for run in loaded):
         raise RunError("there is no finished episode yet: go on with `atommem run`, then ask for the table")
     if out is not None:

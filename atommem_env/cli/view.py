@@ -15,9 +15,12 @@ from atommem_env.cli.common import (
     Debug,
     OnlyEnvs,
     OnlyPolicies,
+    OnlyTask,
     Quiet,
     RecordedAddress,
+    RunFolders,
     Trust,
+    choose,
     command,
     use_working_folder,
 )
@@ -37,7 +40,7 @@ _IDLE: Final = 30.0
 
 @command("view")
 def view_command(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.", metavar="RUN", show_default=False)],
+    runs: RunFolders,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -48,9 +51,7 @@ def view_command(
     ] = None,
     env: OnlyEnvs = None,
     policy: OnlyPolicies = None,
-    task_index: Annotated[
-        int | None, typer.Option(help="Only this task.", metavar="I", show_default="all")
-    ] = None,
+    task_index: OnlyTask = None,
     credit: Annotated[
         str | None,
         typer.Option(
@@ -90,13 +91,7 @@ def view_command(
     """
     if trust:
         use_working_folder()
-    loaded = [Run.load(run, trust, base_url) for run in runs]
-    if len(loaded) > 1:
-        loaded = [part for run in loaded if (part := run.part(env or (), policy or ())) is not None]
-        if not loaded:
-            raise RunError("no run has such an environment and policy: leave out a filter")
-    else:
-        loaded = [loaded[0].only(env or (), policy or ())]
+    loaded = choose([Run.load(run, trust, base_url) for run in runs], env, policy)
     wanted = [episode for run in loaded for episode in run.select(task_index=task_index)]
     without: dict[PageKey, str] = {}
     uncredited: dict[PageKey, str] = {}

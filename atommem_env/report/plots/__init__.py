@@ -94,15 +94,11 @@ def plot_trainings(
 
     Args:
         trainings: the trainings; those of one label and several seeds are drawn as one.
-        out: the folder, which is made if need be.
+        out, formats, bare: as in :func:`plot`.
         kinds: some of :data:`TRAINING_PICTURES`; without, all for which the trainings have data.
-        formats: some of :data:`FORMATS`.
-        bare: whether to leave out titles and notes, for a text that has its own.
 
     Raises:
-        RunError: when a kind or format is unknown, or when the trainings lack what a picture shows that was asked
-            for by name.
-        ImportError: when Matplotlib is not installed; names the pip command.
+        RunError, ImportError: as :func:`plot` does.
     """
     return _plot(TRAINING_PICTURES, (trainings,), out, kinds, formats, bare)
 

@@ -6,16 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from atommem_env.report.footnotes import data_notes
-from atommem_env.report.plots.style import (
-    COLUMNS,
-    INK,
-    engines_differ,
-    head,
-    line_of,
-    name_of,
-    names_inches,
-    panels,
-)
+from atommem_env.report.plots.style import INK, line_of, policy_panels
 from atommem_env.report.question_types import TypedRow, by_type
 from atommem_env.report.summary import Row, by_environment
 from atommem_env.report.tables import SCORE_TITLES
@@ -44,28 +35,14 @@ def draw(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> Figure:
     if not groups:
         raise RunError("no environment has questions of several types: this shows scores by type")
     shown = [row for group in groups for row in group]
-    engines = engines_differ(shown)
-    names = list(dict.fromkeys(name_of(row, engines) for row in shown))
     widest = max(len(_types(typed, group)) + 1 for group in groups)
-    size = (_COLUMN_INCHES * widest, _ROW_INCHES * len(names))
-    notes = _notes([typed[id(row)] for row in shown])
-    figure, drawn = panels(
-        len(groups),
-        "Scores by type of question",
-        [*notes, *data_notes(shown, runs)],
-        size,
-        left=0.1,
-        right=0.2,
-        names=names_inches(names),
-    )
-    for number, (group, axes) in enumerate(zip(groups, drawn, strict=True)):
-        lines = {name_of(row, engines): typed[id(row)] for row in group}
-        _draw_panel(axes, lines, names, _types(typed, group), widest)
-        axes.set_yticks(
-            range(len(names)), names if number % COLUMNS == 0 else [""] * len(names), size=8.5, color=INK
-        )
-        head(axes, group[0].label, group)
-    return figure
+    notes = [*_notes([typed[id(row)] for row in shown]), *data_notes(shown, runs)]
+    heading = "Scores by type of question"
+    page = policy_panels(groups, heading, notes, _COLUMN_INCHES * widest, _ROW_INCHES, left=0.1, right=0.2)
+    for axes, found in page.panels:
+        lines = {name: typed[id(row)] for name, row in found.items()}
+        _draw_panel(axes, lines, page.names, _types(typed, list(found.values())), widest)
+    return page.figure
 
 
 def _types(typed: dict[int, TypedRow], group: Sequence[Row]) -> list[str]:
@@ -80,7 +57,6 @@ def _draw_panel(
 
     colours = LinearSegmentedColormap.from_list("scores", _COLOURS)
     axes.set_xlim(-0.5, widest - 0.5)
-    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xticks(range(len(kinds) + 1), [*map(_broken, kinds), _ALL], size=6.5)
     axes.tick_params(length=0)
     for spine in axes.spines.values():

@@ -6,17 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from atommem_env.report.footnotes import data_notes
-from atommem_env.report.plots.style import (
-    COLUMNS,
-    INK,
-    QUIET,
-    engines_differ,
-    head,
-    look_of,
-    name_of,
-    names_inches,
-    panels,
-)
+from atommem_env.report.plots.style import QUIET, look_of, policy_panels
 from atommem_env.report.summary import Interval, Row, by_environment
 from atommem_env.runs.recorded import RecordedRun
 
@@ -31,28 +21,19 @@ _BRACKETS: Final = ("closed-book", "oracle")
 
 def draw(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> Figure:
     """Return the picture."""
-    groups = by_environment(rows)
-    engines = engines_differ(rows)
-    names = list(dict.fromkeys(name_of(row, engines) for row in rows))
-    size = (_PANEL_INCHES, _ROW_INCHES * len(names))
     heading = "Scores, with 95 % intervals"
-    figure, drawn = panels(
-        len(groups), heading, _notes(rows, runs), size, left=0.05, right=0.5, names=names_inches(names)
+    page = policy_panels(
+        by_environment(rows), heading, _notes(rows, runs), _PANEL_INCHES, _ROW_INCHES, left=0.05, right=0.5
     )
-    for number, (group, axes) in enumerate(zip(groups, drawn, strict=True)):
+    for axes, found in page.panels:
         axes.set_xlim(0, 100)
-        axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set_yticks(
-            range(len(names)), names if number % COLUMNS == 0 else [""] * len(names), size=8.5, color=INK
-        )
         axes.set_xlabel("percent")
         axes.spines["left"].set_visible(False)
         axes.grid(True, axis="x")
-        head(axes, group[0].label, group)
-        _draw_brackets(axes, group)
-        for row in group:
-            _draw_row(axes, names.index(name_of(row, engines)), row)
-    return figure
+        _draw_brackets(axes, list(found.values()))
+        for name, row in found.items():
+            _draw_row(axes, page.names.index(name), row)
+    return page.figure
 
 
 def _draw_row(axes: Any, place: int, row: Row) -> None:

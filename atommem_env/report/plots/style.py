@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from atommem_env.core.safe_text import plot
 from atommem_env.report.footnotes import BUFFER_MARK
@@ -278,6 +278,57 @@ def panels(
         for number in range(count)
     ]
     return figure, axes
+
+
+class PolicyPanels(NamedTuple):
+    """Panels whose rows are policies, the same ones in the same order in each.
+
+    Attributes:
+        figure: the page.
+        names: of the policies, from the top; a row's place is its number.
+        panels: of each environment its axes, and by policy its row of the table.
+    """
+
+    figure: Figure
+    names: list[str]
+    panels: list[tuple[Any, dict[str, Row]]]
+
+
+def policy_panels(
+    groups: Sequence[Sequence[Row]],
+    heading: str,
+    notes: Sequence[str],
+    width: float,
+    row_height: float,
+    left: float,
+    right: float,
+) -> PolicyPanels:
+    """Return a page with a panel for each environment; its policies are named on the left of each line of panels.
+
+    Args:
+        groups: the rows of each environment.
+        heading: the page's title.
+        notes: what a reader must know.
+        width: a panel's, in inches.
+        row_height: a policy's, in inches.
+        left: what is left free on the left of each panel, in inches.
+        right: the same on its right.
+    """
+    rows = [row for group in groups for row in group]
+    engines = engines_differ(rows)
+    names = list(dict.fromkeys(name_of(row, engines) for row in rows))
+    size = (width, row_height * len(names))
+    figure, drawn = panels(
+        len(groups), heading, notes, size, left=left, right=right, names=names_inches(names)
+    )
+    found = []
+    for number, (group, axes) in enumerate(zip(groups, drawn, strict=True)):
+        named = names if number % COLUMNS == 0 else [""] * len(names)
+        axes.set_yticks(range(len(names)), named, size=8.5, color=INK)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        head(axes, group[0].label, group)
+        found.append((axes, {name_of(row, engines): row for row in group}))
+    return PolicyPanels(figure, names, found)
 
 
 def head(axes: Any, label: str, group: Sequence[Row]) -> None:
