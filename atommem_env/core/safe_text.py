@@ -16,7 +16,7 @@ _BREAKS: Final = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 _STEERING: Final = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """C0 (ESC and NUL among them) and C1, embeddings, overrides and isolates of direction, lone surrogates."""
 
-_MARKUP_TAG: Final = re.compile(r"(?<!\\)(\\*)(\[[a-z#/@][^[]*?\])")
+_MARKUP_TAG: Final = re.compile(r"(?<!\\)(\\*)(\[[a-z#/@][^[]*?\])|\\\[")
 _MARKDOWN: Final = re.compile(r"[\\`*<>|&~]|\](?=[(\[:])|(?<!\w)_|_(?!\w)|^(?=[#+-])")
 _LATEX: Final = {
     **{sign: f"\\{sign}" for sign in "{}$&#_%"},
@@ -56,8 +56,12 @@ def one_line(text: str) -> str:
 
 def markup(text: str) -> str:
     """Return ``text`` for rich's markup: a name such as ``rag [k=12]`` does not vanish as a tag."""
-    safe = _MARKUP_TAG.sub(lambda match: f"{match[1] * 2}\\{match[2]}", terminal(text))
+    safe = _MARKUP_TAG.sub(_escaped, terminal(text))
     return safe + "\\" * (len(safe) - len(safe.rstrip("\\")))  # else they would escape a tag that follows
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\{match[0]}" if match[2] is None else f"{match[1] * 2}\\{match[2]}"
 
 
 def plot(text: str) -> str:

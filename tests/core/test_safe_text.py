@@ -9,7 +9,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
@@ -80,6 +80,8 @@ def test_ordinary_text_of_any_tongue_stays(text: str) -> None:
 
 
 @given(TEXTS)
+@example("\\[")
+@example("\\\\[[b]\\")
 def test_markup_prints_as_the_text_that_it_was_made_of(text: str) -> None:
     shown = Text.from_markup(safe_text.markup(text) + "[bold]!").plain
     assert shown == safe_text.terminal(text) + "!"
