@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,12 +28,13 @@ from atommem_env.cli.console import output, print_lines, say, table_width
 from atommem_env.registration import POLICIES
 from atommem_env.report.paper import RECIPES, make_recipe
 from atommem_env.report.tables import terminal_lines
+from atommem_env.runs.config_file import MODEL_OPTIONS, ConfigFile, over_file, read_config
 from atommem_env.runs.engines import LLM, EngineLike, replies_folder
 from atommem_env.runs.errors import EpisodeError, RunError
 from atommem_env.runs.evaluation import PLACES, RAY, Plan, execute, make_plan
 from atommem_env.runs.folder import read_episodes
 from atommem_env.runs.run import Run
-from atommem_env.runs.variants import EnvVariant
+from atommem_env.runs.variants import NO_KEY, EnvVariant
 
 _llm_option = functools.partial(typer.Option, rich_help_panel="With --engine llm")
 
@@ -82,13 +84,13 @@ def run_command(
     arg: Arguments = None,
     policy_arg: PolicyArguments = None,
     engine: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="What does the policies' language work: world, rules or llm; ray is short for --on ray.",
             metavar="NAME",
             show_default="world on generated data, else rules",
         ),
-    ] = "auto",
+    ] = None,
     model: Annotated[
         str | None,
         _llm_option(help="The model.", metavar="NAME", show_default="$ATOMMEM_MODEL"),
@@ -167,7 +169,10 @@ def run_command(
             help="Run the task indices 0 to N-1.", metavar="N", show_default="20, or what the recipe says"
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="The seed of the policies, and of engine llm.", metavar="S")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="The seed of the policies, and of engine llm.", metavar="S", show_default="0"),
+    ] = None,
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -186,15 +191,20 @@ def run_command(
         ),
     ] = PLACES[0],
     traces: Annotated[
-        bool, typer.Option("--traces/--no-traces", help="Keep what the policies did, for view and replay.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--traces/--no-traces",
+            help="Keep what the policies did, for view and replay.",
+            show_default="traces",
+        ),
+    ] = None,
     keep_going: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--keep-going",
             help="Let a policy that failed go on with its next episode; the others do in any case.",
         ),
-    ] = False,
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Do the run again, all of it, if it is in the folder.")
     ] = False,
@@ -207,6 +217,20 @@ def run_command(
             show_default="runs/<name from the settings>",
         ),
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file with these options, .yaml or .json, or the run.json of a run; what stands on the command line "
+            "goes over it.",
+            metavar="FILE",
+        ),
+    ] = None,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust", help="Let the file of --config name code (module:name), models, addresses and folders."
+        ),
+    ] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -225,11 +249,18 @@ def run_command(
       atommem run --engine llm --model Qwen/Qwen3-8B --base-url http://localhost:8000/v1 --policy mem0
 
       atommem run --recipe paper-table1 --source data --jobs 0 --out runs/table1
+
+      atommem run --config run.yaml --episodes 50
     """
     use_working_folder()
     if engine == RAY:
-        engine, on = "auto", RAY
-    options = {
+        engine, on = None, RAY
+    told: dict[str, Any] = {
+        "env": env,
+        "policy": policy,
+        "name": name,
+        "recipe": recipe,
+        "engine": engine,
         "model": model,
         "base_url": base_url,
         "route": route,
@@ -243,44 +274,88 @@ def run_command(
         "concurrency": concurrency,
         "cache": cache,
         "prompts": prompts,
+        "episodes": episodes,
+        "seed": seed,
+        "jobs": jobs,
+        "traces": traces,
+        "keep_going": keep_going,
+        "out": out,
+        "arg": read_env_arguments(arg or (), source, split),
     }
-    chosen = _engine(engine, seed, {name: value for name, value in options.items() if value is not None})
-    env_arguments = read_env_arguments(arg or (), source, split)
-    if recipe is None:
-        names = list(policy or DEFAULT_POLICIES)
-        envs: list[str | EnvVariant] = list(env or [DEFAULT_ENV])
-    else:
-        if env or policy or name:
+    given = {key: value for key, value in told.items() if value is not None}
+    for key in ("temperature", "top_p"):
+        if key in given:
+            given[key] = _number_or_none(f"--{key.replace('_', '-')}", given[key])
+    file = None if config is None else read_config(config)
+    options = over_file(given, file, trust)
+    plan = _plan(options, file, base_url, policy_arg or (), quiet)
+    for note in plan.notes:
+        say(f"Note: {note}", quiet)
+    folder = Path(options["out"]) if "out" in options else Path("runs") / plan.name
+    execution: dict[str, Any] = {
+        key: options[key] for key in ("jobs", "traces", "keep_going") if key in options
+    }
+    run = _execute(plan, folder, quiet, {"on": on, "fresh": fresh, **execution})
+    console = output()
+    print_lines(terminal_lines([run], width=table_width(console)), console)
+    say(f"\nThe run is in {folder}", quiet)
+
+
+def _plan(
+    options: dict[str, Any],
+    file: ConfigFile | None,
+    base_url: str | None,
+    policy_arg: Sequence[str],
+    quiet: bool,
+) -> Plan:
+    """Return the plan of a run.
+
+    Args:
+        options: its options, by name as in a file.
+        file: the file that some of them are from.
+        base_url: the address that the command line gives: a key is never sent to one of a file alone.
+        policy_arg: the policies' arguments of the command line.
+        quiet: whether to say nothing.
+    """
+    engine, seed = options.get("engine", "auto"), options.get("seed", 0)
+    arguments = _file_arguments(options, file)
+    recipe, episodes = options.get("recipe"), options.get("episodes")
+    names: list[str] = list(options.get("policy") or DEFAULT_POLICIES)
+    envs: list[str | EnvVariant] = list(options.get("env") or [DEFAULT_ENV])
+    if recipe is not None and not (file and file.recorded and "env" in options):
+        if options.keys() & {"env", "policy", "name"}:
             raise RunError(
                 "--recipe says which environments and policies: leave out --env, --policy and --name"
             )
-        made = make_recipe(recipe, engine, env_arguments, episodes)
-        names, envs, env_arguments = list(made.policies), list(made.envs), made.arguments
+        made = make_recipe(recipe, engine, arguments, episodes)
+        names, envs, arguments = list(made.policies), list(made.envs), made.arguments
         for note in made.notes:
             say(f"Note: {note}", quiet)
-    labels = _labels(names, name)
-    plan = make_plan(
+    labels = _labels(names, options.get("name"))
+    policy_arguments = {**options.get("policy_arg", {})}
+    for label, own in read_policy_arguments(policy_arg, labels).items():
+        policy_arguments[label] = {**policy_arguments.get(label, {}), **own}
+    return make_plan(
         envs,
         dict(zip(labels, names, strict=True)),
         20 if episodes is None else episodes,
         seed=seed,
-        engine=chosen,
-        policy_arguments=read_policy_arguments(policy_arg or (), labels),
-        env_arguments=env_arguments,
+        engine=_engine(engine, seed, options, file is not None and base_url is None),
+        policy_arguments=policy_arguments,
+        env_arguments=arguments,
         recipe=recipe,
     )
-    for note in plan.notes:
-        say(f"Note: {note}", quiet)
-    folder = out if out is not None else Path("runs") / plan.name
-    run = _execute(
-        plan,
-        folder,
-        quiet,
-        {"jobs": jobs, "traces": traces, "on": on, "keep_going": keep_going, "fresh": fresh},
-    )
-    console = output()
-    print_lines(terminal_lines([run], width=table_width(console)), console)
-    say(f"\nThe run is in {folder}", quiet)
+
+
+def _file_arguments(options: Mapping[str, Any], file: ConfigFile | None) -> dict[str, Any]:
+    """Return the environments' arguments; a file may give ``source`` and ``split`` apart from the others."""
+    arguments = dict(options.get("arg", {}))
+    for name in ("source", "split"):
+        if name in options:
+            if file is not None and name in file.options.get("arg", {}):
+                raise RunError(f"{file.path}: {name}: it stands in arg too; leave out one of the two")
+            arguments.setdefault(name, options[name])
+    return arguments
 
 
 def _labels(policies: list[str], given: list[str] | None) -> list[str]:
@@ -300,7 +375,9 @@ def _labels(policies: list[str], given: list[str] | None) -> list[str]:
     return labels
 
 
-def _engine(name: str, seed: int, options: dict[str, Any]) -> EngineLike:
+def _engine(name: str, seed: int, given: Mapping[str, Any], from_file: bool) -> EngineLike:
+    """Return the engine; it gets no key where its address stands in a file alone."""
+    options = {key: given[key] for key in MODEL_OPTIONS if key in given}
     if name != LLM:
         if options:
             raise RunError(
@@ -309,10 +386,10 @@ def _engine(name: str, seed: int, options: dict[str, Any]) -> EngineLike:
         return name
     from atommem_env.llm import ChatSettings
 
-    for name in ("temperature", "top_p"):
-        if name in options:
-            options[name] = _number_or_none(f"--{name.replace('_', '-')}", options[name])
-    return ChatSettings.from_environment(**{"seed": seed, "cache": replies_folder(), **options})
+    if from_file and options.get("base_url") is not None:
+        options["api_key_variable"] = NO_KEY
+    defaults = {"seed": given.get("engine_seed", seed), "cache": replies_folder()}
+    return ChatSettings.from_environment(**{**defaults, **options})
 
 
 def _number_or_none(option: str, said: str) -> float | None:

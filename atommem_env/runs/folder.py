@@ -31,6 +31,7 @@ from atommem_env.runs.forms import (
     Record,
     RunForm,
     TimingRecord,
+    decode,
     read_json,
     read_lines,
 )
@@ -48,6 +49,7 @@ what had made the run. Both can still be read, and are not gone on with.
 """
 
 RUN_FILE: Final = "run.json"
+_MEND: Final = "expected the run.json of `atommem run`"
 EPISODES_FILE: Final = "episodes.jsonl"
 TIMING_FILE: Final = "timing.jsonl"
 JUDGED: Final = ("judgements.jsonl", "judge.json")
@@ -233,14 +235,8 @@ def read_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
         RunError: when the folder is none of a run, or of another version of the format.
     """
     path = Path(folder) / RUN_FILE
-    mend = "expected the run.json of `atommem run`"
     try:
-        version = read_json(path, dict[str, Any], mend).get("format")
-        if version not in range(1, FORMAT + 1):
-            raise RunError(
-                f"{path}: format {version!r}; this version of atommem_env reads formats 1 to {FORMAT}"
-            )
-        settings: dict[str, Any] = read_json(path, RunForm, mend)
+        content: dict[str, Any] = read_json(path, dict[str, Any], _MEND)
     except FileNotFoundError:
         what = "holds no run.json" if path.parent.is_dir() else "is not a folder"
         raise RunError(
@@ -248,6 +244,26 @@ def read_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
         ) from None
     except NotADirectoryError:
         raise RunError(f"{os.fspath(folder)} is a file: expected the folder of a run") from None
+    return checked_settings(path, content)
+
+
+def checked_settings(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return what a ``run.json`` holds, with what older formats left out.
+
+    Args:
+        path: the file, for messages.
+        settings: its content, which is changed.
+
+    Raises:
+        RunError: when it has another form, or is of another version of the format.
+    """
+    version = settings.get("format")
+    if version not in range(1, FORMAT + 1):
+        raise RunError(f"{path}: format {version!r}; this version of atommem_env reads formats 1 to {FORMAT}")
+    try:
+        decode(json.dumps(settings).encode(), RunForm)
+    except ValueError as error:
+        raise RunError(f"{path}: {error}: {_MEND}") from error
     for env in settings["envs"]:
         env.setdefault("name", env["id"])
         env.setdefault("arguments", {})

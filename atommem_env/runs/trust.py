@@ -67,12 +67,12 @@ def env_demands(record: Mapping[str, Any]) -> Iterator[Demand]:
         yield Demand(
             f"{where}: id", id, f"code of the module {module}" if module else "another's environment"
         )
-    yield from _argument_demands(where, record["arguments"])
+    yield from argument_demands(where, record["arguments"])
     for wrapper in record.get("wrappers", ()):
         entry = str(wrapper["entry_point"])
         if entry not in WRAPPERS:
             yield Demand(f"{where}: wrapper", entry, "code")
-        yield from _argument_demands(f"{where}: wrapper {wrapper['name']}", wrapper["arguments"])
+        yield from argument_demands(f"{where}: wrapper {wrapper['name']}", wrapper["arguments"])
 
 
 def policy_demands(record: Mapping[str, Any], engine: Any) -> Iterator[Demand]:
@@ -81,7 +81,7 @@ def policy_demands(record: Mapping[str, Any], engine: Any) -> Iterator[Demand]:
     named = record["policy"]
     if not isinstance(named, str) or named not in POLICIES:
         yield Demand(where, str(named), "code")
-    yield from _argument_demands(where, record["arguments"])
+    yield from argument_demands(where, record["arguments"])
     if isinstance(engine, str):
         if engine not in ENGINES:
             yield Demand("engine", engine, "a model")
@@ -98,8 +98,13 @@ def policy_demands(record: Mapping[str, Any], engine: Any) -> Iterator[Demand]:
         yield Demand("engine", str(engine), "no engine")
 
 
-def require_trust(demands: Sequence[Demand], trust: bool) -> None:
+def require_trust(demands: Sequence[Demand], trust: bool, config: str | None = None) -> None:
     """Refuse what a record demands, unless its reader trusts whoever made the run.
+
+    Args:
+        demands: what it demands.
+        trust: whether its reader does.
+        config: the file, where a run is to be made from it.
 
     Raises:
         RunError: listing each place, what stands there, and what it would be.
@@ -109,18 +114,19 @@ def require_trust(demands: Sequence[Demand], trust: bool) -> None:
     lines = [f"  {demand.where} = {demand.value!r}: {demand.what}" for demand in demands[:_SHOWN]]
     if len(demands) > _SHOWN:
         lines.append(f"  and {len(demands) - _SHOWN} more")
-    raise RunError(
-        "\n".join(
-            [
-                "the record of this run names what is not this package's own, and looking at a run uses none of it:",
-                *lines,
-                "If you trust whoever made the run, give --trust (in Python trust=True).",
-            ]
+    if config is None:
+        head = "the record of this run names what is not this package's own, and looking at a run uses none of it:"
+        mend = "If you trust whoever made the run, give --trust (in Python trust=True)."
+    else:
+        head = f"{config} names what is not this package's own, and a run would use it:"
+        mend = (
+            "If you trust whoever wrote the file, give --trust; what stands on the command line needs none."
         )
-    )
+    raise RunError("\n".join([head, *lines, mend]))
 
 
-def _argument_demands(where: str, arguments: Mapping[str, Any]) -> Iterator[Demand]:
+def argument_demands(where: str, arguments: Mapping[str, Any]) -> Iterator[Demand]:
+    """Yield what arguments would need beyond this package; ``where`` is the place that they stand in."""
     for name, value in arguments.items():
         yield from _value_demands(f"{where}: {name}", name, value)
 

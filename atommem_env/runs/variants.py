@@ -210,7 +210,7 @@ def _made_of(values: Iterable[Any]) -> dict[str, Any]:
     return {"made_of": parts} if parts else {}
 
 
-_NO_KEY: Final = "(no key: --base-url does not name the address)"
+NO_KEY: Final = "(no key: --base-url does not name the address)"
 """Where the key of a recorded engine is looked for: no environment variable has such a name."""
 
 
@@ -314,7 +314,16 @@ def recorded_env(settings: Mapping[str, Any], name: str | None = None, trust: bo
         for wrapper in record.get("wrappers", ())
     )
     given = replace(spec, additional_wrappers=wrappers) if wrappers else None
-    return EnvVariant(record["id"], arguments, given, record["name"], record=record)
+    policies = record.get("policies")
+    return EnvVariant(
+        record["id"],
+        arguments,
+        given,
+        record["name"],
+        None if policies is None else tuple(policies),
+        record.get("episodes"),
+        record,
+    )
 
 
 def recorded_policy(
@@ -353,7 +362,7 @@ def _engine_of(record: Mapping[str, Any], base_url: str | None) -> EngineLike:
         raise RunError(
             f"--base-url {base_url}: this run's engine is at {address}; give that, or leave it out"
         )
-    variable = "OPENAI_API_KEY" if base_url is not None else _NO_KEY
+    variable = "OPENAI_API_KEY" if base_url is not None else NO_KEY
     try:
         return recorded_engine({**record, "api_key_variable": variable})
     except (TypeError, ValueError) as error:

@@ -102,6 +102,7 @@ LOOKS = (
     ("table", "RUN"),
     ("compare", "RUN"),
     ("judge", "RUN", "--model", "m", "--leniency", "0"),
+    ("run", "--config", "RUN/run.json", "--out", "RUN-again"),
 )
 UNMADE = ("table", "compare", "judge")
 """The commands that make no environment of a run, but for a judge's rubrics."""
@@ -150,7 +151,7 @@ def test_no_field_of_a_policy_is_code(made: Path, tmp_path: Path, canary: Path, 
     for command in LOOKS:
         result = look(folder, *command)
         assert isinstance(result.exception, SystemExit | None), command
-        if "--credit" in command:
+        if "--credit" in command or "--config" in command:
             assert "canary:score" in result.stderr, result.stderr
             assert "--trust" in result.stderr
     with pytest.raises(RunError, match="canary:score"):
