@@ -25,11 +25,16 @@ _ASCII_WORDS = bytes(
     ord(sign.lower()) if sign.isascii() and (sign.isalnum() or sign == "_") else 32
     for sign in map(chr, range(256))
 )
+_WORDS = bytes(sign if sign > 127 else _ASCII_WORDS[sign] for sign in range(256))
+_ASCII = bytes(range(128))
+_FEW_OTHERS = 32
+_FIRST_CJK = "\u2e80"
 # Every letter as an "a": what is left besides, and is not white space, is a token a sign.
 _ASCII_LETTERS = bytes(97 if chr(sign).isascii() and chr(sign).isalpha() else 32 for sign in range(256))
 _ASCII_UNCOUNTED = bytes(sign for sign in range(128) if chr(sign).isalpha() or chr(sign).isspace())
 # The end of a run of so many letters, each of which begins another piece.
 _ASCII_RUNS = tuple(b"a" * letters + b" " for letters in (9, 17, 25))
+_IS_CJK = re.compile(f"[{_CJK}]").match
 _WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
 _PIECE = re.compile(rf"[{_CJK}]|[^\W\d_{_CJK}]{{1,8}}|\d|[^\w\s]|_")
 _SPACE, _LETTER, _SIGN = 0, 1, 2
@@ -50,12 +55,11 @@ def clean(text: str) -> str:
 
 def digest(*parts: object) -> bytes:
     """Return 16 bytes that depend on ``parts`` (str, int, bytes or None) alone: the seed of everything."""
-    state = hashlib.blake2b(digest_size=16)
+    pieces = []
     for part in parts:
         data = part if isinstance(part, bytes) else repr(part).encode("utf-8", "backslashreplace")
-        state.update(len(data).to_bytes(8, "little"))
-        state.update(data)
-    return state.digest()
+        pieces += (len(data).to_bytes(8, "little"), data)
+    return hashlib.blake2b(b"".join(pieces), digest_size=16).digest()
 
 
 def tokens(text: str) -> list[str]:
@@ -68,10 +72,24 @@ def tokens(text: str) -> list[str]:
     return _split(text) if len(text) > _LONG_TEXT else list(_recently_split(text))
 
 
+def distinct_tokens(text: str) -> set[str]:
+    """Return the :func:`tokens` of a text that nothing else splits soon."""
+    return set(_split(text))
+
+
 def _split(text: str) -> list[str]:
     if text.isascii():
         return text.encode().translate(_ASCII_WORDS).decode().split()
-    return _WORD.findall(unicodedata.normalize("NFKC", _without_piles(text)).casefold())
+    text = unicodedata.normalize("NFKC", _without_piles(text)).casefold()
+    data = text.encode("utf-8", "surrogatepass")
+    others = set(data.translate(None, _ASCII).decode("utf-8", "surrogatepass"))
+    if len(others) > _FEW_OTHERS or any(sign >= _FIRST_CJK for sign in others):
+        return _WORD.findall(text)
+    # Few signs besides ASCII, and no character that is a word: once what is in no word is a space, words split faster.
+    for sign in others:
+        if not sign.isalnum():
+            data = data.replace(sign.encode("utf-8", "surrogatepass"), b" ")
+    return data.translate(_WORDS).decode("utf-8", "surrogatepass").split()
 
 
 def _without_piles(text: str) -> str:
@@ -180,6 +198,14 @@ def _starts_one_by_one(text: str) -> npt.NDArray[np.int32]:
     return np.fromiter(map(re.Match.start, _PIECE.finditer(text)), dtype=np.int32)
 
 
+@functools.lru_cache(maxsize=4096)
+def _like(sign: str) -> str:
+    """Return a character of ASCII that is as much of a token as ``sign``."""
+    if sign.isspace():
+        return " "
+    return "a" if sign.isalnum() and not sign.isdecimal() and not _IS_CJK(sign) else "."
+
+
 @functools.cache
 def _kinds_of_signs() -> npt.NDArray[np.uint8]:
     """Return what each sign of Unicode's first plane is to a piece: white space, a letter, or a piece of its own."""
@@ -225,7 +251,13 @@ class PieceTokenizer:
     def count(self, text: str) -> int:
         """Return the number of tokens of ``text``."""
         if not text.isascii():
-            return len(_PIECE.findall(text))
+            others = set(
+                text.encode("utf-8", "surrogatepass").translate(None, _ASCII).decode("utf-8", "surrogatepass")
+            )
+            if len(others) > _FEW_OTHERS:
+                return len(_PIECE.findall(text))
+            for sign in others:
+                text = text.replace(sign, _like(sign))
         data = text.encode()
         letters = b" " + data.translate(_ASCII_LETTERS) + b" "
         pieces = len(data.translate(None, _ASCII_UNCOUNTED)) + letters.count(b" a")

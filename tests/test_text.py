@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -157,3 +158,22 @@ def test_counting_runs_of_letters_equals_listing_them(text: str, run: int) -> No
     tokenizer = PieceTokenizer()
     long = text + "b" * run
     assert tokenizer.count(long) == len(tokenizer.starts(long))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "caf\u00e9 \u2013 na\u00efve\u2019s",
+        "\u0661\u0662 \u4e2d\u6587 x",
+        "a\u0301b\u2028c\x1cd",
+        "\ud800x \ufb01t",
+    ],
+)
+@given(st.data())
+def test_texts_with_few_other_signs_are_split_and_counted_as_by_the_patterns(
+    text: str, data: st.DataObject
+) -> None:
+    text += data.draw(st.text(max_size=40)) + text
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    assert tokens(text) == text_module._WORD.findall(folded)
+    assert PieceTokenizer().count(text) == len(text_module._PIECE.findall(text))

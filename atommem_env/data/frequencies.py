@@ -11,10 +11,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from atommem_env.text import tokens
+from atommem_env.text import distinct_tokens
 
 WORDS: Final = "words.u4"
 """The file of counts in a converted dataset: the number of documents, the words' keys ascending, their counts."""
+
+_MANY_WORDS: Final = 1 << 12
+"""So many words are counted at once."""
 
 _MOST_KNOWN: Final = 1 << 14
 """So many words, and those of one more look-up, are remembered with their shares."""
@@ -25,15 +28,23 @@ class WordCounter:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
+        self._words: list[str] = []
         self._documents = 0
 
     def add(self, text: str) -> None:
         """Count a document: a titled paragraph, a chat's session, or one fact of a list."""
-        self._counts.update(set(tokens(text)))
+        self._words += distinct_tokens(text)
         self._documents += 1
+        if len(self._words) >= _MANY_WORDS:
+            self._count()
+
+    def _count(self) -> None:
+        self._counts.update(self._words)
+        self._words.clear()
 
     def write(self, folder: Path) -> int:
         """Write the counts into ``folder`` and return the file's size in bytes."""
+        self._count()
         keys = np.fromiter(map(_key, self._counts), np.uint32, len(self._counts))
         counts = np.fromiter(self._counts.values(), np.uint32, len(self._counts))
         keys, places = np.unique(keys, return_inverse=True)
