@@ -55,7 +55,7 @@ def clean(text: str) -> str:
 
 def digest(*parts: object) -> bytes:
     """Return 16 bytes that depend on ``parts`` (str, int, bytes or None) alone: the seed of everything."""
-    pieces = []
+    pieces: list[bytes] = []
     for part in parts:
         data = part if isinstance(part, bytes) else repr(part).encode("utf-8", "backslashreplace")
         pieces += (len(data).to_bytes(8, "little"), data)
