@@ -37,7 +37,6 @@ insights (sentences with question overlap) are stand-ins that are not the publis
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from atommem_env.baselines.common import (
@@ -105,8 +104,7 @@ def combined(
     ]
 
 
-@dataclass(slots=True)
-class Remembered:
+class Remembered(NamedTuple):
     """What is noted about an entry: its importance (1 to 10), and the hour or step of its last access."""
 
     importance: int
@@ -236,7 +234,9 @@ class GenerativeAgents(Workflow):
         )
         order = sorted(range(len(hits)), key=lambda place: (-scores[place], place))[: self.top]
         for place in order:
-            notes[place].last = self._clock.hours
+            id, note = hits[place]["id"], notes[place]
+            if id in self._memory.records:
+                self._memory.records[id] = note._replace(last=self._clock.hours)
         return [hits[place] for place in order]
 
 

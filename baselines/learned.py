@@ -21,7 +21,8 @@ from typing import Final
 from atommem_env.baselines.common import Info, Observation, Operations, Workflow
 from atommem_env.baselines.engines.engine import EngineSpec
 from atommem_env.baselines.keep_best import require_questions
-from atommem_env.core.checks import positive_or_none
+from atommem_env.core.checks import between, positive_or_none
+from atommem_env.core.operations import MAX_K
 from atommem_env.discrete.decisions import Decisions
 from atommem_env.discrete.network import Network
 
@@ -33,6 +34,9 @@ BLIND_CHECKPOINT: Final = Path(__file__).parent / "checkpoints" / "blind.npz"
 
 _SLOTS: Final = 20
 
+_ALONE: Final = 10
+"""How many entries are left for a single question, and looked for: chosen on questions of the train files."""
+
 
 class Learned(Workflow):
     """Chooses with a network.
@@ -43,9 +47,12 @@ class Learned(Workflow):
         engine: what answers: a name, an engine, or the settings of a chat endpoint.
         checkpoint: the network's file; ``None``: the package's own that fits the environment.
         slots: the most entries to keep; ``None``: the environment's capacity, or 20 where it has none.
+        look: how many entries a look with a question asks for, from 1 to 32; fewer than these are not left by deleting.
+            ``None``: 10 where one question is asked and shown while reading, else the environment's ``top_k``, and it
+            deletes as it likes.
 
     Raises:
-        ValueError: when the checkpoint is none of this version, or ``slots`` is less than 1.
+        ValueError: when the checkpoint is none of this version, or ``slots`` or ``look`` is out of range.
     """
 
     name = "learned"
@@ -56,11 +63,13 @@ class Learned(Workflow):
         engine: EngineSpec = "auto",
         checkpoint: str | os.PathLike[str] | None = None,
         slots: int | None = None,
+        look: int | None = None,
     ) -> None:
         super().__init__(engine)
         self.network = Network.load(CHECKPOINT if checkpoint is None else checkpoint)
         self._own = checkpoint is None
         self._slots = positive_or_none("slots", slots)
+        self._look = None if look is None else between("look", look, 1, MAX_K)
         self._decisions: Decisions | None = None
 
     def reset(self, observation: Observation, info: Info) -> None:
@@ -75,10 +84,11 @@ class Learned(Workflow):
             max_questions=max(len(observation["questions"]), 1),
             unit=about.get("unit", "document"),
             queries=self.network.queries,
-            reading_queries=about.get("reading_queries", False),
             compress=self.engine.compress if about.get("scratchpad", False) else None,
             blind=self.network.blind,
         )
+        alone = observation["num_questions"] == 1 and not self.network.blind
+        self._decisions.look = self._look or (_ALONE if alone else None)
         self._decisions.begin(observation, self._rules)
         self._taken = True
 

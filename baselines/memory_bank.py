@@ -29,8 +29,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from atommem_env.baselines.common import (
     Clock,
@@ -67,8 +66,7 @@ def survival(variant: str, age: int, strength: int) -> float:
     return math.exp(-age / strength if variant == "paper" else -(age / 5) * strength)
 
 
-@dataclass(slots=True)
-class Strength:
+class Strength(NamedTuple):
     """What is noted about an entry: its strength, and the day or step of its last recall."""
 
     strength: int
@@ -172,8 +170,7 @@ class MemoryBank(Workflow):
         for entry in observation["retrieved"]:
             record = self._memory.records.get(entry["id"])
             if record is not None:  # else another hand wrote it
-                record.strength += 1
-                record.last = self._clock.days
+                self._memory.records[entry["id"]] = Strength(record.strength + 1, self._clock.days)
 
     def _forget(self) -> list[Operation]:
         """Return the Deletes of the entries that do not survive the chunk border."""

@@ -20,6 +20,8 @@ class Ledger(Generic[Record]):
     Create leaves no record, so ``records`` holds the ids that are alive and no other. Where the results of an action
     are never told, before the first of isolated questions, all its Creates count as accepted.
 
+    A record is a value: it is replaced, never changed, so that a deep copy of a ledger shares them.
+
     Attributes:
         records: the records by id, in the order of creation.
         next_id: the id that the next Create gets; every Create consumes one, refused or not.
@@ -29,6 +31,13 @@ class Ledger(Generic[Record]):
         self.records: dict[int, Record] = {}
         self.next_id = 1
         self._expected: list[Record] = []
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Ledger[Record]:
+        """Return a ledger of its own with the same records."""
+        made: Ledger[Record] = Ledger()
+        made.records, made.next_id = dict(self.records), self.next_id
+        made._expected = list(self._expected)
+        return made
 
     def expect(self, records: Iterable[Record]) -> None:
         """Note the records of the Creates of the action about to be submitted, one for each, in order."""

@@ -208,10 +208,6 @@ class BlindComparison:
         ranked = np.concatenate([texts, rank_among(texts, entries)], axis=2)
         return np.concatenate([ranked, last[:, None]], axis=2)
 
-    def best_question(self, row: int) -> int:
-        """Return the question that a text serves best: there is one, which is not known."""
-        return 0
-
 
 def compare(notes: Notes, texts: Sequence[Note]) -> TextComparison | BlindComparison:
     """Compare texts with the questions, or without them where ``notes`` know none, and with one another."""

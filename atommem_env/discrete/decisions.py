@@ -16,7 +16,7 @@ action                 meaning
 =====================  ========================================================================
 
 The choices over a chunk are collected, and after its last candidate they are one action of the environment: first
-the Deletes, then the Updates (a replaced entry keeps its id), then the Creates, then the Reads. What is undone
+the Deletes, then the Updates (a replaced entry keeps its id), then the Creates. What is undone
 within a chunk never reaches the environment. Where a chunk completes no document, or is shown again after a look,
 there is no candidate, and skip goes on.
 
@@ -38,19 +38,18 @@ from atommem_env.core.checks import one_of
 from atommem_env.core.operations import SCRATCHPAD, Answer, Create, Delete, Operation, Read, Update
 from atommem_env.core.rules import Rules
 from atommem_env.core.types import Observation
-from atommem_env.core.words import STOP_WORDS
 from atommem_env.discrete.blind import BLIND_FEATURES, BlindNotes, compare
 from atommem_env.discrete.features import TEXT_FEATURES
 from atommem_env.discrete.notes import Array, Note, Notes, bridges
 from atommem_env.tasks.documents import DocumentStitcher, StitchedDocument, in_parts, turn_texts
 from atommem_env.tasks.turns import Turn, stamp
-from atommem_env.text import sentences, tokens
+from atommem_env.text import sentences
 
 UNITS: Final = ("document", "sentence")
 
-QUERIES: Final = ("question", "words", "bridge")
-"""The query generator: the question as it stands; its content words; and, as a second look, the titles of entries that
-are not shown and that an entry that is shown mentions."""
+QUERIES: Final = ("question", "bridge")
+"""The query generator: the question as it stands; and, as a second look, the titles of entries that are not shown and
+that an entry that is shown mentions."""
 
 SLOT_FEATURES: Final = ("filled", "age", "shown")
 """What is said of a slot: whether it holds an entry, since when (share of the text), whether that is shown."""
@@ -114,10 +113,13 @@ class Decisions:
         max_questions: Q, the most questions of an episode.
         unit: what a candidate is: ``"document"`` or ``"sentence"`` (under its document's title).
         queries: which of :data:`QUERIES` can be chosen.
-        reading_queries: whether they can be chosen while reading, too.
         compress: writes each chunk into the scratchpad, from the questions, the scratchpad, the chunk and a number
             of tokens, next to what is chosen; ``None``: the scratchpad stays empty.
         blind: whether texts are seen without the questions (:mod:`atommem_env.discrete.blind`): Q is 1 then.
+
+    Attributes:
+        look: how many entries a look with the question asks for, and no fewer of which are left by deleting; ``None``:
+            the environment's ``top_k``, and any number is deleted. It may be changed between episodes.
 
     Raises:
         ValueError: when an argument is out of range.
@@ -130,7 +132,6 @@ class Decisions:
         max_questions: int = 10,
         unit: str = "document",
         queries: Sequence[str] = ("question",),
-        reading_queries: bool = False,
         compress: Compressor | None = None,
         blind: bool = False,
     ) -> None:
@@ -140,9 +141,9 @@ class Decisions:
             raise ValueError(f"queries=(): choose at least one of {', '.join(QUERIES)}")
         self.num_slots, self.max_questions = slots, 1 if blind else max_questions
         self.blind = blind
+        self.look: int | None = None
         self.unit = one_of("unit", unit, UNITS)
         self.queries = tuple(one_of("queries", query, QUERIES) for query in queries)
-        self.reading_queries = reading_queries
         self.num_actions = _FIRST_SLOT + 2 * slots + len(self.queries)
         self._answer = answer
         self._compress = compress
@@ -318,7 +319,7 @@ class Decisions:
         if query >= 0:
             self._asked.append(query)
             self._reads += self._query(query)
-            return self._send([(read, 0) for read in self._reads]) if self.answering else None
+            return self._send([(read, 0) for read in self._reads])
         if self.answering:
             question = self._observation["questions"][0]
             shown = [entry["content"] for entry in self._observation["retrieved"]]
@@ -357,8 +358,6 @@ class Decisions:
         sent: list[tuple[Operation, int]] = [(Delete(id), 0) for id in sorted(self._entries.keys() - held)]
         sent += [(Update(slot.id, text), number) for number, slot, text in writes if slot.id is not None]
         sent += [(Create(text), number) for number, slot, text in writes if slot.id is None]
-        sent += [(read, 0) for read in self._reads]
-        self._reads = []
         if self._compress is not None and self._budget:
             text = self._compress(
                 self._observation["questions"],
@@ -378,9 +377,7 @@ class Decisions:
         """Return which actions are possible, of shape (:attr:`num_actions`,)."""
         masks = np.zeros(self.num_actions, np.bool_)
         queries = masks[_FIRST_SLOT + 2 * self.num_slots :]
-        asked = bool(self._observation["questions"])
-        looks, reading = self._observation["looks_left"] > 0 and asked, self.reading_queries and asked
-        if "read" in self._allowed and (looks if self.answering else reading):
+        if self.answering and "read" in self._allowed and self._observation["looks_left"] > 0:
             queries[:] = True
             queries[self._asked] = False
             if "bridge" in self.queries and not self._bridges():
@@ -397,9 +394,8 @@ class Decisions:
             masks[CREATE] = create and filled.sum() < self._room
             moves = "update" in self._allowed or (create and "delete" in self._allowed)
             masks[_FIRST_SLOT : _FIRST_SLOT + self.num_slots] = filled & moves
-        masks[_FIRST_SLOT + self.num_slots : _FIRST_SLOT + 2 * self.num_slots] = filled & (
-            "delete" in self._allowed
-        )
+        deletes = "delete" in self._allowed and filled.sum() > (self.look or 0)
+        masks[_FIRST_SLOT + self.num_slots : _FIRST_SLOT + 2 * self.num_slots] = filled & deletes
         return masks
 
     def describe(self, action: int) -> str:
@@ -479,22 +475,14 @@ class Decisions:
         return self._candidates[self._place].note.size <= self._limit
 
     def _query(self, number: int) -> list[Read]:
-        question = self._observation["questions"][0 if self.answering else self._served()]
-        kind = self.queries[number]
-        if kind == "bridge":
+        if self.queries[number] == "bridge":
             return self._bridges()
-        words = [word for word in tokens(question) if word not in STOP_WORDS]
-        return [Read(" ".join(words) if kind == "words" and words else str(question))]
+        return [Read(str(self._observation["questions"][0]), self.look)]
 
     def _bridges(self) -> list[Read]:
         shown = self._observation["retrieved"]
         ids = {entry["id"] for entry in shown}
         return bridges(shown, {slot.note.title for slot in self._slots if slot and slot.id not in ids})
-
-    def _served(self) -> int:
-        """Return the question that the candidate serves best; without a candidate, the first."""
-        note = self.candidate_note
-        return 0 if note is None else self._compared.best_question(self._rows[note])
 
 
 def _packed(spoken: Iterable[tuple[Turn, str]], fits: Callable[[str], bool]) -> list[tuple[Turn, str]]:

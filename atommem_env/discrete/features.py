@@ -54,10 +54,6 @@ class TextComparison:
         texts = self._features[list(rows)]
         return np.concatenate([texts, rank_among(texts, self._features[list(held)])], axis=2)
 
-    def best_question(self, row: int) -> int:
-        """Return the question that a text serves best."""
-        return int(self._features[row, :, 0].argmax())
-
 
 def rank_among(texts: Array, held: Array) -> Array:
     """Return how few of the texts ``held`` have more of the first feature, of shape (texts, questions, 1)."""

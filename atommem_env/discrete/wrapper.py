@@ -60,8 +60,7 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
         slots: S, the most entries to hold; ``None``: the environment's capacity.
         max_questions: Q; ``None``: the most that the environment asks. With ``questions_shown="when_asked"`` it is 1.
         unit: what a candidate is, ``"document"`` or ``"sentence"``.
-        queries: the query generator's: ``"question"``, ``"words"``, ``"bridge"``.
-        reading_queries: whether queries can be made while reading, too.
+        queries: the query generator's: ``"question"``, ``"bridge"``.
         answer: answers a question from the entries shown: a function of both, such as an engine's ``answer``;
             ``None``: the best entry's best sentence.
         compress: writes each chunk into the scratchpad (as MemAgent does), next to what is chosen: a function of the
@@ -87,7 +86,6 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
         max_questions: int | None = None,
         unit: str = "document",
         queries: Sequence[str] = ("question",),
-        reading_queries: bool = False,
         answer: Answerer | None = None,
         compress: Compressor | None = None,
         reward: str = "score",
@@ -98,7 +96,6 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
             max_questions=max_questions,
             unit=unit,
             queries=queries,
-            reading_queries=reading_queries,
             answer=answer,
             compress=compress,
             reward=reward,
@@ -121,7 +118,7 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
         elif max_questions is None:
             max_questions = _most_questions(config.num_questions)
         self.decisions = Decisions(
-            slots, answer or best_sentence, max_questions, unit, queries, reading_queries, compress, blind
+            slots, answer or best_sentence, max_questions, unit, queries, compress, blind
         )
         self.reward = one_of("reward", reward, REWARDS)
         shapes = {

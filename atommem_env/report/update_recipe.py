@@ -33,7 +33,7 @@ _ENVS: Final[dict[str, tuple[str, dict[str, Any], int]]] = {
 _LONG: Final = "length=64k"
 _COSTLY: Final[tuple[str, ...]] = ("a-mem", "memory-bank")
 _POLICIES: Final = (
-    "closed-book", "oracle", "recency", "reservoir", "rag", "merge", "mem0", "a-mem", "memory-bank",
+    "closed-book", "oracle", "recency", "reservoir", "rag", "merge", "mem0", "a-mem", "memory-bank", "learned",
 )  # fmt: skip
 
 
@@ -60,6 +60,7 @@ def update_recipe(engine: str, given: Mapping[str, Any], episodes: int | None) -
     notes = [
         "n/a: keep-best on facts and chats, where it would choose by questions that nobody has asked yet",
         "a-mem and memory-bank are left out on the long list, whose facts they work on one by one",
+        "learned is left out where there is no capacity: it keeps 20 entries then",
     ]
     if engine != LLM:
         notes.append("the prompted agent (atommem) needs --engine llm; it is left out")
@@ -67,9 +68,10 @@ def update_recipe(engine: str, given: Mapping[str, Any], episodes: int | None) -
 
 
 def _policies(id: str, label: str, capacity: int | None) -> tuple[str, ...]:
-    """Return what is run; without a capacity the controls that keep a part keep all, as RAG does."""
+    """Return what is run; without a capacity the controls that keep a part keep all, as RAG does,
+    and learned keeps as many as with 20."""
     policies = (*_POLICIES, "keep-best") if id == _WORLD else _POLICIES
     left_out = _COSTLY if label == _LONG else ()
     if capacity is None:
-        left_out += ("recency", "reservoir", "keep-best")
+        left_out += ("recency", "reservoir", "keep-best", "learned")
     return tuple(name for name in policies if name not in left_out)

@@ -10,7 +10,8 @@ default engine (`world` in the generated world, else `rules`) and BM25, and each
 task. Workflows that store what they read and have no rule of their own for a full store are run with three: the
 store refuses (*refuse*), it drops its oldest entry (*evict oldest*), or the entry that fits the questions worst makes
 room for what fits better (*keep-best*); with the last, also with the second look that `learned` has, for the entries
-whose titles the entries shown mention.
+whose titles the entries shown mention. A look asks for --top-k entries; `learned` asks for ten where one question is
+asked, so that --top-k 6 10 also sets it next to statics that look as widely.
 
 The best static is the one with the highest *read*: the share of a question's evidence that is in view when it is
 answered. A learned policy is set next to it task by task. No torch is needed. The same command goes on where it was
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,9 +42,9 @@ PROTOCOL = {
     "capacity": 20,
     "entry_tokens": 256,
     "scratchpad_tokens": 256,
-    "top_k": 6,
     "retriever": "bm25",
 }
+LOOK = 6
 ENVS = {
     "hotpotqa": "AtomMem-HotpotQA-v0",
     "2wikimultihopqa": "AtomMem-2WikiMultihopQA-v0",
@@ -93,14 +95,20 @@ class Setting:
     tasks: int
     source: str
 
+    @property
+    def label(self) -> str:
+        """What it is called in tables and folders; a look for six entries is the usual one."""
+        looks = self.arguments["top_k"]
+        return self.data if looks == LOOK else f"{self.data}, top-k {looks}"
+
 
 def settings(options: argparse.Namespace) -> Iterator[Setting]:
     """Yield what is to be compared on: every file, and the world, with every number of questions."""
     files = [(name, ENVS[name], {"source": path, "split": options.split}) for name, path in options.data]
     world = [("world", "AtomMem-World-v0", dict(WORLD))] if options.world_tasks else []
     for name, env, own in [*files, *world]:
-        for questions in options.questions:
-            arguments = {**own, **PROTOCOL, "num_questions": questions}
+        for questions, looks in itertools.product(options.questions, options.top_k):
+            arguments = {**own, **PROTOCOL, "top_k": looks, "num_questions": questions}
             made: Any = gym.make(env, **arguments).unwrapped
             most = options.world_tasks if name == "world" else options.tasks or made.num_tasks
             tasks = min(most, made.num_tasks)
@@ -119,7 +127,8 @@ def run(
     episodes: dict[str, list[dict[str, Any]]] = {}
     for overflow in dict.fromkeys(entrant.overflow for entrant in entrants.values()):
         chosen = {label: entrant for label, entrant in entrants.items() if entrant.overflow == overflow}
-        folder = f"{setting.data}-{setting.questions}-questions-{setting.tasks}-tasks"
+        place = setting.label.replace(", ", "-").replace(" ", "-")
+        folder = f"{place}-{setting.questions}-questions-{setting.tasks}-tasks"
         done = atommem_env.evaluate(
             setting.env,
             {label: entrant.policy for label, entrant in chosen.items()},
@@ -152,7 +161,7 @@ def compare(setting: Setting, options: argparse.Namespace) -> dict[str, Any]:
     }
     best = max(statics, key=lambda label: _mean(means[label]["read"]))
     return {
-        "data": setting.data,
+        "data": setting.label,
         "source": setting.source,
         "questions": setting.questions,
         "tasks": setting.tasks,
@@ -269,6 +278,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="learned policies (default: the one that comes with the package)",
     )  # fmt: skip
     parser.add_argument("--questions", type=int, nargs="+", default=[1, 4, 10], help="questions of a task")
+    parser.add_argument(
+        "--top-k", type=int, nargs="+", default=[LOOK], help="entries that a look asks for (%(default)s)"
+    )
     parser.add_argument("--tasks", type=int, default=0, help="at most so many tasks (default: all questions)")
     parser.add_argument(
         "--world-tasks", type=int, default=60, help="tasks of the generated world (%(default)s; 0: none)"
@@ -284,7 +296,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     compared = []
     for setting in settings(options):
-        print(f"{setting.data}, {setting.questions} questions: {setting.tasks} tasks", flush=True)
+        print(f"{setting.label}, {setting.questions} questions: {setting.tasks} tasks", flush=True)
         compared.append(compare(setting, options))
     text = markdown(compared)
     (options.out / "comparison.md").write_text(text, encoding="utf-8")

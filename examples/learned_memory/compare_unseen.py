@@ -1,15 +1,15 @@
 """Learned and static workflows where nobody has asked yet: what each keeps of a history for questions to come.
 
     python examples/learned_memory/compare_unseen.py --out runs/unseen                  # generated chats, no download
-    python examples/learned_memory/compare_unseen.py --out runs/unseen --no-generated \\
-        --data locomo=locomo10.json conflict-resolution=Conflict_Resolution.json longmemeval=longmemeval_s.json
+    python examples/learned_memory/compare_unseen.py --out runs/unseen \\
+        --data locomo=locomo10.json conflict-resolution=Conflict_Resolution.json    # and the benchmarks' own files
 
 No question is shown while a history is read. Memory has --capacity entries of at most --entry-tokens tokens; every
 policy reads the same histories with the default engine and BM25. Workflows that store what they read are run with a
 store that refuses when it is full, and with one that drops its oldest entry. The best static is the one with the
 highest *read*; the learned policy is set next to it history by history, and with fewer than ten histories there is no
-interval over them. The oracle stores the gold turns: the ceiling of retriever and engine while they fit. The same
-command goes on where it was stopped.
+interval over them. The oracle stores the gold turns: the ceiling of retriever and engine while they fit. Of
+what is generated the first --tasks histories are read, of a file all. The same command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ GENERATED = {
         {"split": "test", "histories": 10, "sessions": 40, "noise": 0.7, "revisions": 0.6},
         10,
     ),
+    "lists of facts": ("AtomMem-MemoryAgentBench-v0", {"source": "generated", "hop": "single"}, 2),
     "world, revisions": (
         "AtomMem-World-v0",
         {
@@ -48,7 +49,10 @@ GENERATED = {
 }  # fmt: skip
 REAL = {
     "locomo": ("AtomMem-LoCoMo-v0", {}),
-    "conflict-resolution": ("AtomMem-MemoryAgentBench-v0", {"subset": "conflict_resolution"}),
+    "conflict-resolution": (
+        "AtomMem-MemoryAgentBench-v0",
+        {"subset": "conflict_resolution", "hop": "single"},
+    ),
     "longmemeval": ("AtomMem-LongMemEval-v0", {}),
 }
 STAGES_SHOWN = (*STAGES[2:], *STALE_STAGES)
@@ -99,7 +103,7 @@ def settings(options: argparse.Namespace) -> Iterator[Setting]:
         for size in options.entry_tokens:
             for capacity in options.capacity:
                 limits = {"capacity": capacity, "entry_tokens": size, "scratchpad_tokens": 256}
-                most = min(tasks, options.tasks or tasks)
+                most = tasks if "split" not in arguments else min(tasks, options.tasks or tasks)
                 yield Setting(
                     f"{name}, {capacity} entries of {size} tokens", env, {**arguments, **limits}, most
                 )
@@ -120,7 +124,7 @@ def sides(setting: Setting, options: argparse.Namespace) -> dict[str, Side]:
             setting.env,
             {label: one.policy for label, one in chosen.items()},
             setting.tasks,
-            1,
+            options.jobs,
             policy_arguments={label: one.arguments for label, one in chosen.items()},
             out=options.out / "runs" / f"{setting.name}, {overflow}".replace(", ", "-").replace(" ", "_"),
             traces=False,
@@ -242,8 +246,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help=f"official files; NAME is one of {', '.join(REAL)}")  # fmt: skip
     add("--generated", action=argparse.BooleanOptionalAction, default=True, help="generated data, too")
     add("--capacity", type=int, nargs="+", default=[20, 100], help="the most entries")
-    add("--entry-tokens", type=int, nargs="+", default=[64, 256], help="the most tokens of an entry")
-    add("--tasks", type=int, default=0, help="at most so many histories of each (default: all)")
+    add("--entry-tokens", type=int, nargs="+", default=[64], help="the most tokens of an entry")
+    add("--tasks", type=int, default=10, help="at most so many histories of each kind that is generated")
+    add("--jobs", type=int, default=1, help="episodes at once, in processes (%(default)s)")
     add("--checkpoint", help="the learned policy's (default: the one that comes with the package)")
     add("--statics", nargs="+", choices=STATICS, default=list(STATICS), metavar="NAME",
         help=f"static policies (default: all: {'; '.join(STATICS)})")  # fmt: skip

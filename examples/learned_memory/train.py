@@ -13,8 +13,8 @@ oracle knows, whether the text holds the question's evidence, in the states that
 MaskablePPO then improves the choices; its reward is the change, with each choice, in the share of the evidence that
 would be read. Nothing of either is in an observation.
 
-With --blind no question is shown while reading: it learns from generated chats, lists of facts and the world with
-revisions what is worth keeping for whoever asks later.
+With --blind no question is shown while reading: it learns from generated chats and the world with revisions what is
+worth keeping for whoever asks later.
 
 A fifth of the questions, by the hash of their ids, is held out; of chats, those of another split. The checkpoint
 that reads the most of *their* evidence, taking the best action each time, is kept as best.npz. The folder:
@@ -35,7 +35,6 @@ import argparse
 import json
 import platform
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -51,17 +50,15 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from tqdm import tqdm
 
 import atommem_env
-from atommem_env import DiscreteOperations, QADataset
+from atommem_env import DiscreteOperations
 from atommem_env.baselines.engines.engine import get_engine
 from atommem_env.data.sources import open_dataset
 from atommem_env.data.world import WorldConfig
 from atommem_env.data.world.chat import ChatConfig
-from atommem_env.data.world.fact_rows import fact_rows
 from atommem_env.discrete.network import Network
 from atommem_env.discrete.training import lessons, operations_per_step, scores, split
 from atommem_env.envs.chat import CHAT
 from atommem_env.envs.hotpotqa import HOTPOTQA
-from atommem_env.envs.memoryagentbench import MemoryAgentBenchRows
 from atommem_env.envs.musique import MUSIQUE
 from atommem_env.envs.wiki2 import WIKI2
 from atommem_env.envs.world import WORLD
@@ -79,11 +76,6 @@ CHATS = {  # generated conversations, for --blind; all of a history's questions 
     "chat": {},
     "chat-long": {"sessions": 40, "noise": 0.7, "revisions": 0.6},
 }
-
-FACTS = {
-    "facts": ("6k", 8),
-    "facts-long": ("32k", 4),
-}  # numbered facts, for --blind: their length, how many lists
 
 QUERIES = ("question", "bridge")  # a look with the question, then one with the names that lead on
 
@@ -105,18 +97,12 @@ def arguments(argv=None):
     add(
         "--blind",
         action="store_true",
-        help="questions are shown when asked, after reading; --data may be "
-        f"{', '.join((*CHATS, *FACTS))}, too, and without --data is these and world-revisions",
+        help=f"questions are shown when asked, after reading; --data may be {', '.join(CHATS)}, too",
     )
     add("--split", default="train", help="which split of it")
     add("--questions", type=int, nargs="+", default=[1, 4, 10], help="the numbers of questions of the tasks")
     add("--docs", type=int, default=200, help="documents of a task")
     add("--capacity", type=int, default=20, help="the most entries")
-    add(
-        "--entry-tokens",
-        type=int,
-        help="the most tokens of an entry (None: 256; with --blind 64, about a turn)",
-    )
     add("--world-seed", type=int, default=1, help="which generated world")
     add("--world-size", type=int, default=1000, help="questions of each generated source")
     add("--start", metavar="FILE.npz", help="begin with the weights of this checkpoint")
@@ -153,8 +139,7 @@ def arguments(argv=None):
         args.questions, args.docs, args.world_size = [1, 4], 60, 200
         args.warm_episodes, args.decisions, args.round, args.steps = 60, 8000, 4000, 1000
         args.held_out_tasks = 3
-    args.data = args.data or ([*CHATS, *FACTS, "world-revisions"] if args.blind else list(BENCHMARKS))
-    args.entry_tokens = args.entry_tokens or (64 if args.blind else 256)
+    args.data = args.data or ([*CHATS, "world-revisions"] if args.blind else list(BENCHMARKS))
     if args.blind and not args.resume:
         args.questions = [max(args.questions)]
     return args
@@ -170,9 +155,6 @@ def open_parts(args):
         name, _, file = item.partition("=")
         if name in CHATS and args.blind:
             parts[name] = ("AtomMem-Chat-v0", *open_chats(args, CHATS[name]))
-            continue
-        if name in FACTS and args.blind:
-            parts[name] = ("AtomMem-MemoryAgentBench-v0", *open_facts(args, *FACTS[name]))
             continue
         if name not in BENCHMARKS:
             raise SystemExit(
@@ -194,20 +176,6 @@ def open_chats(args, settings):
     ]
 
 
-def open_facts(args, length, count):
-    """Return lists of the world's facts to train on, and two others; each is of a world of its own."""
-    parse, seeds = (
-        MemoryAgentBenchRows("single"),
-        range(1000 * args.world_seed, 1000 * args.world_seed + count + 2),
-    )
-    lists = [
-        replace(parse(next(fact_rows(WorldConfig(seed=seed), (length,)))), id=f"{length}-{seed}")
-        for seed in seeds
-    ]
-    parts = (lists[:count], lists[count:])
-    return [QADataset.from_histories(part, name=f"generated facts of {length}") for part in parts]
-
-
 def make_env(args, id, dataset, questions):
     scratchpad = args.scratchpad or args.no_storage
     pooled = {"num_docs": args.docs, "num_questions": questions}
@@ -218,7 +186,7 @@ def make_env(args, id, dataset, questions):
         **({} if questions is None else pooled),
         **shown,
         capacity=args.capacity,
-        entry_tokens=args.entry_tokens,
+        entry_tokens=256,
         scratchpad_tokens=256,
         scratchpad=scratchpad,
         storage=not args.no_storage,
@@ -367,7 +335,7 @@ class Trainer:
         self.decisions = self.episodes = self.records = self.since_best = 0
         self.best, self.seconds = -1.0, 0.0
         self.parts = open_parts(args)
-        asked = {name: [None] if name in (*CHATS, *FACTS) else args.questions for name in self.parts}
+        asked = {name: [None] if name in CHATS else args.questions for name in self.parts}
         specs = [(id, part, number) for name, (id, part, _) in self.parts.items() for number in asked[name]]
         self.fit = [make_env(args, *spec) for spec in specs]
         self.held_out = {

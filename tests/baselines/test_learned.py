@@ -154,6 +154,7 @@ def test_it_does_what_the_network_chooses_in_the_wrapper(
         Network(weights(inputs=BLIND_INPUTS if blind else INPUTS), {"blind": blind}).save(path)
     network, policy = Network.load(path), Learned(checkpoint=path)
     env = DiscreteOperations(make(**arguments), answer=policy.engine.answer, queries=network.queries)
+    env.decisions.look = 10 if arguments.get("num_questions") == 1 else None
     for index in range(3):
         chosen: list[Any] = []
         view, _ = env.reset(options={"task_index": index})
@@ -180,6 +181,24 @@ def test_it_keeps_at_most_so_many_entries(capacity: int | None, slots: int | Non
     trace = rollout(make(capacity=capacity, num_questions=6), Learned(slots=slots), options={"task_index": 0})
     assert trace.metrics["memory_peak"] <= most
     assert sum(trace.metrics["refused"].values()) == 0
+
+
+@pytest.mark.parametrize(
+    ("questions", "look", "left"), [(1, None, 10), (1, 8, 8), (1, 14, 14), (4, None, 20), (4, 8, 20)]
+)
+def test_a_single_question_has_ten_entries_left_and_looked_for(
+    questions: int, look: int | None, left: int
+) -> None:
+    env = make(num_questions=questions, num_docs=40, capacity=20)
+    trace = rollout(env, Learned(look=look), options={"task_index": 0})
+    (first, *_) = [read for action in trace.actions for read in action if read["op"] == "read"]
+    assert first.get("k") == (look or (10 if questions == 1 else None))
+    assert trace.metrics["memory_size"] == left
+
+
+def test_a_look_is_for_1_to_32_entries() -> None:
+    with pytest.raises(ValueError, match="look"):
+        Learned(look=33)
 
 
 # --- bad checkpoints --------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ from small_data import HISTORY_IDS, chats, dataset, records, small_histories
 DATA = dataset()
 SMALL: dict[str, Any] = {"num_docs": 12, "num_questions": 2, "chunk_tokens": 120, "chunk_overlap": 20}
 WRAPPER = (
-    "slots", "max_questions", "unit", "queries", "reading_queries", "answer", "compress",
+    "slots", "max_questions", "unit", "queries", "answer", "compress",
 )  # fmt: skip
 
 Chooser = Callable[[Mapping[str, Any], Any], int]
@@ -94,8 +94,7 @@ ARGUMENTS = st.fixed_dictionaries(
         "max_looks": st.integers(0, 3),
         "chunk_tokens": st.integers(25, 300),
         "unit": st.sampled_from(("document", "sentence")),
-        "queries": st.sampled_from((("question",), ("words",), ("question", "words", "bridge"))),
-        "reading_queries": st.booleans(),
+        "queries": st.sampled_from((("question",), ("bridge",), ("question", "bridge"))),
         "scratchpad": st.booleans(),
         "max_steps": st.none() | st.integers(1, 30),
     }
@@ -231,15 +230,15 @@ def test_the_choices_over_a_chunk_are_one_action() -> None:
     ]
 
 
-def test_deletes_come_first_then_updates_then_creates_then_reads() -> None:
-    env = make(chunk_tokens=200, chunk_overlap=0, capacity=3, reading_queries=True)
+def test_deletes_come_first_then_updates_then_creates() -> None:
+    env = make(chunk_tokens=200, chunk_overlap=0, capacity=3)
     env.reset(options={"task_index": 0})
     for _ in range(3):
         env.step(CREATE)
     while env.unwrapped.episode.observe()["cursor"] == 0:
         env.step(0)
     assert env.decisions.slots == [1, 2, 3]
-    for action in (QUERY, DELETE + 0, REPLACE + 1, CREATE):
+    for action in (DELETE + 0, REPLACE + 1, CREATE):
         env.step(action)
     info: dict[str, Any] = {}
     while not info:
@@ -248,10 +247,8 @@ def test_deletes_come_first_then_updates_then_creates_then_reads() -> None:
         ("delete", 1),
         ("update", 2),
         ("create", short(info["operations"][2])[1]),
-        ("read",),
     ]
     assert env.decisions.slots == [4, 2, 3]
-    assert env.unwrapped.episode.observe()["queries"]
 
 
 @pytest.mark.parametrize(
@@ -324,49 +321,29 @@ def test_a_query_while_answering_is_a_look_and_a_bridge_follows_the_names_that_i
         "supporting": [{"document": 1, "sentence": documents[1]["text"]}],
     }
     source = QADataset.from_records([record])
-    asking = ("question", "words", "bridge")
+    asking = ("question", "bridge")
     env = make(source=source, num_docs=2, num_questions=1, queries=asking, top_k=1)
     env.reset(options={"task_index": 0})
     while not env.decisions.answering:
         env.step(CREATE)
     query = 2 + 2 * 4
-    assert env.action_masks()[query:].tolist() == [True, True, False]  # nothing is shown yet
+    assert env.action_masks()[query:].tolist() == [True, False]  # nothing is shown yet
     view, *_, info = env.step(query)
     assert [operation["query"] for operation in info["operations"]] == [record["question"]]
     assert titles_shown(env) == ["Alpha Works"]
     assert view["slot_state"][:, 2].sum() == 1
     assert view["questions"].tolist() == [1]
-    assert env.action_masks()[query:].tolist() == [False, True, True]
-    *_, info = env.step(query + 2)
+    assert env.action_masks()[query:].tolist() == [False, True]
+    *_, info = env.step(query + 1)
     assert [operation["query"] for operation in info["operations"]] == [record["question"], "Bela Stone"]
     assert set(titles_shown(env)) == {"Alpha Works", "Bela Stone"}
-    assert env.action_masks()[query:].tolist() == [False, True, False]
+    assert env.action_masks()[query:].tolist() == [False, False]
     *_, info = env.step(0)
     assert [operation["op"] for operation in info["operations"]] == ["answer"]
 
 
 def titles_shown(env: DiscreteOperations) -> list[str]:
     return [entry["content"].partition("\n")[0] for entry in env.unwrapped.episode.observe()["retrieved"]]
-
-
-def test_a_query_while_reading_serves_the_candidate_and_is_sent_once() -> None:
-    """A chunk with nothing but a query is a look: it is shown once more, without candidates."""
-    env = make(chunk_tokens=200, chunk_overlap=0, capacity=3, reading_queries=True)
-    env.reset(options={"task_index": 0})
-    served = env.decisions.view()["candidate"][:, 0].argmax()
-    assert env.step(QUERY)[4] == {}
-    assert not env.action_masks()[QUERY]
-    info: dict[str, Any] = {}
-    while not info:
-        info = env.step(0)[4]
-    asked = env.unwrapped.episode.observe()
-    assert [operation["query"] for operation in info["operations"]] == [asked["questions"][served]]
-    assert (asked["cursor"], asked["looks_left"]) == (0, 2)
-    assert env.decisions.candidate is None
-    assert env.action_masks().nonzero()[0].tolist() == [0]
-    assert env.step(0)[4]["operations"] == []
-    assert env.unwrapped.episode.observe()["cursor"] == 1
-    assert env.unwrapped.episode.observe()["queries"] == asked["queries"]
 
 
 def test_a_chunk_that_completes_no_document_is_one_skip() -> None:
@@ -550,7 +527,7 @@ def test_the_sizes_come_from_the_environment_or_the_arguments() -> None:
     env = make(capacity=7, num_questions=(1, 5))
     assert env.observation_space["slots"].shape == (7, 5, len(TEXT_FEATURES))
     assert env.action_space.n == 2 + 2 * 7 + 1
-    env = make(slots=3, max_questions=10, queries=("question", "words"))
+    env = make(slots=3, max_questions=10, queries=("question", "bridge"))
     assert env.observation_space["candidate"].shape == (10, len(TEXT_FEATURES))
     assert env.action_space.n == 2 + 2 * 3 + 2
 
@@ -596,7 +573,7 @@ def test_an_environment_pickles_and_copies_in_the_middle_of_an_episode() -> None
 
 def test_a_spec_names_the_wrapper_and_makes_it_again() -> None:
     env = DiscreteOperations(
-        gym.make("AtomMem-World-v0", num_docs=12, num_questions=1, capacity=3), queries=("words",)
+        gym.make("AtomMem-World-v0", num_docs=12, num_questions=1, capacity=3), queries=("question", "bridge")
     )
     assert env.spec is not None
     twin = gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
@@ -671,7 +648,7 @@ def test_other_processes_and_hash_seeds_make_the_same_choices() -> None:
         {},
         {"capacity": 2, "entry_tokens": 30},
         {"chunk_tokens": 25, "chunk_overlap": 5},
-        {"queries": ("question", "bridge"), "reading_queries": True},
+        {"queries": ("question", "bridge")},
         {"unit": "sentence", "scratchpad": True, "scratchpad_tokens": 40},
         {"storage": False, "scratchpad": True},
     ],

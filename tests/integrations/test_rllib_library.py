@@ -35,7 +35,7 @@ SMALL: dict[str, Any] = {
     "num_docs": 15,
     "num_questions": 2,
     "capacity": 4,
-    "discrete": {"reward": "evidence", "queries": ("question", "words")},
+    "discrete": {"reward": "evidence", "queries": ("question", "bridge")},
 }
 
 
