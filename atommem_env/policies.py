@@ -65,11 +65,10 @@ class Trace:
     metrics: Metrics = field(default_factory=lambda: cast("Metrics", {}))
 
     @classmethod
-    def begin(cls, observation: Any, info: Info | dict[str, Any]) -> Trace:
+    def begin(cls, observation: Any, info: Info) -> Trace:
         """Return the trace of an episode that has just been reset."""
-        first = cast("Info", info)
         return cls(
-            first["task_id"], first["task_index"], first["source"], observations=[observation], infos=[first]
+            info["task_id"], info["task_index"], info["source"], observations=[observation], infos=[info]
         )
 
     def add(
@@ -79,13 +78,13 @@ class Trace:
         reward: float,
         terminated: bool,
         truncated: bool,
-        info: Info | dict[str, Any],
+        info: Info,
         said: list[dict[str, Any]] | None = None,
     ) -> None:
         """Add one step."""
         self.actions.append(action)
         self.observations.append(observation)
-        self.infos.append(cast("Info", info))
+        self.infos.append(info)
         self.rewards.append(reward)
         self.said.append(said or [])
         self.terminated, self.truncated = terminated, truncated
@@ -112,16 +111,18 @@ def rollout(
         seed: passed to ``env.reset``.
         options: passed to ``env.reset``, for example ``{"task_index": 3}``.
     """
-    observation, info = env.reset(seed=seed, options=options)
-    trace = Trace.begin(observation, info)
+    observation, first = env.reset(seed=seed, options=options)
+    trace = Trace.begin(observation, cast("Info", first))
     policy.reset(observation, trace.infos[-1])
     take = getattr(policy, "take_said", None)
     while not trace.over:
         action = policy.act(observation, trace.infos[-1])
-        observation, reward, terminated, truncated, info = env.step(action)
+        observation, reward, terminated, truncated, told = env.step(action)
+        info = cast("Info", told)
         said = take() if callable(take) else []
         trace.add(plain_action(action), observation, float(reward), terminated, truncated, info, said)
-    trace.metrics = info["metrics"] if "metrics" in info else env.get_wrapper_attr("metrics")()
+    last = trace.infos[-1]
+    trace.metrics = last["metrics"] if "metrics" in last else env.get_wrapper_attr("metrics")()
     if getattr(policy, "uses_buffer", False):
         trace.metrics = without_funnel(trace.metrics)
     return trace

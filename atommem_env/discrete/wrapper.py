@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import index
-from typing import Any, Final, SupportsIndex
+from typing import Any, Final, SupportsIndex, cast
 
 import gymnasium as gym
 import numpy as np
@@ -14,7 +14,7 @@ from gymnasium.error import InvalidAction, ResetNeeded
 
 from atommem_env.core.checks import one_of
 from atommem_env.core.operations import to_dict
-from atommem_env.core.types import Observation
+from atommem_env.core.types import Info, Observation
 from atommem_env.core.words import content_stems
 from atommem_env.discrete.decisions import (
     SLOT_FEATURES,
@@ -29,6 +29,12 @@ from atommem_env.env import MemoryEnv
 from atommem_env.text import sentences
 
 REWARDS: Final = ("score", "evidence", "read")
+
+
+class ChoiceInfo(Info, total=False):
+    """The info of the environment, and the operations that it was given; empty after a choice that did not step it."""
+
+    operations: list[dict[str, Any]]
 
 
 class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
@@ -134,9 +140,9 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
         self._value = 0.0
         self._over = True
 
-    def reset(
+    def reset(  # type: ignore[override]  # Gymnasium's infos are any dict
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Array], dict[str, Any]]:
+    ) -> tuple[dict[str, Array], ChoiceInfo]:
         """Start an episode; see the environment's own ``reset``."""
         observation, info = self.env.reset(seed=seed, options=options)
         rules = info["rules"]
@@ -151,9 +157,11 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
             )
             self._take()
         self._over = False
-        return self.decisions.view(), {**info, "operations": []}
+        return self.decisions.view(), cast("ChoiceInfo", {**info, "operations": []})
 
-    def step(self, action: SupportsIndex) -> tuple[dict[str, Array], float, bool, bool, dict[str, Any]]:
+    def step(  # type: ignore[override]  # Gymnasium's infos are any dict
+        self, action: SupportsIndex
+    ) -> tuple[dict[str, Array], float, bool, bool, ChoiceInfo]:
         """Make one choice.
 
         Raises:
@@ -167,11 +175,13 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
             raise InvalidAction(f"action {action!r}: expected an int from 0 to {len(masks) - 1}")
         operations = self.decisions.choose(number if masks[number] else int(masks.argmax()))
         reward, terminated, truncated = 0.0, False, False
-        info: dict[str, Any] = {}
+        info = cast("ChoiceInfo", {})
         if operations is not None:
-            observation, score, terminated, truncated, info = self.env.step(operations)
+            observation, score, terminated, truncated, told = self.env.step(operations)
             reward = float(score)
-            info = {**info, "operations": [to_dict(operation) for operation in operations]}
+            info = cast(
+                "ChoiceInfo", {**told, "operations": [to_dict(operation) for operation in operations]}
+            )
             self.decisions.observe(observation)
             self._over = terminated or truncated
             self._see(observation)

@@ -186,7 +186,7 @@ class _Checked(gym.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         self._check = check
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, Any]:
         self._check()
         return self.env.step(action)
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import gymnasium as gym
 from gymnasium.error import InvalidAction
@@ -23,6 +23,7 @@ from atommem_env.runs.variants import recorded_env
 from atommem_env.text import digest
 
 if TYPE_CHECKING:
+    from atommem_env.core.types import Info
     from atommem_env.runs.recorded import RecordedRun
 
 __all__ = [
@@ -120,17 +121,17 @@ def replay(
         finally:
             env.close()
     try:
-        observation, info = where.reset(seed=stored.task_index, options={"task_index": stored.task_index})
+        observation, told = where.reset(seed=stored.task_index, options={"task_index": stored.task_index})
     except ValueError as error:
         raise ReplayError(f"{_name(stored)}: the task cannot be made ({error}){_CAUSE}") from error
-    trace = Trace.begin(observation, info)
+    trace = Trace.begin(observation, cast("Info", told))
     for number, action in enumerate(stored.actions, 1):
         if trace.over:
             raise ReplayError(
                 f"{_name(stored)}: the episode ends after {number - 1} of {len(stored.actions)} steps{_CAUSE}"
             )
         try:
-            observation, reward, terminated, truncated, info = where.step(action)
+            observation, reward, terminated, truncated, told = where.step(action)
         except InvalidAction as error:
             raise ReplayError(
                 f"{_name(stored)}: step {number} is refused by the environment ({error}); replay the trace in the "
@@ -141,8 +142,9 @@ def replay(
                 f"{_name(stored)}: step {number} fails ({type(error).__name__}: {error}): the trace is damaged, or "
                 "the environment has changed"
             ) from error
-        trace.add(action, observation, float(reward), terminated, truncated, info)
-    trace.metrics = info["metrics"] if "metrics" in info else where.get_wrapper_attr("metrics")()
+        trace.add(action, observation, float(reward), terminated, truncated, cast("Info", told))
+    last = trace.infos[-1]
+    trace.metrics = last["metrics"] if "metrics" in last else where.get_wrapper_attr("metrics")()
     if not trace.over or trace.rewards != stored.rewards or state_digest(where) != stored.state_digest:
         raise ReplayError(f"{_name(stored)}: the episode ends in another state{_CAUSE}")
     if len(stored.said) == len(trace.actions):

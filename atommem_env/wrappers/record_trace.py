@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 
+from atommem_env.core.types import Info
 from atommem_env.policies import Trace, plain_action
 
 
@@ -25,17 +26,21 @@ class RecordTrace(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorAr
         self._on_end = on_end
         self._trace: Trace | None = None
 
-    def reset(
+    def reset(  # type: ignore[override]  # Gymnasium's infos are any dict
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    ) -> tuple[Any, Info]:
         """Start an episode, and its trace; an unfinished one is dropped."""
-        observation, info = self.env.reset(seed=seed, options=options)
+        observation, told = self.env.reset(seed=seed, options=options)
+        info = cast("Info", told)
         self._trace = Trace.begin(observation, info)
         return observation, info
 
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    def step(  # type: ignore[override]  # Gymnasium's infos are any dict
+        self, action: Any
+    ) -> tuple[Any, float, bool, bool, Info]:
         """Take a step and record it."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
+        observation, reward, terminated, truncated, told = self.env.step(action)
+        info = cast("Info", told)
         trace = self._trace
         if trace is not None:
             trace.add(plain_action(action), observation, float(reward), terminated, truncated, info)

@@ -51,6 +51,7 @@ class AtomMemObservation(Observation):  # type: ignore[misc]
     chunk: str = Field(description="The text of this chunk; empty while answering.")
     scratchpad: str = Field(description="Entry 0, shown at every step.")
     queries: list[str] = Field(description="The standing queries.")
+    # Dicts of any kind: pydantic takes the standard library's typed ones from Python 3.12 on.
     retrieved: list[dict[str, Any]] = Field(
         description="Entries found: id, content, score, query (an index)."
     )
