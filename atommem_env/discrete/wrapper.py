@@ -52,7 +52,7 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
     ``slots``       (S, Q, F)        the same of each entry, with the choices so far
     ``slot_state``  (S, 3)           whether the slot is filled, since when, whether its entry is shown
     ``questions``   (Q,)             which questions there are; while answering, which is asked
-    ``state``       (8,)             where the episode stands
+    ``state``       (9,)             where the episode stands
     ==============  ===============  ==================================================================
 
     F is the number of :data:`~atommem_env.discrete.features.TEXT_FEATURES`; where the questions are not shown while

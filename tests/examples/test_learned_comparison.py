@@ -105,3 +105,8 @@ def test_a_checkpoint_cannot_take_a_statics_name(tmp_path: Path, capsys: pytest.
     with pytest.raises(SystemExit):
         program().main(["--out", "out", "--checkpoint", f"memagent={checkpoint(tmp_path / 'x.npz')}"])
     assert "choose another name" in capsys.readouterr().err
+
+
+def test_the_readme_counts_the_static_policies() -> None:
+    readme = (PROGRAM.parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"best of {len(program().STATICS)} static workflows" in " ".join(readme.split())

@@ -1,0 +1,187 @@
+"""Every Python block and every command of the README and the site: it runs, or at least compiles or is understood.
+
+A page's Python blocks run in order, in one namespace and an empty folder. One that needs a network, a GPU or a library
+that the tests do not have stands below a comment that says so, ``<!-- not run: ... -->``, and is compiled. A page
+that speaks of ``runs/mine`` finds a small run there.
+"""
+
+from __future__ import annotations
+
+import configparser
+import doctest
+import re
+import shlex
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import pytest
+from click.exceptions import ClickException
+from typer.main import get_command
+
+import atommem_env
+from atommem_env.cli import application
+from atommem_env.registration import ENVS, POLICIES
+from atommem_env.report.paper import RECIPES
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+SHELL = ("bash", "sh")
+
+pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the site is not next to the tests")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page.
+
+    Attributes:
+        place: the page and the line at which the block's text begins.
+        line: that line's number.
+        mark: the comment right above the block, or nothing.
+    """
+
+    place: str
+    line: int
+    language: str
+    mark: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the fenced blocks of a page, in order."""
+    text = page.read_text(encoding="utf-8")
+    pattern = r"^(?:<!-- (.*?) -->\n)?([ ]*)```(\w*)\n(.*?)^\2```$"
+    found = []
+    for match in re.finditer(pattern, text, re.DOTALL | re.MULTILINE):
+        line = text.count("\n", 0, match.start(4)) + 1
+        place = f"{page.relative_to(ROOT)}:{line}"
+        body = re.sub(rf"^{match[2]}", "", match[4], flags=re.MULTILINE)
+        found.append(Block(place, line, match[3], match[1] or "", body))
+    return found
+
+
+def python_of(page: Path) -> list[Block]:
+    return [block for block in blocks(page) if block.language == "python"]
+
+
+def calls(text: str) -> Iterator[list[str]]:
+    """Yield the commands of a shell text as words, without assignments before them."""
+    for line in text.replace("\\\n", " ").splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|")
+        lexer.whitespace_split = True
+        words: list[str] = []
+        for word in [*lexer, ";"]:
+            if word.strip(";&|"):
+                words.append(word)
+                continue
+            while words and re.match(r"\w+=", words[0]):
+                del words[0]
+            if words:
+                yield words
+            words = []
+
+
+def shell_calls() -> list[tuple[str, list[str]]]:
+    return [
+        (block.place, call)
+        for page in PAGES
+        for block in blocks(page)
+        if block.language in (*SHELL, "")
+        for call in calls(block.text)
+    ]
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+WITH_PYTHON = [page for page in PAGES if page.is_file() and python_of(page)]
+
+
+def compiled(block: Block) -> Any:
+    return compile("\n" * (block.line - 1) + block.text, block.place, "exec")
+
+
+def test_every_python_block_compiles_and_says_why_it_does_not_run() -> None:
+    """A mark is one of two: what does not run, and the README's commands, which CI takes from there."""
+    for page in PAGES:
+        for block in blocks(page):
+            if block.language == "python":
+                compiled(block)
+            assert not block.mark or re.match(r"not run: \S|command: (run|test)$", block.mark), block.place
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=name)
+def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    if "runs/mine" in page.read_text(encoding="utf-8"):
+        env = gym.make("AtomMem-World-v0", num_docs=20, num_questions=2)
+        atommem_env.evaluate(env, ["rag", "memagent"], episodes=2, out="runs/mine")
+    space: dict[str, Any] = {"__name__": "__main__"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", atommem_env.GeneratedDataWarning)
+        for block in python_of(page):
+            if not block.mark:
+                exec(compiled(block), space)
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if any(b.language == "pycon" for b in blocks(p))], ids=name
+)
+def test_what_a_page_shows_of_a_session_is_what_happens(page: Path) -> None:
+    found = doctest.testfile(str(page), module_relative=False)
+    assert found.attempted
+    assert not found.failed
+
+
+@pytest.mark.heavy
+def test_the_command_line_understands_every_command() -> None:
+    known = get_command(application()).commands  # type: ignore[attr-defined]
+    seen = 0
+    for place, (program, *arguments) in shell_calls():
+        if program != "atommem":
+            continue
+        seen += 1
+        assert arguments[0] in known, f"{place}: no command {arguments[0]}"
+        try:
+            given = known[arguments[0]].make_context(arguments[0], arguments[1:]).params
+        except ClickException as error:
+            pytest.fail(f"{place}: {error.format_message()}")
+        for policy in given.get("policy") or ():
+            assert ":" in policy or policy.partition("[")[0] in POLICIES, f"{place}: {policy}"
+        envs = given.get("env") or ()
+        for env in [envs] if isinstance(envs, str) else envs:
+            assert env.partition("[")[0] in ENVS, f"{place}: {env}"
+        assert given.get("recipe") in (None, *RECIPES), place
+    assert seen > 20
+
+
+def test_the_page_of_workflows_lists_every_policy_and_other_pages_count_them_right() -> None:
+    tables = (DOCS / "workflows.md").read_text(encoding="utf-8")
+    controls, workflows = (
+        re.findall(r"^\| `([\w-]+)` \|", part.split("\n## ")[0], re.MULTILINE)
+        for part in re.split(r"^## (?:Controls|The workflows)$", tables, flags=re.MULTILINE)[1:]
+    )
+    assert sorted([*controls, *workflows]) == sorted(POLICIES)
+    words = {15: "fifteen", 16: "sixteen", 17: "seventeen"}
+    for page in PAGES:
+        for number in re.findall(r"(\w+) (?:others|workflows)\b", page.read_text(encoding="utf-8")):
+            assert number not in set(words.values()) - {words.get(len(workflows))}, page
+
+
+def test_every_program_and_every_extra_that_a_page_names_is_there() -> None:
+    setup = configparser.ConfigParser(interpolation=None)
+    setup.read(ROOT / "setup.cfg")
+    extras = set(setup["options.extras_require"])
+    for place, (_, *arguments) in shell_calls():
+        for argument in arguments:
+            if argument.startswith(("examples/", "tests/", ".ci/")) and "*" not in argument:
+                assert (ROOT / argument).exists(), f"{place}: {argument}"
+            for named in re.findall(r"^(?:\.|atommem_env)\[([\w,]+)\]$", argument):
+                assert set(named.split(",")) <= extras, f"{place}: {argument}"
