@@ -61,6 +61,7 @@ ENGINES: Final[dict[str, str]] = {
     "auto": "atommem_env.baselines.engines.by_data:EngineByData",
     "rules": "atommem_env.baselines.engines.rules.rules:RulesEngine",
     "llm": "atommem_env.baselines.engines.llm:make_llm_engine",
+    "local": "atommem_env.baselines.engines.llm:make_local_engine",
     "world": "atommem_env.baselines.engines.world:WorldEngine",
 }
 """The engines by name, with the place of what makes each. Every result names the engine it was made with."""

@@ -1,13 +1,13 @@
 """Oracle: the control that stores the gold paragraphs and nothing else.
 
-Reading: ``Create(title and text)`` of each gold paragraph, at the last chunk that shows some of its evidence (in
-parts, where the environment limits entries to less); of a conversation the turns that support an answer, with speaker
-and date, as soon as their session ends. Answering: ``Read(question)``, then further looks, as far as
-``max_looks`` allows, for those of its own titles that stand in the question or in what is shown, until they lead
-nowhere new, and in a conversation one for each turn that the question rests on; then the engine's answer from the
-entries shown. Which paragraphs are gold comes from ``info["gold"]`` at
-reset, of which it reads the evidence and never the answers. Its score is the ceiling of retriever and engine
-together; what is missing to 1.0 is theirs.
+Reading: ``Create(title and text)`` of each gold paragraph, at the last chunk that shows some of its evidence (in parts,
+where the environment limits entries to less), or, with ``unit="sentence"``, of each sentence of evidence; of a
+conversation the turns that support an answer, with speaker and date, as soon as their session ends. Answering:
+``Read(question)``, then further looks, as far as ``max_looks`` allows, for those of its own titles that stand in the
+question or in what is shown, until they lead nowhere new, and in a conversation one for each turn that the question
+rests on; then the engine's answer from the entries shown. Which paragraphs are gold comes from ``info["gold"]`` at
+reset, of which it reads the evidence and never the answers. Its score is the ceiling of retriever and engine together;
+what is missing to 1.0 is theirs.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from atommem_env.baselines.common import (
     shown_entries,
 )
 from atommem_env.baselines.engines.engine import EngineSpec
+from atommem_env.baselines.keep_best import UNITS
+from atommem_env.core.checks import one_of
 from atommem_env.core.operations import MAX_K, Create, Read
 from atommem_env.core.types import Gold
 from atommem_env.data.records import SUPPORTING
@@ -41,12 +43,17 @@ class Oracle(Workflow):
 
     Args:
         engine: what does the language work: a name or an engine.
+        unit: what an entry is: ``"document"``, a whole paragraph, or ``"sentence"``, one of evidence.
+
+    Raises:
+        ValueError: when ``unit`` is neither.
     """
 
     name = "oracle"
 
-    def __init__(self, engine: EngineSpec = "auto") -> None:
+    def __init__(self, engine: EngineSpec = "auto", unit: str = "document") -> None:
         super().__init__(engine)
+        self.unit = one_of("unit", unit, UNITS)
         self._plan: dict[int, list[str]] = {}
         self._turns: list[dict[tuple[str, str], None]] = []
         self._reader = DocumentReader()
@@ -58,7 +65,7 @@ class Oracle(Workflow):
     def reset(self, observation: Observation, info: Info) -> None:
         """Get ready for a new episode: note which paragraphs to store at which chunk."""
         super().reset(observation, info)
-        self._plan = _plan(info, self._rules.entry_tokens)
+        self._plan = _plan(info, self._rules.entry_tokens, self.unit)
         self._turns = [_turns(question) for question in info["gold"]]
         self._reader = DocumentReader(self._rules.entry_tokens)
         self._parts = _parts(self._plan)
@@ -122,14 +129,15 @@ class Oracle(Workflow):
         return [title for title in self._parts if title.partition(" (")[0] in text]
 
 
-def _plan(info: Info, limit: int | None) -> dict[int, list[str]]:
+def _plan(info: Info, limit: int | None, of: str) -> dict[int, list[str]]:
     """Return the entries to create, by chunk; each gold paragraph once, in parts where an entry may not hold it."""
     chunk_of: dict[str, int] = {}
     for question in info["gold"]:
         for unit in question["evidence"] or ():
             if "id" in unit or unit.get("role", SUPPORTING) != SUPPORTING:
                 continue
-            for part in entry_texts(unit["title"], unit["text"], limit):
+            text = unit["text"] if of == "document" else unit["sentence"]
+            for part in entry_texts(unit["title"], text, limit):
                 content = document_text(unit["title"], part)
                 chunk_of[content] = max(chunk_of.get(content, 0), *unit["chunks"], 0)
     plan: dict[int, list[str]] = {}

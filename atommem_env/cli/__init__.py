@@ -23,6 +23,7 @@ COMMANDS: Final = (
     "atommem_env.cli.replay",
     "atommem_env.cli.export",
     "atommem_env.cli.convert",
+    "atommem_env.cli.model",
 )
 """The modules of the commands, in the order in which ``atommem --help`` lists them."""
 

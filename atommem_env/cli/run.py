@@ -28,8 +28,8 @@ from atommem_env.cli.console import output, print_lines, say, table_width
 from atommem_env.registration import POLICIES
 from atommem_env.report.paper import RECIPES, make_recipe
 from atommem_env.report.tables import terminal_lines
-from atommem_env.runs.config_file import MODEL_OPTIONS, ConfigFile, over_file, read_config
-from atommem_env.runs.engines import LLM, EngineLike, replies_folder
+from atommem_env.runs.config_file import ENGINE_OPTIONS, MODEL_OPTIONS, ConfigFile, over_file, read_config
+from atommem_env.runs.engines import LLM, LOCAL, MODELS, EngineLike, replies_folder
 from atommem_env.runs.errors import EpisodeError, RunError
 from atommem_env.runs.evaluation import PLACES, RAY, Plan, execute, make_plan
 from atommem_env.runs.folder import read_episodes
@@ -37,6 +37,8 @@ from atommem_env.runs.run import Run
 from atommem_env.runs.variants import NO_KEY, EnvVariant
 
 _llm_option = functools.partial(typer.Option, rich_help_panel="With --engine llm")
+_model_option = functools.partial(typer.Option, rich_help_panel="With --engine llm or local")
+_local_option = functools.partial(typer.Option, rich_help_panel="With --engine local")
 
 
 @command("run")
@@ -86,14 +88,39 @@ def run_command(
     engine: Annotated[
         str | None,
         typer.Option(
-            help="What does the policies' language work: world, rules or llm; ray is short for --on ray.",
+            help="What does the policies' language work: world, rules, llm (an endpoint) or local (a model in this "
+            "process); ray is short for --on ray.",
             metavar="NAME",
             show_default="world on generated data, else rules",
         ),
     ] = None,
     model: Annotated[
         str | None,
-        _llm_option(help="The model.", metavar="NAME", show_default="$ATOMMEM_MODEL"),
+        _model_option(
+            help="The model; of local a folder, a name of the hub, or one of `atommem model`.",
+            metavar="NAME",
+            show_default="$ATOMMEM_MODEL",
+        ),
+    ] = None,
+    adapter: Annotated[
+        str | None, _local_option(help="The folder of a LoRA adapter over the model.", metavar="FOLDER")
+    ] = None,
+    batch: Annotated[
+        int | None,
+        _local_option(
+            help="Prompts written at once, and so the episodes under way.", metavar="N", show_default="8"
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, _local_option(help="Cpu or cuda.", metavar="NAME", show_default="cpu")
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        _local_option(
+            help="Float32, bfloat16 or float16.",
+            metavar="NAME",
+            show_default="bfloat16 where the device is fast with it, else float32",
+        ),
     ] = None,
     base_url: Annotated[
         str | None,
@@ -113,11 +140,17 @@ def run_command(
     ] = None,
     temperature: Annotated[
         str | None,
-        _llm_option(help="From 0; none leaves it to the server.", metavar="T", show_default="0.7"),
+        _model_option(
+            help="From 0; with llm none leaves it to the server.",
+            metavar="T",
+            show_default="0.7; with local 0",
+        ),
     ] = None,
     top_p: Annotated[
         str | None,
-        _llm_option(help="At most 1; none leaves it to the server.", metavar="P", show_default="1.0"),
+        _model_option(
+            help="At most 1; with llm none leaves it to the server.", metavar="P", show_default="1.0"
+        ),
     ] = None,
     extra_body: Annotated[
         str | None,
@@ -129,14 +162,14 @@ def run_command(
     ] = None,
     keep_prompts: Annotated[
         bool | None,
-        _llm_option("--keep-prompts", help="Keep what was asked in the traces, next to what was replied."),
+        _model_option("--keep-prompts", help="Keep what was asked in the traces, next to what was replied."),
     ] = None,
     max_tokens: Annotated[
         int | None,
-        _llm_option(
+        _model_option(
             help="The longest reply, thinking included.",
             metavar="N",
-            show_default="1024",
+            show_default="1024; with local 256",
         ),
     ] = None,
     timeout: Annotated[
@@ -153,7 +186,7 @@ def run_command(
     ] = None,
     cache: Annotated[
         Path | None,
-        _llm_option(
+        _model_option(
             help="Where replies are kept, so that none is paid for twice.",
             metavar="FOLDER",
             show_default="replies in the user's cache",
@@ -161,7 +194,7 @@ def run_command(
     ] = None,
     prompts: Annotated[
         Path | None,
-        _llm_option(help="A folder of prompts that replace ours.", metavar="FOLDER"),
+        _model_option(help="A folder of prompts that replace ours.", metavar="FOLDER"),
     ] = None,
     episodes: Annotated[
         int | None,
@@ -171,15 +204,17 @@ def run_command(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(help="The seed of the policies, and of engine llm.", metavar="S", show_default="0"),
+        typer.Option(
+            help="The seed of the policies, and of a language model.", metavar="S", show_default="0"
+        ),
     ] = None,
     jobs: Annotated[
         int | None,
         typer.Option(
-            help="Episodes at once, in processes (0: one per core), with engine llm in threads. The result is "
+            help="Episodes at once, in processes (0: one per core), with a language model in threads. The result is "
             "the same.",
             metavar="J",
-            show_default="1; with engine llm --concurrency; on ray one per CPU",
+            show_default="1; with engine llm --concurrency, with local --batch; on ray one per CPU",
         ),
     ] = None,
     on: Annotated[
@@ -248,6 +283,8 @@ def run_command(
 
       atommem run --engine llm --model Qwen/Qwen3-8B --base-url http://localhost:8000/v1 --policy mem0
 
+      atommem run --engine local --model smollm2 --policy rag --policy memagent --episodes 8
+
       atommem run --recipe paper-table1 --source data --jobs 0 --out runs/table1
 
       atommem run --config run.yaml --episodes 50
@@ -274,6 +311,10 @@ def run_command(
         "concurrency": concurrency,
         "cache": cache,
         "prompts": prompts,
+        "adapter": adapter,
+        "batch": batch,
+        "device": device,
+        "dtype": dtype,
         "episodes": episodes,
         "seed": seed,
         "jobs": jobs,
@@ -378,18 +419,26 @@ def _labels(policies: list[str], given: list[str] | None) -> list[str]:
 def _engine(name: str, seed: int, given: Mapping[str, Any], from_file: bool) -> EngineLike:
     """Return the engine; it gets no key where its address stands in a file alone."""
     options = {key: given[key] for key in MODEL_OPTIONS if key in given}
-    if name != LLM:
-        if options:
+    for option in options:
+        takers = [engine for engine, own in ENGINE_OPTIONS.items() if option in own] or MODELS
+        if name not in takers:
             raise RunError(
-                f"--{next(iter(options)).replace('_', '-')} is for --engine llm; the engine is {name!r}"
+                f"--{option.replace('_', '-')} is for --engine {' or '.join(takers)}; the engine is {name!r}"
             )
+    if name not in MODELS:
         return name
-    from atommem_env.llm import ChatSettings
+    from atommem_env.llm import ChatSettings, LocalSettings
 
-    if from_file and options.get("base_url") is not None:
+    if name == LOCAL:
+        for option in ("temperature", "top_p"):
+            if option in options and options[option] is None:
+                said = option.replace("_", "-")
+                raise RunError(f"--{said} none: with --engine local there is no server; give a number")
+    elif from_file and options.get("base_url") is not None:
         options["api_key_variable"] = NO_KEY
     defaults = {"seed": given.get("engine_seed", seed), "cache": replies_folder()}
-    return ChatSettings.from_environment(**{**defaults, **options})
+    kind = ChatSettings if name == LLM else LocalSettings
+    return kind.from_environment(**{**defaults, **options})
 
 
 def _number_or_none(option: str, said: str) -> float | None:

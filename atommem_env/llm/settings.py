@@ -131,6 +131,11 @@ class ChatSettings:
         return first
 
     @property
+    def name(self) -> str:
+        """What results are marked with: ``llm:`` and the model."""
+        return f"llm:{self.model}"
+
+    @property
     def address(self) -> str | None:
         """The base URL that is used; ``None``: OpenAI's own."""
         return find_address(self.base_url)

@@ -121,7 +121,9 @@ def _policy_arguments(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> list[
 def _models(runs: Sequence[RecordedRun]) -> list[str]:
     """Return the language models that were the engines of ``runs``."""
     engines = [run.settings.get("engine") for run in runs]
-    models = dict.fromkeys(
-        str(engine["model"]) for engine in engines if isinstance(engine, Mapping) and "model" in engine
-    )
-    return [f"engine llm: {', '.join(models)}."] if models else []
+    models: dict[str, dict[str, None]] = {}
+    for engine in engines:
+        if isinstance(engine, Mapping) and "model" in engine:
+            said = [str(engine[part]) for part in ("model", "adapter") if engine.get(part)]
+            models.setdefault(str(engine.get("name", "llm")), {})[" with ".join(said)] = None
+    return [f"engine {name}: {', '.join(told)}." for name, told in models.items()]

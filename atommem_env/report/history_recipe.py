@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from atommem_env.report.recipe import Recipe
-from atommem_env.runs.engines import LLM
+from atommem_env.runs.engines import MODELS
 from atommem_env.runs.variants import EnvVariant
 
 NAME: Final = "histories"
@@ -37,7 +37,7 @@ def history_recipe(engine: str, given: Mapping[str, Any], episodes: int | None) 
             always generated.
         episodes: the number of episodes everywhere; ``None``: :data:`EPISODES`.
     """
-    workflows = (*_WORKFLOWS, "atommem") if engine == LLM else _WORKFLOWS
+    workflows = (*_WORKFLOWS, "atommem") if engine in MODELS else _WORKFLOWS
     envs = tuple(
         EnvVariant(
             id,
@@ -50,8 +50,8 @@ def history_recipe(engine: str, given: Mapping[str, Any], episodes: int | None) 
         for capacity in CAPACITIES
     )
     notes = ["n/a: keep-best, and full_store='keep-best', choose by questions that nobody has asked yet"]
-    if engine != LLM:
-        notes.append("the prompted agent (atommem) needs --engine llm; it is left out")
+    if engine not in MODELS:
+        notes.append("the prompted agent (atommem) needs --engine llm or local; it is left out")
     return Recipe(envs, (*_CONTROLS, "full-context", *workflows), dict(given), tuple(notes))
 
 

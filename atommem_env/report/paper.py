@@ -17,7 +17,7 @@ from atommem_env.report.history_recipe import history_recipe
 from atommem_env.report.recipe import Recipe
 from atommem_env.report.update_recipe import NAME as UPDATES
 from atommem_env.report.update_recipe import update_recipe
-from atommem_env.runs.engines import LLM
+from atommem_env.runs.engines import MODELS
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.variants import EnvVariant
 
@@ -129,8 +129,12 @@ def make_recipe(
         return history_recipe(engine, given, episodes)
     if name == UPDATES:
         return update_recipe(engine, given, episodes)
-    workflows = tuple(policy for policy in _USES if policy != "atommem" or engine == LLM)
-    notes = [] if engine == LLM else ["the prompted agent (atommem) needs --engine llm; it is left out"]
+    workflows = tuple(policy for policy in _USES if policy != "atommem" or engine in MODELS)
+    notes = (
+        []
+        if engine in MODELS
+        else ["the prompted agent (atommem) needs --engine llm or local; it is left out"]
+    )
     variants: dict[str, tuple[dict[str, Any], tuple[str, ...]]]
     if name == "paper-table1":
         policies = (*_CONTROLS, *workflows)

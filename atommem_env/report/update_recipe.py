@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from atommem_env.report.recipe import Recipe
-from atommem_env.runs.engines import LLM
+from atommem_env.runs.engines import MODELS
 from atommem_env.runs.variants import EnvVariant
 
 NAME: Final = "updates"
@@ -45,7 +45,7 @@ def update_recipe(engine: str, given: Mapping[str, Any], episodes: int | None) -
         given: the environments' arguments that are given besides; a ``source`` is one of MemoryAgentBench.
         episodes: the number of episodes everywhere; ``None``: one of each list of facts, five of what is generated.
     """
-    prompted = ("atommem",) if engine == LLM else ()
+    prompted = ("atommem",) if engine in MODELS else ()
     envs = tuple(
         EnvVariant(
             id,
@@ -62,8 +62,8 @@ def update_recipe(engine: str, given: Mapping[str, Any], episodes: int | None) -
         "a-mem and memory-bank are left out on the long list, whose facts they work on one by one",
         "learned is left out where there is no capacity: it keeps 20 entries then",
     ]
-    if engine != LLM:
-        notes.append("the prompted agent (atommem) needs --engine llm; it is left out")
+    if engine not in MODELS:
+        notes.append("the prompted agent (atommem) needs --engine llm or local; it is left out")
     return Recipe(envs, (*_POLICIES, "keep-best", *prompted), dict(given), tuple(notes))
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from atommem_env.core.config import close_match
 from atommem_env.runs.arguments import parse_env, parse_policy
-from atommem_env.runs.engines import LLM
+from atommem_env.runs.engines import LLM, LOCAL, MODELS
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.files import read_file
 from atommem_env.runs.folder import checked_settings
@@ -39,11 +39,17 @@ _MOST_AT_ONCE: Final = 256
 ON_THE_LINE: Final = ("config", "trust", "yes", "fresh", "on", "prices", "quiet", "debug")
 """The options of ``atommem run`` that a file cannot give."""
 
+ENGINE_OPTIONS: Final = {
+    LLM: ("base_url", "route", "extra_body", "timeout", "retries", "concurrency"),
+    LOCAL: ("adapter", "batch", "device", "dtype"),
+}
+"""The options that are for one of the engines that are a language model alone."""
+
 MODEL_OPTIONS: Final = (
-    "model", "base_url", "route", "temperature", "top_p", "extra_body", "keep_prompts", "max_tokens", "timeout",
-    "retries", "concurrency", "cache", "prompts",
-)  # fmt: skip
-"""The options that are for ``--engine llm``."""
+    *("model", "temperature", "top_p", "keep_prompts", "max_tokens", "cache", "prompts"),
+    *(option for options in ENGINE_OPTIONS.values() for option in options),
+)
+"""The options that are for a language model."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ def over_file(given: Mapping[str, Any], config: ConfigFile | None, trust: bool =
         labels = given.get("name") or given["policy"]
         own = file.pop("policy_arg", {})
         file["policy_arg"] = {name: each for name, each in own.items() if name in labels}
-    if given.get("engine", LLM) != LLM:
+    if given.get("engine", LLM) not in MODELS:
         gone |= {*MODEL_OPTIONS, "engine_seed"}
     arguments = dict(given.get("arg", {}))
     for name in (*gone, *arguments, *(name for name in given if name not in ("arg", "policy_arg"))):
@@ -160,11 +166,11 @@ def config_demands(options: Mapping[str, Any]) -> Iterator[Demand]:
     if engine == LLM and "model" not in model:
         yield Demand("engine", LLM, "a model, at your own endpoint and cost")
     elif engine not in (*ENGINES, LLM):
-        yield Demand("engine", str(engine), "a model")
+        yield Demand("engine", str(engine), "a model, whose weights are loaded here")
     yield from argument_demands("model", {key: value for key, value in model.items() if key != "extra_body"})
     if "extra_body" in model:
         yield Demand("extra_body", str(model["extra_body"]), "fields that are sent to a server as they are")
-    for name in ("jobs", "concurrency"):
+    for name in ("jobs", "concurrency", "batch"):
         if options.get(name, 0) > _MOST_AT_ONCE:
             yield Demand(name, str(options[name]), "more than this machine should be asked for")
     out = options.get("out")
@@ -339,6 +345,10 @@ _OPTIONS: Final[dict[str, tuple[Callable[[Any], Any], str]]] = {
     "concurrency": (_whole, "concurrency: 8"),
     "cache": (_text, "cache: replies"),
     "prompts": (_text, "prompts: my_prompts"),
+    "adapter": (_text, "adapter: runs/sft"),
+    "batch": (_whole, "batch: 8"),
+    "device": (_text, "device: cuda"),
+    "dtype": (_text, "dtype: bfloat16"),
     "episodes": (_whole, "episodes: 20"),
     "seed": (_whole, "seed: 0"),
     "jobs": (_whole, "jobs: 4"),
@@ -372,11 +382,16 @@ def _recorded(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     engine = settings["engine"]
     if isinstance(engine, str):
         return {**options, "engine": engine}
-    return {**options, "engine": LLM, "engine_seed": engine.get("seed"), **_model_options(path, engine)}
+    return {
+        **options,
+        "engine": engine.get("name", LLM),
+        "engine_seed": engine.get("seed"),
+        **_model_options(path, engine),
+    }
 
 
 def _model_options(path: Path, engine: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a recorded chat endpoint."""
+    """Return the options of a recorded language model."""
     from atommem_env.llm.prompts import Prompts
 
     if engine.get("prompts") not in (None, Prompts(None).digest):

@@ -8,7 +8,7 @@ policy, where the share is above :data:`MOST_UNREADABLE` (:func:`unreadable_shar
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
@@ -17,7 +17,7 @@ from atommem_env.runs.forms import EpisodeRecord
 from atommem_env.runs.jsonable import to_jsonable
 
 if TYPE_CHECKING:
-    from atommem_env.llm import ChatSettings
+    from atommem_env.llm import ModelSettings
 
 
 class NamedEngine(Protocol):
@@ -26,13 +26,19 @@ class NamedEngine(Protocol):
     name: str
 
 
-EngineLike: TypeAlias = "str | ChatSettings | NamedEngine"
-"""What a policy is given as its engine: a name, the settings of a chat endpoint, or an engine."""
+EngineLike: TypeAlias = "str | ModelSettings | NamedEngine"
+"""What a policy is given as its engine: a name, the settings of a language model, or an engine."""
 
 LLM: Final = "llm"
 """The name of the engine that is a chat endpoint."""
 
-_NOT_ARGUMENTS: Final = ("name", "prompts")
+LOCAL: Final = "local"
+"""The name of the engine that is a language model in this process."""
+
+MODELS: Final = (LLM, LOCAL)
+"""The engines that are a language model."""
+
+_NOT_ARGUMENTS: Final = ("name", "prompts", "weights")
 
 
 def replies_folder() -> Path:
@@ -45,36 +51,50 @@ def replies_folder() -> Path:
 
 
 def settled(engine: EngineLike, seed: int) -> EngineLike:
-    """Return ``engine``; for ``"llm"`` the settings of a chat endpoint that the environment variables name.
+    """Return ``engine``; for ``"llm"`` and ``"local"`` the settings of the model that the environment variables name.
 
     Raises:
         ValueError: when no environment variable names a model.
     """
-    if engine != LLM:
+    if engine not in MODELS:
         return engine
-    from atommem_env.llm import ChatSettings
+    from atommem_env.llm import ChatSettings, LocalSettings
 
-    return ChatSettings.from_environment(seed=seed, cache=replies_folder())
+    kind = ChatSettings if engine == LLM else LocalSettings
+    return kind.from_environment(seed=seed, cache=replies_folder())
 
 
-def is_remote(engine: EngineLike) -> bool:
-    """Return whether ``engine`` waits for a server, so that threads serve it better than processes."""
-    return not isinstance(engine, str) and hasattr(engine, "base_url")
+def asks_a_model(engine: EngineLike) -> bool:
+    """Return whether ``engine`` waits for a server or for a batch, so that threads serve it, and not processes."""
+    return not isinstance(engine, str) and hasattr(engine, "concurrency")
+
+
+def begin_together(engines: Iterable[EngineLike], askers: int) -> list[Callable[[], None]]:
+    """Tell models in this process that so many threads ask them side by side; return what each calls at its end."""
+    distinct: list[Any] = []
+    for engine in engines:
+        if callable(getattr(engine, "begin", None)) and engine not in distinct:
+            distinct.append(engine)
+    for engine in distinct:
+        engine.begin(askers)
+    return [engine.end for engine in distinct]
 
 
 def describe_engine(engine: EngineLike) -> Any:
-    """Return what a run's record says of an engine: its name, or a chat endpoint's model, address and sampling."""
+    """Return what a run's record says of an engine: its name, or a language model with all that determines replies."""
     describe = getattr(engine, "describe", None)
     return to_jsonable(engine) if describe is None else {"name": LLM, **describe()}
 
 
-def recorded_engine(record: Any) -> str | ChatSettings:
+def recorded_engine(record: Any) -> str | ModelSettings:
     """Return the engine of a record of :func:`describe_engine`; its replies are kept in the usual folder."""
     if isinstance(record, str):
         return record
-    from atommem_env.llm import ChatSettings
+    from atommem_env.llm import ChatSettings, LocalSettings
 
     arguments = {name: value for name, value in record.items() if name not in _NOT_ARGUMENTS}
+    if record.get("name") == LOCAL:
+        return LocalSettings(**arguments, cache=replies_folder())
     return ChatSettings(**arguments, cache=replies_folder())
 
 

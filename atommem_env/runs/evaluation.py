@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from atommem_env._version import __version__
-from atommem_env.runs.engines import EngineLike, describe_engine, is_remote, settled
+from atommem_env.runs.engines import EngineLike, asks_a_model, describe_engine, settled
 from atommem_env.runs.errors import EpisodeError, RunError, RunWarning
 from atommem_env.runs.execution import Failure, Outcome, Runner, Work
 from atommem_env.runs.folder import FORMAT, Notebook, RunFolder
@@ -60,8 +60,8 @@ class Plan:
 
     @property
     def waits(self) -> bool:
-        """Whether its episodes wait for a server most of the time, and so run in threads."""
-        return any(is_remote(policy.engine) for policy in self.policies)
+        """Whether its episodes wait for a model most of the time, and so run in threads."""
+        return any(asks_a_model(policy.engine) for policy in self.policies)
 
     @property
     def name(self) -> str:
@@ -268,13 +268,14 @@ def evaluate(
             it forget the last one). A dict gives them names of your own.
         episodes: the number of tasks; at most that of the histories where a task is a whole one.
         jobs: how many episodes to run at once: in processes, one for each core with 0, and then a script's call
-            must stand under ``if __name__ == "__main__":``; with a chat endpoint in threads. ``None``: one, and
-            with a chat endpoint as many as its ``concurrency``. On Ray: the number of its actors, each of which
-            runs one episode at a time; ``None`` or 0: one for each of the cluster's CPUs. The result does not
-            depend on it.
+            must stand under ``if __name__ == "__main__":``; with a language model in threads. ``None``: one, and
+            with a chat endpoint as many as its ``concurrency``, with a model in this process its ``batch``. On Ray: the
+            number of its actors, each of which runs one episode at a time; ``None`` or 0: one for each of the
+            cluster's CPUs. The result does not depend on it, but for a model in this process, whose batches it sizes.
         seed: the seed of named policies, and of ``engine="llm"``.
         engine: the engine of named policies: ``"auto"`` (``"world"`` where the generated world wrote the data, else
-            ``"rules"``), ``"llm"`` (the model of ``$ATOMMEM_MODEL``), or ``ChatSettings(model=..., base_url=...)``.
+            ``"rules"``), ``"llm"`` (the model of ``$ATOMMEM_MODEL``, behind an endpoint), ``"local"`` (the same,
+            in this process), ``ChatSettings(model=..., base_url=...)``, or ``LocalSettings(model=...)``.
         out: the folder of the run. The same call with the same folder goes on where the last one stopped; one
             with further environments, policies or episodes adds them. What was made by other code, weights or
             values than are here now is done again, with a :class:`~atommem_env.runs.errors.RunWarning`.

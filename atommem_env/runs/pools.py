@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Final
 
+from atommem_env.runs.engines import begin_together
 from atommem_env.runs.errors import RunError, Stopped
 from atommem_env.runs.execution import Failure, Outcome, Runner, Work
 from atommem_env.runs.keys import Key
@@ -138,9 +139,11 @@ class _Threads:
         self._waiting = iter(keys)
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        count = min(jobs, len(keys))
+        self._ends = begin_together([policy.engine for policy in work.policies], count)
         self._threads = [
             threading.Thread(target=self._run, args=(payload,), name=f"atommem-run-{number}", daemon=True)
-            for number in range(min(jobs, len(keys)))
+            for number in range(count)
         ]
         self.running = len(self._threads)
         for thread in self._threads:
@@ -165,6 +168,9 @@ class _Threads:
             self.outcomes.put(error)
         else:
             self.outcomes.put(Stopped())
+        finally:
+            for end in self._ends:
+                end()
 
     def _next(self) -> Key | None:
         with self._lock:

@@ -27,7 +27,8 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "protocol": ("atommem", "released", "json"),
     "tokenizer": (),
     "encoder": (),
-    "template": (),
+    "template": ("brief",),
+    "reader": ("auto", "rules", "world"),
     "model": (),
     "adapter": (),
     "base_url": (),
@@ -85,6 +86,10 @@ def policy_demands(record: Mapping[str, Any], engine: Any) -> Iterator[Demand]:
     if isinstance(engine, str):
         if engine not in ENGINES:
             yield Demand("engine", engine, "a model")
+    elif isinstance(engine, Mapping) and engine.get("name") == "local":
+        for part in ("model", "adapter"):
+            if engine.get(part) is not None:
+                yield Demand(f"engine: {part}", str(engine[part]), "weights that are loaded here")
     elif isinstance(engine, Mapping):
         address = engine.get("base_url")
         yield Demand(

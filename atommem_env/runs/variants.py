@@ -20,7 +20,7 @@ from atommem_env.runs.arguments import (
     parse_policy,
     without_removed,
 )
-from atommem_env.runs.engines import EngineLike, recorded_engine
+from atommem_env.runs.engines import LOCAL, EngineLike, recorded_engine
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.jsonable import given_as_objects, to_jsonable
 from atommem_env.runs.made_of import CannotHashError, made_of
@@ -356,7 +356,8 @@ def recorded_policy(
 
 
 def _engine_of(record: Mapping[str, Any], base_url: str | None) -> EngineLike:
-    """Return the chat endpoint of a record; it gets a key only where ``base_url`` is its address."""
+    """Return the language model of a record; an endpoint gets a key only where ``base_url`` is its address."""
+    local = record.get("name") == LOCAL
     address = record.get("base_url")
     if base_url is not None and base_url != address:
         raise RunError(
@@ -364,7 +365,7 @@ def _engine_of(record: Mapping[str, Any], base_url: str | None) -> EngineLike:
         )
     variable = "OPENAI_API_KEY" if base_url is not None else NO_KEY
     try:
-        return recorded_engine({**record, "api_key_variable": variable})
+        return recorded_engine(record if local else {**record, "api_key_variable": variable})
     except (TypeError, ValueError) as error:
         raise RunError(
             f"the engine in the record of this run is none ({error}): mend it in run.json"

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 from atommem_env.registration import ENGINES
 
 if TYPE_CHECKING:
-    from atommem_env.llm import ChatSettings
+    from atommem_env.llm import ModelSettings
 
 UNKNOWN: Final = "unknown"
 """What an engine answers when what it is shown does not say; where the task has a phrase for that, workflows say it."""
 
-EngineSpec: TypeAlias = "str | Engine | ChatSettings"
-"""A name (:data:`~atommem_env.registration.ENGINES`), an engine, or the settings of a chat endpoint."""
+EngineSpec: TypeAlias = "str | Engine | ModelSettings"
+"""A name (:data:`~atommem_env.registration.ENGINES`), an engine, or the settings of a language model."""
 
 
 # --- what abilities return --------------------------------------------------------------------------
@@ -294,7 +294,7 @@ def counted(engine: Engine, needs: Sequence[str], policy: str) -> tuple[Abilitie
     if missing:
         raise ValueError(
             f"policy {policy!r} needs an engine that has {', '.join(missing)}; engine {engine.name!r} has not. "
-            "Use a language model (engine='llm', on the command line --engine llm), or an engine of your own "
+            "Use a language model (engine='llm' or 'local', on the command line --engine), or an engine of your own "
             "with these methods (atommem_env.baselines.engines.engine.Abilities says what each is to do)"
         )
     counting = CountedEngine(engine)
@@ -302,7 +302,7 @@ def counted(engine: Engine, needs: Sequence[str], policy: str) -> tuple[Abilitie
 
 
 def get_engine(engine: EngineSpec) -> Engine:
-    """Return ``engine`` itself, a new engine of that name, or the ``llm`` engine with those settings.
+    """Return ``engine`` itself, a new engine of that name, or the one of a language model with those settings.
 
     Raises:
         ValueError: when there is no engine of that name; lists the names.
@@ -318,13 +318,14 @@ def get_engine(engine: EngineSpec) -> Engine:
     elif isinstance(engine, Engine):
         return engine
     else:
-        from atommem_env.llm import ChatSettings
+        from atommem_env.llm import ChatSettings, LocalSettings
 
-        if not isinstance(engine, ChatSettings):
+        if not isinstance(engine, (ChatSettings, LocalSettings)):
             raise ValueError(
                 f"engine={engine!r} is not an engine: it needs name, answer(question, passages) and "
                 f"compress(questions, memory, chunk, budget_tokens), or give one of {sorted(ENGINES)}, or "
-                "ChatSettings"
+                "ChatSettings or LocalSettings"
             )
-        made = cast(Callable[[ChatSettings], Engine], resolve(ENGINES["llm"]))(engine)
+        name = "local" if isinstance(engine, LocalSettings) else "llm"
+        made = cast(Callable[["ModelSettings"], Engine], resolve(ENGINES[name]))(engine)
     return made

@@ -1,4 +1,4 @@
-"""The engine with a language model: each ability is a prompt to an OpenAI-compatible endpoint.
+"""The engines with a language model: each ability is a prompt to an OpenAI-compatible endpoint, or to a model here.
 
 The prompts are the files of ``prompts/``, any of which ``ChatSettings(prompts=FOLDER)`` replaces. Replies of
 several parts are asked for as JSON and read leniently (:mod:`atommem_env.llm.json_reply`). A reply that cannot
@@ -25,7 +25,7 @@ from atommem_env.baselines.engines.engine import (
     NoteDescription,
     State,
 )
-from atommem_env.llm import Chat, ChatSettings
+from atommem_env.llm import ChatSettings, LocalSettings, ModelSettings, open_chat
 from atommem_env.llm.json_reply import integer, one_text, read_list, read_object, strings, texts
 from atommem_env.llm.prompts import Prompts
 from atommem_env.text import PieceTokenizer, Tokenizer, sentence_spans
@@ -67,13 +67,26 @@ def make_llm_engine(settings: ChatSettings | None = None) -> Engine:
     return CompletionsEngine(chosen) if chosen.route == "completions" else LLMEngine(chosen)
 
 
+def make_local_engine(settings: LocalSettings | None = None) -> Engine:
+    """Return the engine for a model in this process.
+
+    Args:
+        settings: the model and how it writes; ``None``: ``$ATOMMEM_MODEL``, with the defaults.
+
+    Raises:
+        ValueError: when there is no such model, or a bad template.
+        ImportError: when a library is missing; names the pip command.
+    """
+    return LLMEngine(settings or LocalSettings.from_environment())
+
+
 class _ModelEngine:
     """Asks a model, and counts what that costs."""
 
-    def __init__(self, settings: ChatSettings | None = None, tokenizer: Tokenizer | None = None) -> None:
-        self.settings = settings or ChatSettings.from_environment()
-        self.name = f"llm:{self.settings.model}"
-        self._chat = Chat(self.settings)
+    def __init__(self, settings: ModelSettings | None = None, tokenizer: Tokenizer | None = None) -> None:
+        self.settings: ModelSettings = settings or ChatSettings.from_environment()
+        self.name = self.settings.name
+        self._chat = open_chat(self.settings)
         self._prompts = Prompts(self.settings.prompts)
         self._tokenizer = tokenizer or PieceTokenizer()
         self._counts = Counter[str]()

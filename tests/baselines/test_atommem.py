@@ -35,6 +35,20 @@ def test_the_operations_of_a_reply_are_the_action() -> None:
     assert trace.metrics["em"] == 1.0
 
 
+def test_with_a_reader_the_model_writes_and_the_reader_looks_and_answers() -> None:
+    reader = ScriptedEngine(answer=["River Glenmoor9"])
+    policy, engine = atommem(NOTE, template="brief", reader=reader)
+    trace = play(policy)
+    assert {call["op"] for action in trace.actions[:-2] for call in action} == {"create"}
+    assert trace.actions[-2:] == [
+        [{"op": "read", "query": trace.metrics["questions"][0]["question"], "k": None}],
+        [{"op": "answer", "content": "River Glenmoor9"}],
+    ]
+    assert len(engine.calls["chat"]) == len(trace.actions) - 2
+    assert policy.engine_name == "scripted, reader scripted"
+    assert policy.costs()["calls"] == len(engine.calls["chat"])
+
+
 @pytest.mark.parametrize("protocol", ["atommem", "json", "released"])
 def test_its_prompts_are_those_of_the_text_protocol(protocol: str) -> None:
     replies = {
@@ -99,7 +113,7 @@ def test_a_prompt_of_ones_own() -> None:
 
 
 def test_the_rules_engine_is_refused_with_a_word_on_what_to_use() -> None:
-    with pytest.raises(ValueError, match=r"'atommem' needs an engine that has chat.*--engine llm"):
+    with pytest.raises(ValueError, match=r"'atommem' needs an engine that has chat.*--engine"):
         make_policy("atommem", engine="rules")
 
 

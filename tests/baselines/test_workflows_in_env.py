@@ -9,6 +9,7 @@ import gymnasium as gym
 import pytest
 
 import atommem_env  # noqa: F401  (registers the environments)
+from atommem_env.baselines import make_policy
 from atommem_env.data.dataset import QADataset
 from atommem_env.policies import Trace, rollout
 from atommem_env.registration import POLICIES
@@ -124,6 +125,15 @@ def test_a_document_over_the_limit_of_an_entry_is_stored_in_parts(name: str) -> 
 def test_a_mem_leaves_room_for_what_a_note_adds() -> None:
     sizes = [run("a-mem", entry_tokens=limit).metrics["operations"]["create"] for limit in (400, 32)]
     assert sizes[0] == 40 < sizes[1]
+
+
+def test_oracle_may_store_the_sentences_of_evidence_alone() -> None:
+    trace = rollout(make(), make_policy("oracle", engine="rules", unit="sentence"), options={"task_index": 1})
+    written = [item["content"] for action in trace.actions for item in action if item["op"] == "create"]
+    units = [unit for question in trace.infos[0]["gold"] for unit in question["evidence"]]
+    assert written
+    assert set(written) == {f"{unit['title']}\n{unit['sentence']}" for unit in units}
+    assert trace.metrics["questions"][0]["evidence"]["kept"] == 1.0
 
 
 def test_oracle_stores_the_gold_and_nothing_else() -> None:

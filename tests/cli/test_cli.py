@@ -456,7 +456,7 @@ def test_a_recipe_runs_on_a_folder_and_stands_beside_the_paper(
     assert result.exit_code == 0, result.stderr
     assert "paper-table1, num_docs=800: exact match in percent" in result.stdout
     assert "measured (engine rules, sample)  ·  paper (Qwen3-8B)" in result.stdout
-    assert "the prompted agent (atommem) needs --engine llm" in result.stderr
+    assert "the prompted agent (atommem) needs --engine llm or local" in result.stderr
     markdown = atommem("table", str(tmp_path / "r"), "--format", "markdown").stdout
     assert "HotpotQA: paper (Qwen3-8B)" in markdown
 
@@ -467,7 +467,9 @@ def test_a_recipe_runs_on_a_folder_and_stands_beside_the_paper(
         (["--recipe", "paper-table9"], "expected one of paper-table1"),
         (["--recipe", "paper-table1", "--policy", "rag"], "leave out --env, --policy and --name"),
         (["--recipe", "paper-table1", "--arg", "num_docs=5"], "only source, split, encoder, tokenizer"),
-        (["--temperature", "0.1"], "--temperature is for --engine llm; the engine is 'auto'"),
+        (["--temperature", "0.1"], "--temperature is for --engine llm or local; the engine is 'auto'"),
+        (["--engine", "llm", "--adapter", "a"], "--adapter is for --engine local; the engine is 'llm'"),
+        (["--engine", "local", "--model", "m", "--top-p", "none"], "there is no server; give a number"),
         (["--engine", "llm"], "ATOMMEM_MODEL"),
         (["--engine", "llm", "--model", "m", "--top-p", "2"], "top_p=2.0"),
         (["--env", "AtomMem-World-v0[num_docs]"], "expected KEY=VALUE"),
