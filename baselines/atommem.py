@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 
 from atommem_env.baselines.common import READING, Info, Observation, Operations, Workflow, shown_entries
-from atommem_env.baselines.engines.engine import EngineSpec, counted, get_engine
+from atommem_env.baselines.engines.engine import Abilities, CountedEngine, EngineSpec, counted, get_engine
 from atommem_env.core.operations import Read
 from atommem_env.protocols import Malformed, Protocol, get_protocol
 from atommem_env.text import clean
@@ -46,9 +46,10 @@ class AtomMem(Workflow):
         reader: EngineSpec | None = None,
     ) -> None:
         super().__init__(engine)
-        self._reader, self._read = (
-            (None, None) if reader is None else counted(get_engine(reader), (), self.name)
-        )
+        self._reader: Abilities | None = None
+        self._read: CountedEngine | None = None
+        if reader is not None:
+            self._reader, self._read = counted(get_engine(reader), (), self.name)
         self._looked = -1
         self._protocol = get_protocol(protocol, template)
         self._malformed: list[Malformed] = []

@@ -14,6 +14,7 @@ from atommem_env.llm import ChatError, LocalChat, LocalSettings, generation, loc
 from atommem_env.llm.generation import Written
 from atommem_env.llm.local import Together
 from atommem_env.runs import Run, RunError, evaluate
+from atommem_env.runs.config_file import over_file, read_config
 from atommem_env.runs.variants import recorded_policy
 
 WORLD = "AtomMem-World-v0"
@@ -135,6 +136,11 @@ def test_a_recorded_model_is_loaded_by_nobody_who_looks(
     engine = recorded_policy(made.settings, trust=True).engine
     assert isinstance(engine, LocalSettings)
     assert engine.describe() == made.settings["engine"]
+    file = read_config(tmp_path / "run" / "run.json")
+    with pytest.raises(RunError, match="weights are loaded here"):
+        over_file({}, file)
+    options = over_file({}, file, trust=True)
+    assert (options["engine"], options["model"], options["batch"]) == ("local", str(weights), 3)
 
 
 def test_what_does_not_fit_is_told_with_what_to_change(model: StandIn, weights: Path) -> None:
