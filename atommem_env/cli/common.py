@@ -104,6 +104,15 @@ OnlyPolicies = Annotated[
     list[str] | None, repeatable("--policy", "Only this policy of the run.", "NAME", default="all")
 ]
 
+PriceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--prices",
+        help="A JSON file with your prices of a million tokens by model, for a column of costs: "
+        '{"my-model": {"in": 0.15, "out": 0.6, "cached": 0.075}}.',
+        metavar="FILE",
+    ),
+]
 OnlyTask = Annotated[
     int | None, typer.Option("--task-index", help="Only this task.", metavar="I", show_default="all")
 ]

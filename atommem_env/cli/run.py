@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from atommem_env.cli.common import (
     Arguments,
     Debug,
     PolicyArguments,
+    PriceFile,
     Quiet,
     Source,
     Split,
@@ -27,12 +29,15 @@ from atommem_env.cli.common import (
 from atommem_env.cli.console import output, print_lines, say, table_width
 from atommem_env.registration import POLICIES
 from atommem_env.report.paper import RECIPES, make_recipe
+from atommem_env.report.prices import Prices, read_prices
 from atommem_env.report.tables import terminal_lines
 from atommem_env.runs.config_file import ENGINE_OPTIONS, MODEL_OPTIONS, ConfigFile, over_file, read_config
 from atommem_env.runs.engines import LLM, LOCAL, MODELS, EngineLike, replies_folder
 from atommem_env.runs.errors import EpisodeError, RunError
+from atommem_env.runs.estimate import MOST_CALLS, estimate
 from atommem_env.runs.evaluation import PLACES, RAY, Plan, execute, make_plan
 from atommem_env.runs.folder import read_episodes
+from atommem_env.runs.keys import Key, episode_key, planned_keys
 from atommem_env.runs.run import Run
 from atommem_env.runs.variants import NO_KEY, EnvVariant
 
@@ -266,6 +271,14 @@ def run_command(
             "--trust", help="Let the file of --config name code (module:name), models, addresses and folders."
         ),
     ] = False,
+    prices: PriceFile = None,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes",
+            help=f"Ask nothing before a run that makes more than {MOST_CALLS:,} calls to a server elsewhere.",
+        ),
+    ] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -336,9 +349,12 @@ def run_command(
     execution: dict[str, Any] = {
         key: options[key] for key in ("jobs", "traces", "keep_going") if key in options
     }
+    known = None if prices is None else _prices(prices, plan)
+    if not yes:
+        _ask_first(plan, set() if fresh else _episodes_in(folder), known)
     run = _execute(plan, folder, quiet, {"on": on, "fresh": fresh, **execution})
     console = output()
-    print_lines(terminal_lines([run], width=table_width(console)), console)
+    print_lines(terminal_lines([run], width=table_width(console), prices=known), console)
     say(f"\nThe run is in {folder}", quiet)
 
 
@@ -397,6 +413,47 @@ def _file_arguments(options: Mapping[str, Any], file: ConfigFile | None) -> dict
                 raise RunError(f"{file.path}: {name}: it stands in arg too; leave out one of the two")
             arguments.setdefault(name, options[name])
     return arguments
+
+
+def _prices(path: Path, plan: Plan) -> Prices:
+    """Return the prices of a file, which has to know the run's model."""
+    prices = read_prices(path)
+    model = getattr(plan.policies[0].engine, "model", None)
+    if model not in prices.models:
+        asked = f"the model is {model}" if model else "no language model is asked (--engine llm asks one)"
+        raise RunError(f"--prices {path}: {asked}, and it has {', '.join(prices.models) or 'none'}")
+    return prices
+
+
+def _ask_first(plan: Plan, there: Collection[Key], prices: Prices | None) -> None:
+    """Ask before a run that makes many calls to a server elsewhere.
+
+    Raises:
+        RunError: when there is nobody to ask.
+        typer.Exit: when the answer is no.
+    """
+    found = estimate(plan, [key for key in planned_keys(plan.settings) if key not in there], say)
+    if found is None:
+        return
+    text = (
+        f"This run is going to make about {_about(found.calls)} calls to {found.address}: about "
+        f"{_about(found.prompt_tokens)} tokens in and {_about(found.completion_tokens)} out"
+    )
+    if prices is not None:
+        model = getattr(plan.policies[0].engine, "model", "")
+        cost = prices.cost(model, found.prompt_tokens, found.completion_tokens)
+        text += f", about {cost or 0:.2f} at the prices of {prices.path}"
+    if not sys.stdin.isatty():
+        raise RunError(f"{text}. Give --yes to go on without a question, or fewer --episodes")
+    say(f"{text}. Replies that are kept from before cost nothing.")
+    if not typer.confirm("Go on?", err=True):
+        say("Nothing was run.")
+        raise typer.Exit(1)
+
+
+def _about(number: int) -> str:
+    """Return a number to two digits, more of which an estimate does not have."""
+    return f"{round(number, 2 - len(str(number))):,}"
 
 
 def _labels(policies: list[str], given: list[str] | None) -> list[str]:
@@ -467,4 +524,8 @@ def _execute(plan: Plan, folder: Path, quiet: bool, options: dict[str, Any]) -> 
 
 
 def _count(folder: Path) -> int:
-    return len(read_episodes(folder)) if folder.is_dir() else 0
+    return len(_episodes_in(folder))
+
+
+def _episodes_in(folder: Path) -> set[Key]:
+    return set(map(episode_key, read_episodes(folder))) if folder.is_dir() else set()

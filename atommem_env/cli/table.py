@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, RunFolders, choose, command
+from atommem_env.cli.common import Debug, OnlyEnvs, OnlyPolicies, PriceFile, RunFolders, choose, command
 from atommem_env.cli.console import output, print_lines, say, table_width
+from atommem_env.report.prices import read_prices
 from atommem_env.report.tables import ENDINGS, FORMATS, format_of, table, terminal_lines
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.run import Run
@@ -47,6 +48,7 @@ def table_command(
             show_default="the order of the runs",
         ),
     ] = None,
+    prices: PriceFile = None,
     env: OnlyEnvs = None,
     policy: OnlyPolicies = None,
     out: Annotated[
@@ -71,14 +73,15 @@ def table_command(
     if score is not None and by is None:
         raise RunError(f"--score {score} is for --by type: leave it out, or add --by type")
     chosen = format or ("terminal" if out is None else format_of(out))
+    known = None if prices is None else read_prices(prices)
     loaded = choose([Run.load(folder) for folder in runs], env, policy)
     if not any(run.episodes for run in loaded):
         raise RunError("there is no finished episode yet: go on with `atommem run`, then ask for the table")
     if out is not None:
-        out.write_text(table(loaded, chosen, wide, by, sort, score), encoding="utf-8")
+        out.write_text(table(loaded, chosen, wide, by, sort, score, known), encoding="utf-8")
         say(f"The table is in {out}")
     elif chosen == "terminal":
         console = output()
-        print_lines(terminal_lines(loaded, wide, table_width(console), by, sort, score), console)
+        print_lines(terminal_lines(loaded, wide, table_width(console), by, sort, score, known), console)
     else:
-        sys.stdout.write(table(loaded, chosen, wide, by, sort, score))
+        sys.stdout.write(table(loaded, chosen, wide, by, sort, score, known))

@@ -34,6 +34,7 @@ class Reply:
         cached: whether the reply was kept from an earlier call; the tokens are then those of that call.
         finish_reason: why it ended: ``"stop"``, ``"length"`` (cut off at ``max_tokens``), or what the server says.
         raw: the reply as it came, before anything was taken out of it.
+        cached_tokens: those of the request's tokens that the server had in its own cache, likewise.
     """
 
     text: str
@@ -43,6 +44,7 @@ class Reply:
     cached: bool = False
     finish_reason: str = "stop"
     raw: str = ""
+    cached_tokens: int = 0
 
 
 class ReplyCache:
@@ -123,9 +125,10 @@ def _reply(content: Any, key: str) -> Reply:
         True,
         content["finish_reason"],
         content.get("raw") or content["text"],
+        content.get("cached_tokens", 0),
     )
     texts = (reply.text, reply.reasoning, reply.finish_reason, reply.raw)
-    counts = (reply.prompt_tokens, reply.completion_tokens)
+    counts = (reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens)
     if (
         not all(isinstance(text, str) for text in texts)
         or not all(isinstance(n, int) for n in counts)

@@ -289,6 +289,10 @@ def read_reply(body: Any) -> Reply:
     )
     usage = body.get("usage")
     usage = usage if isinstance(usage, dict) else {}
+    details = usage.get("prompt_tokens_details")
+    cached = (
+        details.get("cached_tokens") if isinstance(details, dict) else usage.get("prompt_cache_hit_tokens")
+    )
     return Reply(
         "\n".join(part for part in (text, calls) if part),
         "\n".join(part for part in (shown.strip(), thought.strip(), marked) if part),
@@ -297,6 +301,7 @@ def read_reply(body: Any) -> Reply:
         False,
         finish if isinstance(finish, str) and finish else "stop",
         raw,
+        min(_count(cached), _count(usage.get("prompt_tokens"))),
     )
 
 

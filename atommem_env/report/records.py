@@ -16,7 +16,7 @@ from atommem_env.report.question_types import TypedRow
 from atommem_env.report.summary import Row
 
 _COUNTS: Final = ("memory_peak", "entries_shown", "steps", "refused", "calls", "reads")
-_TOKENS: Final = ("prompt_tokens", "completion_tokens")
+_TOKENS: Final = ("prompt_tokens", "completion_tokens", "cached_tokens", "cost")
 _CELLS: Final = {
     "answerable_answered": (True, False),
     "answerable_abstained": (True, True),

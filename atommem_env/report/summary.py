@@ -95,7 +95,9 @@ class Row:
         abstention: ``None`` unless some question cannot be answered.
         memory_peak, entries_shown, steps, refused: means over the episodes.
         calls: calls to the engine, the mean over the episodes of which they are known; ``None``: of none.
-        reads, prompt_tokens, completion_tokens: accepted Reads, and the engine's tokens, likewise.
+        reads, prompt_tokens, completion_tokens, cached_tokens: accepted Reads, and the engine's tokens, likewise (the
+            last: those of the prompts that its server had cached).
+        cost: what these tokens cost, likewise, where prices are known (:mod:`atommem_env.report.prices`).
         unread: the share of a language model's replies that could not be read; ``None`` where none was asked.
         unread_by: by ability, how many could not be read and of how many, of those that had any.
         run: the place of its run among those that were summarised.
@@ -128,6 +130,8 @@ class Row:
     reads: float | None = None
     prompt_tokens: float | None = None
     completion_tokens: float | None = None
+    cached_tokens: float | None = None
+    cost: float | None = None
     unread: float | None = None
     unread_by: Mapping[str, Sequence[int]] = field(default_factory=dict)
     run: int = 0
@@ -281,6 +285,7 @@ def _row(
         reads=_known_mean(costs, "reads"),
         prompt_tokens=_known_mean(costs, "prompt_tokens"),
         completion_tokens=_known_mean(costs, "completion_tokens"),
+        cached_tokens=_known_mean(costs, "cached_tokens"),
         unread=unread if replies else None,
         unread_by={ability: counts for ability, counts in replies.items() if counts[0]},
     )

@@ -16,6 +16,7 @@ from atommem_env.evidence import READ_DOCUMENTS, STAGES, STALE_STAGES
 from atommem_env.report.footnotes import BUFFER_MARK, data_notes
 from atommem_env.report.formats import Column, Sheet, html_page, latex_page, markdown_page
 from atommem_env.report.paper_columns import Comparison, comparisons
+from atommem_env.report.prices import Prices, price_notes, priced
 from atommem_env.report.question_types import TypedRow, by_type
 from atommem_env.report.records import csv_records, json_records
 from atommem_env.report.summary import (
@@ -76,6 +77,10 @@ def _percent(value: float | None) -> str:
 
 def _number(value: float | None) -> str:
     return _NONE if value is None else f"{value:.1f}"
+
+
+def _cost(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.4f}"
 
 
 def _interval(interval: Interval | None) -> str:
@@ -145,6 +150,11 @@ def _columns(rows: Sequence[Row]) -> list[_Column]:
             for name, title in (("prompt_tokens", "tokens in"), ("completion_tokens", "tokens out"))
             if any(getattr(row, name) is not None for row in rows)
         ),
+        *(
+            [_Column("cost", "cost", lambda row: _cost(row.cost), lambda row: row.cost)]
+            if any(row.cost is not None for row in rows)
+            else []
+        ),
     ]
 
 
@@ -168,6 +178,7 @@ def table(
     by: str | None = None,
     sort: str | None = None,
     score: str | None = None,
+    prices: Prices | None = None,
 ) -> str:
     """Return the table of ``runs``.
 
@@ -180,17 +191,19 @@ def table(
         sort: the name of a column; numbers from the greatest. ``None``: the order of the runs.
         score: with ``by``, the score that is shown; ``None``: the benchmark's own where there is one, else exact
             match.
+        prices: of the models' tokens, for a column of costs.
 
     Raises:
-        RunError: when there is no such format, column or score.
+        RunError: when there is no such format, column or score, or no price fits.
     """
     if format not in FORMATS:
         raise RunError(f"format {format!r}: expected one of {', '.join(FORMATS)}")
     if format == "terminal":
-        return "\n".join(text for _, text in terminal_lines(runs, wide, by=by, sort=sort, score=score)) + "\n"
-    rows = ordered(summarise(runs), sort)
+        lines = terminal_lines(runs, wide, by=by, sort=sort, score=score, prices=prices)
+        return "\n".join(text for _, text in lines) + "\n"
+    rows = ordered(priced(summarise(runs), runs, prices), sort)
     typed = _typed(rows, runs, by)
-    notes = footnotes(rows, runs, wide, by, score)
+    notes = [*footnotes(rows, runs, wide, by, score), *price_notes(rows, runs, prices)]
     paper = [] if by else _comparisons(runs)
     if format == "csv":
         return csv_records(rows, typed, paper)
@@ -427,13 +440,14 @@ def terminal_lines(
     by: str | None = None,
     sort: str | None = None,
     score: str | None = None,
+    prices: Prices | None = None,
 ) -> list[tuple[str, str]]:
     """Return the lines of a terminal's table as pairs (style, text), the style in the words of ``rich``.
 
     Columns that do not fit in ``width`` follow below, under the policies' names again; ``None``: all of them fit.
     """
     notes_width, width = width or _WIDTH, width or sys.maxsize
-    rows = ordered(summarise(runs), sort)
+    rows = ordered(priced(summarise(runs), runs, prices), sort)
     typed = {id(row.row): row for row in _typed(rows, runs, by)}
     lines: list[tuple[str, str]] = []
     for group in by_environment(rows):
@@ -477,7 +491,7 @@ def terminal_lines(
             lines += _terminal_blocks(heads, [_abstention_cells(row) for row in asked], width)
     for comparison in [] if by else _comparisons(runs):
         lines += _comparison_lines(comparison, width)
-    for note in footnotes(rows, runs, wide, by, score):
+    for note in (*footnotes(rows, runs, wide, by, score), *price_notes(rows, runs, prices)):
         lines += [
             ("dim", line) for line in textwrap.wrap(one_line(note), notes_width - 2, subsequent_indent="  ")
         ]

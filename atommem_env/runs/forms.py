@@ -114,6 +114,7 @@ class TimingRecord(_TimingRecord, total=False):
     calls: int
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int
     cached: int
 
 

@@ -18,20 +18,30 @@ if TYPE_CHECKING:
 class Run(RecordedRun):
     """Many episodes of policies on environments; printed, it is a table."""
 
-    def table(self, format: str = "terminal", wide: bool = False) -> str:
+    def table(
+        self,
+        format: str = "terminal",
+        wide: bool = False,
+        by: str | None = None,
+        sort: str | None = None,
+        score: str | None = None,
+    ) -> str:
         """Return the run's table.
 
         Args:
             format: ``"terminal"`` (plain text of 120 columns), ``"markdown"``, ``"latex"``, ``"html"``, ``"csv"`` or
                 ``"json"``.
             wide: whether to show all columns.
+            by: ``"type"``: a column for each type of question, in place of all others.
+            sort: the name of a column, such as ``"em"``; numbers from the greatest.
+            score: with ``by``, the score that is shown.
 
         Raises:
-            ValueError: when there is no such format.
+            ValueError: when there is no such format, column or score.
         """
         from atommem_env.report.tables import table
 
-        return table([self], format, wide)
+        return table([self], format, wide, by, sort, score)
 
     def plot(
         self,

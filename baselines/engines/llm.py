@@ -33,7 +33,7 @@ from atommem_env.text import PieceTokenizer, Tokenizer, sentence_spans
 UNKNOWN: Final = "unknown"
 """The answer where the model gave none."""
 
-_COUNTS: Final = ("calls", "prompt_tokens", "completion_tokens", "cached", "unparsed")
+_COUNTS: Final = ("calls", "prompt_tokens", "completion_tokens", "cached_tokens", "cached", "unparsed")
 _WORDS_PER_TOKEN: Final = 0.7
 _KINDS: Final = ("add", "update", "delete", "none")
 _KIND_KEYS: Final = ("kind", "event", "action", "op", "operation", "type", "edit")
@@ -121,6 +121,7 @@ class _ModelEngine:
         Returns:
             ``calls`` to the model, kept replies included; ``prompt_tokens`` and ``completion_tokens``, as the
             server counted them (0 when it does not say; those of kept replies count as when they were made);
+            ``cached_tokens``, those of ``prompt_tokens`` that the server had cached;
             ``cached``, how many replies were kept ones; ``unparsed``, how many could not be read.
         """
         return {name: self._counts[name] for name in _COUNTS}
@@ -175,6 +176,7 @@ class _ModelEngine:
         self._counts["calls"] += 1
         self._counts["prompt_tokens"] += reply.prompt_tokens
         self._counts["completion_tokens"] += reply.completion_tokens
+        self._counts["cached_tokens"] += reply.cached_tokens
         self._counts["cached"] += reply.cached
         return reply.text
 

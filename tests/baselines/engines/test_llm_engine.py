@@ -320,6 +320,7 @@ def test_costs_are_counted_since_the_last_reset(server: FakeServer, tmp_path: Pa
         "calls": 2,
         "prompt_tokens": 22,
         "completion_tokens": 6,
+        "cached_tokens": 0,
         "cached": 1,
         "unparsed": 0,
     }
