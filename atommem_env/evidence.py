@@ -285,16 +285,33 @@ def _leading_name(raw: Sequence[str], titled: bool, shares: Mapping[str, float])
     It is the run of words with a capital at its start, an article left out. A single word may have its capital
     from the sentence alone, and every word of a chat's turn may ("Hey Mel"): these count where they are rare.
     """
+    name, sure = _leading_words(raw)
+    if not titled or not sure:
+        name = [word for word in name if shares.get(word, _RARE) <= _COMMON]
+    return tuple(name)
+
+
+def _leading_words(raw: Sequence[str]) -> tuple[list[str], bool]:
+    """Return the words of a name that a sentence may begin with, and whether it is sure to be one in a document."""
     start = 1 if len(raw) > 1 and raw[0].lower() in ("the", "a", "an") else 0
     run: list[str] = []
     for word in raw[start:]:
         if not word[0].isupper() or word.lower() in STOP_WORDS:
             break
         run.append(word)
-    name = [word for part in run for word in _forms(part)]
-    if not titled or (len(run) == 1 and not start):
-        name = [word for word in name if shares.get(word, _RARE) <= _COMMON]
-    return tuple(name)
+    return [word for part in run for word in _forms(part)], len(run) != 1 or start > 0
+
+
+def _names_and_numbers(raw: Sequence[str]) -> tuple[set[str], set[str]]:
+    """Return the words with a capital, but for the first, and the numbers, in search tokens."""
+    names: set[str] = set()
+    numbers: set[str] = set()
+    for place, word in enumerate(raw):
+        if not word.isalpha() and (word.isdigit() or _DIGIT.search(word)):
+            numbers.update(_forms(word))
+        elif place and word[0].isupper():
+            names.update(_forms(word))
+    return names, numbers
 
 
 class _Part(NamedTuple):
@@ -348,13 +365,7 @@ def _weigh(part: _Part, shares: Mapping[str, float]) -> _Weights:
 def _pattern(part: _Part, weights: _Weights) -> _Pattern:
     """Return what to look for of a part."""
     raw = _WORDS.findall(part.text)
-    names: set[str] = set()
-    numbers: set[str] = set()
-    for place, word in enumerate(raw):
-        if not word.isalpha() and (word.isdigit() or _DIGIT.search(word)):
-            numbers.update(_forms(word))
-        elif place and word[0].isupper():
-            names.update(_forms(word))
+    names, numbers = _names_and_numbers(raw)
     titles = part.titles
     lead = _leading_name(raw, bool(titles), weights.shares)
     names.update(lead)
@@ -387,6 +398,25 @@ def _pattern(part: _Part, weights: _Weights) -> _Pattern:
     )
 
 
+def _needed(part: _Part) -> tuple[frozenset[str], ...]:
+    """Return sets of words: a text that holds the part has all words of at least one of them.
+
+    They follow from the part alone, whatever its words weigh: most texts that share a word with a part are passed over
+    by them, before anything is weighed.
+    """
+    if part.named or not part.titles:
+        return (frozenset(part.named),)  # empty: it may be any
+    raw = _WORDS.findall(part.text)
+    lead, sure = _leading_words(raw)
+    if lead and sure and not set(lead) <= set(part.titles[0]):
+        return (frozenset(lead),)  # the sentence itself names what it is about
+    # It does not, or only by a word that may be none: then the title is named, or every name and number.
+    names, numbers = _names_and_numbers(raw)
+    told = names.union(numbers, lead if sure else ()).intersection(part.content)
+    maybe = () if sure else [frozenset((word,)) for word in lead]
+    return (frozenset(told), *map(frozenset, part.titles), *maybe)
+
+
 class Matcher:
     """:func:`holds` for several units at once, in time proportional to the text.
 
@@ -402,6 +432,7 @@ class Matcher:
         self._word_shares = word_shares
         self._parts: list[_Part] = []
         self._parts_with: dict[str, list[int]] = {}
+        self._needed: list[tuple[frozenset[str], ...]] = []
         self._weights: dict[int, _Weights] = {}
         self._patterns: dict[int, _Pattern] = {}
         rivals = _rival_words(units)
@@ -420,8 +451,12 @@ class Matcher:
             )
             apart = distinct - others - STOP_WORDS if others else ()
             place = len(self._parts)
-            self._parts.append(_Part(number, text, words, content, titles, named, rule, apart))
-            for word in named[-1:] or distinct:  # a text without the name cannot hold it
+            part = _Part(number, text, words, content, titles, named, rule, apart)
+            needed = _needed(part)
+            self._parts.append(part)
+            self._needed.append(needed)
+            # Of words that must all be there, one will do: the longest, which few texts have.
+            for word in {max(each, key=len) for each in needed} if all(needed) else distinct:
                 self._parts_with.setdefault(word, []).append(place)
 
     def held(self, text: str, among: Collection[int] | None = None) -> list[int]:
@@ -449,12 +484,12 @@ class Matcher:
         if parts_with.keys().isdisjoint(words):
             return []
         had = set(words)
-        near = {
+        near = [
             number
-            for word in parts_with.keys() & had
-            for number in parts_with[word]
-            if (among is None or parts[number].unit in among) and had.issuperset(parts[number].named)
-        }
+            for number in {number for word in parts_with.keys() & had for number in parts_with[word]}
+            if (among is None or parts[number].unit in among)
+            and any([words <= had for words in self._needed[number]])
+        ]
         self._weigh([number for number in near if number not in self._weights])
         likely = []
         for number in near:

@@ -171,7 +171,7 @@ class MemoryStore:
             retriever.add(id, content)
         return retriever
 
-    def _make_anew(self) -> Retriever:
+    def _make_index(self) -> Retriever:
         self._retriever = self._indexed()
         return self._retriever
 
@@ -188,4 +188,4 @@ class _Unmade:
         self._store = store
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._store._make_anew(), name)
+        return getattr(self._store._make_index(), name)

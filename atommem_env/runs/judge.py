@@ -213,7 +213,7 @@ def read_variant(folder: str | os.PathLike[str]) -> str | None:
     path = Path(folder) / JUDGE_FILE
     if not path.exists():
         return None
-    found = read_json(path, JudgeForm, f"remove it and {JUDGEMENTS_FILE} to judge anew")
+    found = read_json(path, JudgeForm, f"remove it and {JUDGEMENTS_FILE} to judge again")
     return found.get("variant") if "beam" in (found.get("criteria") or {}) else None
 
 
