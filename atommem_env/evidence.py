@@ -488,7 +488,7 @@ class Matcher:
             number
             for number in {number for word in parts_with.keys() & had for number in parts_with[word]}
             if (among is None or parts[number].unit in among)
-            and any([words <= had for words in self._needed[number]])
+            and any(map(had.issuperset, self._needed[number]))
         ]
         self._weigh([number for number in near if number not in self._weights])
         likely = []
