@@ -235,7 +235,12 @@ class Decisions:
         return in_parts(text, lambda part: self._notes.size(title, part) <= self._limit)
 
     def _follow(self, results: Sequence[Mapping[str, Any]]) -> None:
-        """Take in the result of the operations sent: a refused write leaves what was there."""
+        """Take in the result of the operations sent: a refused write leaves what was there.
+
+        Of what was sent before the first of isolated questions nothing is told there: it counts as accepted.
+        """
+        if not results:
+            results = [{"ok": True, "reason": None, "id": None, "evicted": None}] * len(self._sent)
         for (operation, number), result in zip(self._sent, results, strict=False):
             self._drop(result["evicted"])
             if isinstance(operation, Update) and operation.id == SCRATCHPAD:

@@ -58,10 +58,13 @@ class Acts:
 
 
 class OfOneTask(PolicyWrapper):
-    """A policy to which every task has one id: from that some seed a generator."""
+    """A policy to which every task has one id, from which some seed a generator, and one number of questions."""
 
     def reset(self, observation: Any, info: Any) -> None:
-        self.policy.reset(observation, {**info, "task_id": "one"})
+        self.policy.reset({**observation, "num_questions": 9}, {**info, "task_id": "one"})
+
+    def act(self, observation: Any, info: Any) -> Any:
+        return self.policy.act({**observation, "num_questions": 9}, info)
 
 
 @BOTH
@@ -142,7 +145,7 @@ def test_reading_goes_on_after_isolated_questions_as_if_nothing_had_been_asked()
 
 
 @pytest.mark.parametrize(
-    "name", ["recency", "reservoir", "mem0", "a-mem", "memory-bank", "generative-agents", "mem1"]
+    "name", ["recency", "reservoir", "mem0", "a-mem", "memory-bank", "generative-agents", "mem1", "learned"]
 )
 def test_a_policy_reads_on_from_where_it_was(name: str) -> None:
     """What an isolated question makes a policy note is gone: it reads as it would have without questions."""
