@@ -1,4 +1,4 @@
-"""The tables of docs/updates.md, from a run of the recipe `updates`: a row for each workflow, three capacities to a cell.
+"""The tables of docs/updates.md, from a run of the recipe `updates`: a row a workflow, three capacities to a cell.
 
     atommem run --recipe updates --source Conflict_Resolution.json --out runs/updates
     python examples/updates_table.py runs/updates
@@ -54,10 +54,15 @@ def tables(run: Run) -> Iterator[str]:
         name = f"{benchmark}, {data} ({episodes[0]['source']}, engine `{episodes[0]['engine']}`)"
         found.setdefault(name, {}).setdefault(policy, {})[capacity] = cells(episodes)
     for name, policies in found.items():
-        lines = [f"**{name}**", "", f"| policy | {' | '.join(COLUMNS)} |", f"| --- |{' --: |' * len(COLUMNS)}"]
+        lines = [
+            f"**{name}**",
+            "",
+            f"| policy | {' | '.join(COLUMNS)} |",
+            f"| --- |{' --: |' * len(COLUMNS)}",
+        ]
         for policy, rows in policies.items():
             shown = [
-                " / ".join(percent(rows.get(capacity, {}).get(column)) for capacity in CAPACITIES)
+                "/".join(percent(rows.get(capacity, {}).get(column)) for capacity in CAPACITIES)
                 for column in COLUMNS
             ]
             lines.append(f"| `{policy}` | {' | '.join(shown)} |")
@@ -69,4 +74,4 @@ def percent(value: float | None) -> str:
 
 
 if __name__ == "__main__":
-    print("\n\n".join(tables(Run.load(sys.argv[1]))))
+    print("\n\n".join(tables(Run.load(sys.argv[1]))) if len(sys.argv) > 1 else __doc__)
