@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import importlib.util
 import sys
@@ -51,6 +53,7 @@ def main() -> None:
             file=sys.stderr,
         )
         raise SystemExit(2)
+    atexit.register(gc.freeze)  # a process that ends need not look through all that it has for what nobody needs
     command = next(
         iter(sys.argv[1:]), None
     )  # the modules and options of the others take longer than a short command
