@@ -53,7 +53,9 @@ def main() -> None:
             file=sys.stderr,
         )
         raise SystemExit(2)
-    atexit.register(gc.freeze)  # a process that ends need not look through all that it has for what nobody needs
+    atexit.register(
+        gc.freeze
+    )  # a process that ends need not look through all that it has for what nobody needs
     command = next(
         iter(sys.argv[1:]), None
     )  # the modules and options of the others take longer than a short command
