@@ -20,6 +20,7 @@ COMMANDS: Final = (
     "atommem_env.cli.compare",
     "atommem_env.cli.judge",
     "atommem_env.cli.show",
+    "atommem_env.cli.leaderboard",
     "atommem_env.cli.plot",
     "atommem_env.cli.view",
     "atommem_env.cli.replay",

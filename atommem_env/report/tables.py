@@ -116,7 +116,7 @@ def _number_column(name: str, title: str, value: Callable[[Row], float | None], 
     return _Column(name, title, lambda row: _number(value(row)), value, wide)
 
 
-def _repeated(rows: Sequence[Row]) -> str | None:
+def repeated_score(rows: Sequence[Row]) -> str | None:
     """Return the score that the benchmarks' own repeats in each row that has one; ``None`` where it says more."""
     own = [row for row in rows if "official" in row.scores]
     for name in ("f1", "em") if own else ():
@@ -128,7 +128,7 @@ def _repeated(rows: Sequence[Row]) -> str | None:
 def _columns(rows: Sequence[Row]) -> list[_Column]:
     """Return the columns of a table: of the scores and stages those that some row has, none that repeats another."""
     scores = list(dict.fromkeys(name for row in rows for name in row.scores))
-    if _repeated(rows):
+    if repeated_score(rows):
         scores.remove("official")
     stale = [name for name in STALE_STAGES if any(row.stale[name] is not None for row in rows)]
     return [
@@ -294,7 +294,7 @@ def footnotes(
         + "mean per episode.",
     ]
     for name in ("f1", "em"):
-        alike = [group[0].label for group in by_environment(rows) if _repeated(group) == name]
+        alike = [group[0].label for group in by_environment(rows) if repeated_score(group) == name]
         if alike:
             shown = ", ".join(dict.fromkeys(alike))
             notes.append(f"The benchmark's own score is {SCORE_TITLES[name]} in every row of {shown}.")

@@ -170,6 +170,20 @@ def judge(
     return Judgement(described, verdicts)
 
 
+def read_judge(folder: str | os.PathLike[str]) -> str:
+    """Return the model that judged a run, as its ``judge.json`` names it.
+
+    Raises:
+        RunError: when ``judge.json`` is missing or broken.
+    """
+    path = Path(folder) / JUDGE_FILE
+    mend = f"remove it and {JUDGEMENTS_FILE} to judge again"
+    try:
+        return str(read_json(path, dict[str, Any], mend).get("model"))
+    except FileNotFoundError:
+        raise RunError(f"{path}: there is no such file, and the run is judged: {mend}") from None
+
+
 def read_leniency(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
     """Return how lenient the judge of a run is, as :func:`atommem_env.runs.leniency.leniency` says it.
 

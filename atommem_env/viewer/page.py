@@ -1,4 +1,4 @@
-"""The viewer's page: one HTML file that holds its style, its script and all its data, and needs no network.
+"""A page: one HTML file that holds its style, its script and all its data, and needs no network.
 
 The table's data is a small JSON object. Each task and each episode is a separate blob, gzipped JSON in base64,
 which the page unpacks when somebody looks at it.
@@ -10,7 +10,7 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any, Final
 
@@ -18,19 +18,28 @@ from atommem_env.core.safe_text import html, one_line
 from atommem_env.text import clean
 
 _SCRIPTS: Final = ("base", "run", "texts", "places", "table", "episode", "outcome", "compare", "keys")
+_STYLES: Final = ("base.css", "style.css")
 
 
-def page(title: str, run: Mapping[str, Any], blobs: Iterable[tuple[str, bytes]]) -> str:
+def page(
+    title: str,
+    run: Mapping[str, Any],
+    blobs: Iterable[tuple[str, bytes]] = (),
+    scripts: Sequence[str] = _SCRIPTS,
+    styles: Sequence[str] = _STYLES,
+) -> str:
     """Return the page.
 
     Args:
         title: the window's title.
         run: the table's data.
         blobs: the names of tasks and episodes, and what :func:`blob` made of each.
+        scripts: what the page's script is made of.
+        styles: what its style is made of.
     """
-    style, frame = _asset("style.css"), _asset("page.html")
-    scripts = "\n".join(_asset(f"{name}.js") for name in _SCRIPTS)
-    script = f'(() => {{\n"use strict";\n{scripts}}})();\n'
+    style, frame = "".join(map(_asset, styles)), _asset("page.html")
+    joined = "\n".join(_asset(f"{name}.js") for name in scripts)
+    script = f'(() => {{\n"use strict";\n{joined}}})();\n'
     parts = {
         "title": html(one_line(title)),
         "policy": f"default-src 'none'; img-src data:; style-src {_source(style)}; script-src {_source(script)}",

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from atommem_env.report.footnotes import data_notes
+from atommem_env.report.panels import Panel, label_of, panel_of
 from atommem_env.report.plots.labels import Point, beside_ends
-from atommem_env.report.plots.panels import Panel, label_of, panel_of
 from atommem_env.report.plots.style import SCORES_NOTE, engines_differ, head, look_of, name_of, panels
 from atommem_env.report.summary import Row
 from atommem_env.runs.errors import RunError

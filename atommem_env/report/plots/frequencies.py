@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from atommem_env.report.footnotes import data_notes
+from atommem_env.report.panels import Panel, label_of, panel_of
 from atommem_env.report.plots.operations import OPERATION_COLOURS, Profile, profile_of, profiles
-from atommem_env.report.plots.panels import Panel, label_of, panel_of
 from atommem_env.report.plots.style import INK, QUIET, engines_differ, head, name_of, panels
 from atommem_env.report.summary import Row, bootstrap
 from atommem_env.runs.errors import RunError
