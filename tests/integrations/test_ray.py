@@ -83,7 +83,7 @@ def test_without_ray_evaluate_says_what_to_install(no_ray: None) -> None:
 def test_the_engine_ray_takes_no_options_of_a_model() -> None:
     result = atommem("--engine", "ray", "--model", "m")
     assert result.exit_code == 2
-    assert "--model is for --engine llm; the engine is 'auto'" in " ".join(result.output.split())
+    assert "--model is for --engine llm or local; the engine is 'auto'" in " ".join(result.output.split())
 
 
 def test_a_worker_finds_the_data_from_the_runs_folder(

@@ -61,7 +61,7 @@ def test_settings_of_a_chat_endpoint_make_the_llm_engine() -> None:
 
 
 def test_the_engines_by_name() -> None:
-    assert sorted(ENGINES) == ["auto", "llm", "rules", "world"]
+    assert sorted(ENGINES) == ["auto", "llm", "local", "rules", "world"]
 
 
 def test_an_instance_is_taken_as_it_is() -> None:
@@ -71,7 +71,7 @@ def test_an_instance_is_taken_as_it_is() -> None:
 
 def test_an_unknown_name_is_an_error_that_lists_the_names() -> None:
     with pytest.raises(
-        ValueError, match=r"engine='rulez' is unknown; choose from \['auto', 'llm', 'rules', 'world'\]"
+        ValueError, match=r"engine='rulez' is unknown; choose from \['auto', 'llm', 'local', 'rules', 'world'\]"
     ):
         get_engine("rulez")
 
@@ -86,7 +86,7 @@ def test_a_workflow_refuses_an_engine_that_lacks_what_it_needs() -> None:
         ValueError, match=r"policy 'mem1' needs an engine that has next_state.*'parrot' has not"
     ):
         make_policy("mem1", engine=Parrot())
-    with pytest.raises(ValueError, match="--engine llm"):
+    with pytest.raises(ValueError, match="engine='llm' or 'local', on the command line --engine"):
         make_policy("atommem", engine="rules")
 
 
