@@ -71,7 +71,8 @@ def test_an_instance_is_taken_as_it_is() -> None:
 
 def test_an_unknown_name_is_an_error_that_lists_the_names() -> None:
     with pytest.raises(
-        ValueError, match=r"engine='rulez' is unknown; choose from \['auto', 'llm', 'local', 'rules', 'world'\]"
+        ValueError,
+        match=r"engine='rulez' is unknown; choose from \['auto', 'llm', 'local', 'rules', 'world'\]",
     ):
         get_engine("rulez")
 
