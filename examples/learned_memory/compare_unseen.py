@@ -8,8 +8,9 @@ No question is shown while a history is read. Memory has --capacity entries of a
 policy reads the same histories with the default engine and BM25. Workflows that store what they read are run with a
 store that refuses when it is full, and with one that drops its oldest entry. The best static is the one with the
 highest *read*; the learned policy is set next to it history by history, and with fewer than ten histories there is no
-interval over them. The oracle stores the gold turns: the ceiling of retriever and engine while they fit. Of
-what is generated the first --tasks histories are read, of a file all. The same command goes on where it was stopped.
+interval over them. The oracle stores the gold turns: the ceiling of retriever and engine while they fit. Of what is
+generated the first --tasks histories are read, of a file the first --histories, or all. The same command goes on where
+it was stopped.
 """
 
 from __future__ import annotations
@@ -92,20 +93,23 @@ class Setting:
 def settings(options: argparse.Namespace) -> Iterator[Setting]:
     """Yield each kind of data with each capacity and size of an entry."""
     kinds: list[tuple[str, str, dict[str, Any], int]] = []
-    if options.generated:
-        kinds += [(name, env, arguments, tasks) for name, (env, arguments, tasks) in GENERATED.items()]
     for name, path in options.data:
         env, arguments = REAL[name]
         made: Any = gym.make(env, source=path, **arguments).unwrapped
-        kinds.append((name, env, {"source": path, **arguments}, made.num_tasks))
+        most = min(made.num_tasks, options.histories or made.num_tasks)
+        kinds.append((name, env, {"source": path, **arguments}, most))
         made.close()
+    if options.generated:
+        kinds += [
+            (name, env, arguments, min(tasks, options.tasks))
+            for name, (env, arguments, tasks) in GENERATED.items()
+        ]
     for name, env, arguments, tasks in kinds:
         for size in options.entry_tokens:
             for capacity in options.capacity:
                 limits = {"capacity": capacity, "entry_tokens": size, "scratchpad_tokens": 256}
-                most = tasks if "split" not in arguments else min(tasks, options.tasks or tasks)
                 yield Setting(
-                    f"{name}, {capacity} entries of {size} tokens", env, {**arguments, **limits}, most
+                    f"{name}, {capacity} entries of {size} tokens", env, {**arguments, **limits}, tasks
                 )
 
 
@@ -248,6 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--capacity", type=int, nargs="+", default=[20, 100], help="the most entries")
     add("--entry-tokens", type=int, nargs="+", default=[64], help="the most tokens of an entry")
     add("--tasks", type=int, default=10, help="at most so many histories of each kind that is generated")
+    add("--histories", type=int, default=0, help="of a file the first so many histories (default: all)")
     add("--jobs", type=int, default=1, help="episodes at once, in processes (%(default)s)")
     add("--checkpoint", help="the learned policy's (default: the one that comes with the package)")
     add("--statics", nargs="+", choices=STATICS, default=list(STATICS), metavar="NAME",
