@@ -34,9 +34,6 @@ BLIND_CHECKPOINT: Final = Path(__file__).parent / "checkpoints" / "blind.npz"
 
 _SLOTS: Final = 20
 
-_ALONE: Final = 10
-"""How many entries are left for a single question, and looked for: chosen on questions of the train files."""
-
 
 class Learned(Workflow):
     """Chooses with a network.
@@ -48,8 +45,8 @@ class Learned(Workflow):
         checkpoint: the network's file; ``None``: the package's own that fits the environment.
         slots: the most entries to keep; ``None``: the environment's capacity, or 20 where it has none.
         look: how many entries a look with a question asks for, from 1 to 32; fewer than these are not left by deleting.
-            ``None``: 10 where one question is asked and shown while reading, else the environment's ``top_k``, and it
-            deletes as it likes.
+            ``None``: for a single question as many as the checkpoint says (``look_of_one``: 10 in the package's), else
+            the environment's ``top_k``, and it deletes as it likes.
 
     Raises:
         ValueError: when the checkpoint is none of this version, or ``slots`` or ``look`` is out of range.
@@ -87,10 +84,15 @@ class Learned(Workflow):
             compress=self.engine.compress if about.get("scratchpad", False) else None,
             blind=self.network.blind,
         )
-        alone = observation["num_questions"] == 1 and not self.network.blind
-        self._decisions.look = self._look or (_ALONE if alone else None)
+        self._decisions.look = self._look or (
+            self._look_of_one() if observation["num_questions"] == 1 else None
+        )
         self._decisions.begin(observation, self._rules)
         self._taken = True
+
+    def _look_of_one(self) -> int | None:
+        look = self.network.about.get("look_of_one")
+        return None if look is None else between("the checkpoint's look_of_one", look, 1, MAX_K)
 
     def _take_network(self) -> None:
         """Take the network that fits what is shown while reading."""

@@ -154,7 +154,7 @@ def test_it_does_what_the_network_chooses_in_the_wrapper(
         Network(weights(inputs=BLIND_INPUTS if blind else INPUTS), {"blind": blind}).save(path)
     network, policy = Network.load(path), Learned(checkpoint=path)
     env = DiscreteOperations(make(**arguments), answer=policy.engine.answer, queries=network.queries)
-    env.decisions.look = 10 if arguments.get("num_questions") == 1 else None
+    env.decisions.look = network.about.get("look_of_one") if arguments.get("num_questions") == 1 else None
     for index in range(3):
         chosen: list[Any] = []
         view, _ = env.reset(options={"task_index": index})
