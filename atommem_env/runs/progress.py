@@ -6,6 +6,8 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
+from atommem_env.core.bars import bar_class
+
 Advance = Callable[[], None]
 
 
@@ -22,8 +24,7 @@ def progress_bar(total: int, done: int, show: bool, what: str = "episodes") -> I
     if not show or done == total:
         yield lambda: None
         return
-    from tqdm.auto import tqdm
-
+    tqdm = bar_class()
     in_notebook = any(parent.__module__ == "tqdm.notebook" for parent in tqdm.__mro__)
     hidden = not in_notebook and not sys.stderr.isatty()
     with tqdm(total=total, initial=done, desc=what, unit="", disable=hidden) as bar:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from types import ModuleType
 from typing import Any
 
 import pytest
 import tqdm.auto
 
+from atommem_env.core.bars import bar_class
 from atommem_env.runs.progress import progress_bar
 
 
@@ -47,3 +50,16 @@ def test_it_is_not_shown_unasked_or_when_all_is_done(
     with progress_bar(total, done, show) as advance:
         advance()
     assert capsys.readouterr().err == ""
+
+
+def test_a_notebook_without_widgets_gets_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("tqdm.auto")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "ipykernel.zmqshell", ModuleType("ipykernel.zmqshell"))
+    shell = ModuleType("IPython")
+    shell.get_ipython = object  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", shell)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        bar_class()
+    assert told == []

@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from atommem_env.core.bars import bar_class
 from atommem_env.core.resolve import is_reference, resolve
 from atommem_env.data.benchmark import Benchmark, resolve_split
 from atommem_env.data.convert import cache_key, convert
@@ -376,9 +377,7 @@ class _Progress:
         self._bar: Any = None
         self._before = 0
         if shown:
-            from tqdm.auto import tqdm
-
-            self._bar = tqdm(total=total, unit="B", unit_scale=True, desc=f"Converting {title} (once)")
+            self._bar = bar_class()(total=total, unit="B", unit_scale=True, desc=f"Converting {title} (once)")
 
     def reached(self, position: int) -> None:
         """Move to a position in the current file."""
