@@ -1,4 +1,4 @@
-"""What the site makes of its sources: names in docstrings without their roles, and pages of the tutorials' notebooks."""
+"""What the site makes of its sources: names in docstrings without their roles, pages of the tutorials' notebooks."""
 
 import base64
 import json
