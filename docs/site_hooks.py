@@ -9,11 +9,17 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 _ROLE = re.compile(r":(?:class|func|meth|mod|data|attr|exc):<code>~?(?:[\w.]*\.)?([\w]+)</code>")
+_NOTEBOOK = "This page as a notebook"
 
 
 def on_page_content(html: str, **_: object) -> str:
     """Replace references such as ``:class:`~package.Name``` by the name."""
     return _ROLE.sub(r"<code>\1</code>", html)
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Lead links to notebooks to their pages, but for a page's link to its own notebook."""
+    return re.sub(rf"(?<!\[{_NOTEBOOK}\])\(([\w./]+)\.ipynb\)", r"(\1.md)", markdown)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -22,7 +28,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.remove(file)
         path = Path(str(file.abs_src_path))
         text, pictures = page_of(json.loads(path.read_text(encoding="utf-8")), path.stem)
-        text += f"\n[This page as a notebook]({path.name})\n"
+        text += f"\n[{_NOTEBOOK}]({path.name})\n"
         files.append(File.generated(config, file.src_uri.replace(".ipynb", ".md"), content=text))
         files.append(File.generated(config, file.src_uri, content=path.read_bytes()))
         for name, content in pictures.items():
@@ -36,7 +42,7 @@ def page_of(notebook: dict, stem: str) -> tuple[str, dict[str, bytes]]:
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            parts.append(re.sub(r"\((\w+)\.ipynb\)", r"(\1.md)", source))
+            parts.append(source)
             continue
         parts.append(f"```python\n{source}\n```")
         for output in cell["outputs"]:
