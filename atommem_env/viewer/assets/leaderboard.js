@@ -35,6 +35,12 @@ function valueOf(cell, column) {
   return cell.scores[name] ? cell.scores[name][0] : null;
 }
 
+/** What methods are ordered by: where some questions have no answer, the right answers to those that have one. */
+function rankOf(cell, column) {
+  const evidence = BOARD.stages.includes(scoreOf(column));
+  return cell.answerable && !evidence ? cell.answerable[0] : valueOf(cell, column);
+}
+
 function intervalOf(cell, column) {
   const [, low, high] = cell.scores[scoreOf(column)] || [];
   return low === undefined || low === null ? "" : `${percent(low)} to ${percent(high)}`;
@@ -256,7 +262,7 @@ function tableOf(block, columns, number) {
       const values = named(false)
         .map((policy) => cellAt(policy, column))
         .filter(Boolean)
-        .map((cell) => valueOf(cell, column))
+        .map((cell) => rankOf(cell, column))
         .filter((value) => value !== null && value !== undefined);
       return [column, values.length > 1 ? Math.max(...values) : null];
     }),
@@ -266,7 +272,7 @@ function tableOf(block, columns, number) {
     if (!sorting) return policies;
     const value = (policy) => {
       const cell = cellAt(policy, sorting);
-      return (cell && valueOf(cell, sorting)) ?? -1;
+      return (cell && rankOf(cell, sorting)) ?? -1;
     };
     return [...policies].sort((one, other) => value(other) - value(one));
   };
@@ -280,7 +286,7 @@ function tableOf(block, columns, number) {
         columns.map((column) => {
           const cell = cellAt(policy, column);
           const top = best.get(column);
-          return cellOf(cell, column, !control && cell && top !== null && valueOf(cell, column) === top);
+          return cellOf(cell, column, !control && cell && top !== null && rankOf(cell, column) === top);
         }),
       );
     });
@@ -469,8 +475,8 @@ function about() {
       h(
         "li",
         null,
-        "Where some questions have no answer, right answers and right abstentions stand apart under the score: who " +
-          "always abstains is not good. Controls are there to be compared with.",
+        "Where some questions have no answer, right answers to those that have one and right abstentions stand apart " +
+          "under the score, and order and bold go by the first. Controls are there to be compared with.",
       ),
       BOARD.notes.map((note) => h("li", null, note)),
     ),
