@@ -66,9 +66,9 @@ class Plan:
     @property
     def name(self) -> str:
         """A short readable name for the run's folder, the same whenever the settings are."""
-        ids = list(dict.fromkeys(_short(recipe.id) for recipe in self.envs))
+        ids = list(dict.fromkeys(_short(variant.id) for variant in self.envs))
         envs = "+".join(ids[:2]) + ("+more" if len(ids) > 2 else "")
-        names = [_short(recipe.name) for recipe in self.policies]
+        names = [_short(variant.name) for variant in self.policies]
         policies = "+".join(names) if len(names) <= 2 else f"{len(names)}-policies"
         return f"{envs}_{policies}_{self.settings['episodes']}_{digest(repr(self.settings)).hex()[:6]}"
 
@@ -194,7 +194,7 @@ class _Waiting:
     """
 
     def __init__(self, plan: Plan, keys: Sequence[Key]) -> None:
-        order = {recipe.name: number for number, recipe in enumerate(plan.envs)}
+        order = {variant.name: number for number, variant in enumerate(plan.envs)}
         self._keys = sorted(keys, key=lambda key: (order[key[0]], key[2]))
         self._stopped: set[str] = set()
 
@@ -339,12 +339,12 @@ def _outcomes(
         runner.close()
 
 
-def _describe(recipe: EnvVariant) -> dict[str, Any]:
-    env = recipe.make()
+def _describe(variant: EnvVariant) -> dict[str, Any]:
+    env = variant.make()
     try:
-        return recipe.describe(env)
+        return variant.describe(env)
     finally:
-        if env is not recipe.given:
+        if env is not variant.given:
             env.close()
 
 

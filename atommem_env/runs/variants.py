@@ -58,11 +58,11 @@ class EnvVariant:
 
     @classmethod
     def of(cls, env: EnvLike, arguments: Mapping[str, Any]) -> EnvVariant:
-        """Return the recipe of ``env`` with ``arguments``, over which its own go.
+        """Return the variant of ``env`` with ``arguments``, over which its own go.
 
         Args:
             env: an id, an id with arguments such as ``"AtomMem-HotpotQA-v0[num_docs=800]"``, a
-                specification, an environment or a recipe.
+                specification, an environment or a variant.
             arguments: what ``gym.make`` gets.
 
         Raises:
@@ -247,19 +247,19 @@ def data_hash(env: gym.Env[Any, Any]) -> str | None:
 def env_variants(
     envs: EnvLike | Sequence[EnvLike] | Mapping[str, EnvLike], arguments: Mapping[str, Any]
 ) -> tuple[EnvVariant, ...]:
-    """Return the recipes of one or several environments, which a mapping names.
+    """Return the variants of one or several environments, which a mapping names.
 
     Raises:
         RunError: when there is none, or one comes twice.
     """
     if isinstance(envs, Mapping):
-        recipes = tuple(replace(EnvVariant.of(env, arguments), name=str(name)) for name, env in envs.items())
+        variants = tuple(replace(EnvVariant.of(env, arguments), name=str(name)) for name, env in envs.items())
     else:
         given = [envs] if isinstance(envs, (str, EnvSpec, gym.Env, EnvVariant)) else list(envs)
-        recipes = tuple(EnvVariant.of(env, arguments) for env in given)
+        variants = tuple(EnvVariant.of(env, arguments) for env in given)
     mend = "tell them apart by their arguments, as in 'ID[num_docs=800]', or pass a dict of names and environments"
-    _refuse_repeats("environment", [recipe.name for recipe in recipes], mend)
-    return recipes
+    _refuse_repeats("environment", [variant.name for variant in variants], mend)
+    return variants
 
 
 def policy_variants(
@@ -268,7 +268,7 @@ def policy_variants(
     seed: int,
     arguments: Mapping[str, Mapping[str, Any]],
 ) -> tuple[PolicyVariant, ...]:
-    """Return the recipes of one or several policies, ``arguments`` being by name.
+    """Return the variants of one or several policies, ``arguments`` being by name.
 
     A policy's name may have its own arguments, as in ``"rag[second_look=bridge]"``, which go over those.
 
@@ -286,11 +286,11 @@ def policy_variants(
     stray = [name for name in arguments if name not in names]
     if stray:
         raise RunError(f"arguments are given for policy {stray[0]!r}, which is not among {names}")
-    recipes = []
+    variants = []
     for name, policy in named:
         made, own = parse_policy(policy) if isinstance(policy, str) else (policy, {})
-        recipes.append(PolicyVariant(name, made, {**arguments.get(name, {}), **own}, engine, seed))
-    return tuple(recipes)
+        variants.append(PolicyVariant(name, made, {**arguments.get(name, {}), **own}, engine, seed))
+    return tuple(variants)
 
 
 def recorded_env(settings: Mapping[str, Any], name: str | None = None, trust: bool = False) -> EnvVariant:

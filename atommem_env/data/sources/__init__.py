@@ -74,17 +74,17 @@ def open_dataset(
     """
     if isinstance(source, QADataset):
         return source
-    place = _Place(benchmark, resolve_split(split), variant, progress)
-    part = place.part  # refuses a variant that there is not
+    wanted = _Wanted(benchmark, resolve_split(split), variant, progress)
+    part = wanted.part  # refuses a variant that there is not
     if source == "auto":
-        return _open_auto(place, world)
+        return _open_auto(wanted, world)
     if source == "hub":
-        return _open_hub(place, download_files(benchmark, part))
+        return _open_hub(wanted, download_files(benchmark, part))
     if source == "generated":
-        return _open_generated(benchmark, place.split, world, place.part)
+        return _open_generated(benchmark, wanted.split, world, wanted.part)
     if is_reference(source) and not Path(str(source)).exists():
         return _referenced(str(source))
-    return _open_path(place, _existing(source))
+    return _open_path(wanted, _existing(source))
 
 
 def open_generated(
@@ -111,7 +111,7 @@ def open_generated(
     return open_dataset(benchmark, "generated" if isinstance(source, str) else source, split, world)
 
 
-class _Place(NamedTuple):
+class _Wanted(NamedTuple):
     """Which part of a benchmark is wanted."""
 
     benchmark: Benchmark
@@ -160,38 +160,40 @@ def _existing(source: object) -> Path:
 # --- where the rows are -------------------------------------------------------------------------------
 
 
-def _open_auto(place: _Place, world: WorldConfig | ChatConfig | None) -> QADataset:
-    benchmark = place.benchmark
+def _open_auto(wanted: _Wanted, world: WorldConfig | ChatConfig | None) -> QADataset:
+    benchmark = wanted.benchmark
     if not benchmark.file_patterns and benchmark.hub_id is None:
         if benchmark.generated:
-            return _open_generated(benchmark, place.split, world, place.part)
+            return _open_generated(benchmark, wanted.split, world, wanted.part)
         raise ValueError(
             f"source='auto': {benchmark.title} can come from no known place; pass a QADataset "
             "(QADataset.from_records, QADataset.from_histories) or the path of a JSON file as source"
         )
     folder = _data_folder()
-    if folder is not None and (rows := _row_files(place, folder)):
-        return _open_rows(place, rows, f"file:{folder.name}/{place.part}", place.again(str(folder.resolve())))
-    paths = find_files(benchmark, folder, place.part) if folder is not None else ()
+    if folder is not None and (rows := _row_files(wanted, folder)):
+        return _open_rows(
+            wanted, rows, f"file:{folder.name}/{wanted.part}", wanted.again(str(folder.resolve()))
+        )
+    paths = find_files(benchmark, folder, wanted.part) if folder is not None else ()
     if paths:
-        return _open_files(place, paths)
-    cached = cached_files(benchmark, place.part)
+        return _open_files(wanted, paths)
+    cached = cached_files(benchmark, wanted.part)
     if cached is not None:
-        return _open_hub(place, cached)
-    if not benchmark.can_be_generated(place.part):
+        return _open_hub(wanted, cached)
+    if not benchmark.can_be_generated(wanted.part):
         hub = "source='hub' to download it, or " if benchmark.hub_id else ""
-        there = "" if folder is None else f". ATOMMEM_DATA: {nothing_found(benchmark, folder, place.part)}"
+        there = "" if folder is None else f". ATOMMEM_DATA: {nothing_found(benchmark, folder, wanted.part)}"
         raise FileNotFoundError(
-            f"No {benchmark.title} data was found for {benchmark.part_name}={place.part!r}: pass {hub}source='<path of "
-            f"the official file>', or set ATOMMEM_DATA to a folder with it (see {benchmark.homepage}){there}"
+            f"No {benchmark.title} data was found for {benchmark.part_name}={wanted.part!r}: pass {hub}source='<path "
+            f"of the official file>', or set ATOMMEM_DATA to a folder with it (see {benchmark.homepage}){there}"
         )
     if folder is not None and (unread := _unread(benchmark, folder)):
         raise FileNotFoundError(
-            f"ATOMMEM_DATA: {nothing_found(benchmark, folder, place.part)}{unread}, or pass source='generated' for "
+            f"ATOMMEM_DATA: {nothing_found(benchmark, folder, wanted.part)}{unread}, or pass source='generated' for "
             "generated data"
         )
-    _warn_generated(benchmark, place.part, folder)
-    return _open_generated(benchmark, place.split, world, place.part)
+    _warn_generated(benchmark, wanted.part, folder)
+    return _open_generated(benchmark, wanted.split, world, wanted.part)
 
 
 def _data_folder() -> Path | None:
@@ -222,17 +224,17 @@ def _warn_generated(benchmark: Benchmark, part: str, folder: Path | None) -> Non
     _told.append(benchmark.name)
 
 
-def _open_path(place: _Place, path: Path) -> QADataset:
+def _open_path(wanted: _Wanted, path: Path) -> QADataset:
     if path.is_file():
-        return _open_files(place, (path,))
-    if rows := _row_files(place, path):
-        return _open_rows(place, rows, f"file:{path.name}/{place.part}", place.again(str(path.resolve())))
-    found = find_files(place.benchmark, path, place.part)
+        return _open_files(wanted, (path,))
+    if rows := _row_files(wanted, path):
+        return _open_rows(wanted, rows, f"file:{path.name}/{wanted.part}", wanted.again(str(path.resolve())))
+    found = find_files(wanted.benchmark, path, wanted.part)
     if not found:
         raise FileNotFoundError(
-            nothing_found(place.benchmark, path, place.part) + _unread(place.benchmark, path)
+            nothing_found(wanted.benchmark, path, wanted.part) + _unread(wanted.benchmark, path)
         )
-    return _open_files(place, found)
+    return _open_files(wanted, found)
 
 
 def _unread(benchmark: Benchmark, folder: Path) -> str:
@@ -246,40 +248,40 @@ def _unread(benchmark: Benchmark, folder: Path) -> str:
     )
 
 
-def _row_files(place: _Place, folder: Path) -> list[Path]:
+def _row_files(wanted: _Wanted, folder: Path) -> list[Path]:
     """Return the files of a benchmark whose rows are folders."""
-    benchmark = place.benchmark
+    benchmark = wanted.benchmark
     if benchmark.folders is None:
         return []
-    return [path.resolve() for path in benchmark.folders(folder.resolve(), place.part)]
+    return [path.resolve() for path in benchmark.folders(folder.resolve(), wanted.part)]
 
 
 # --- how they are opened ------------------------------------------------------------------------------
 
 
-def _open_files(place: _Place, paths: Sequence[Path]) -> QADataset:
+def _open_files(wanted: _Wanted, paths: Sequence[Path]) -> QADataset:
     """Open one file, or the shards of one folder."""
     first = paths[0]
-    if place.benchmark.histories:
-        check_variant(place.benchmark, first, place.variant)
-    elif place.benchmark.file_patterns:
-        check_split(first, place.split)
+    if wanted.benchmark.histories:
+        check_variant(wanted.benchmark, first, wanted.variant)
+    elif wanted.benchmark.file_patterns:
+        check_split(first, wanted.split)
     source = first.resolve() if len(paths) == 1 else first.resolve().parent
     name = first.name if len(paths) == 1 else f"{source.name}/{first.name.partition('-')[0]}-*{first.suffix}"
-    return _open_rows(place, [path.resolve() for path in paths], f"file:{name}", place.again(str(source)))
+    return _open_rows(wanted, [path.resolve() for path in paths], f"file:{name}", wanted.again(str(source)))
 
 
-def _open_hub(place: _Place, files: HubFiles) -> QADataset:
-    variant = f"/{place.part}" if place.benchmark.variants else ""
-    origin = f"hub:{place.benchmark.hub_id}@{files.commit}{variant}"
-    return _open_rows(place, files.paths, origin, place.again("hub"))
+def _open_hub(wanted: _Wanted, files: HubFiles) -> QADataset:
+    variant = f"/{wanted.part}" if wanted.benchmark.variants else ""
+    origin = f"hub:{wanted.benchmark.hub_id}@{files.commit}{variant}"
+    return _open_rows(wanted, files.paths, origin, wanted.again("hub"))
 
 
 def _open_rows(
-    place: _Place, paths: Sequence[Path], origin: str, remake: Callable[[], QADataset]
+    wanted: _Wanted, paths: Sequence[Path], origin: str, remake: Callable[[], QADataset]
 ) -> QADataset:
-    benchmark = place.benchmark
-    identity: list[object] = [place.part, benchmark.label]
+    benchmark = wanted.benchmark
+    identity: list[object] = [wanted.part, benchmark.label]
     aliases = _aliases_file(benchmark, paths[0])
     for path in (*paths, *([] if aliases is None else [aliases])):
         status = path.stat()
@@ -289,14 +291,14 @@ def _open_rows(
     folder, meta = convert(
         benchmark.name,
         key,
-        lambda: _file_records(place, paths, aliases),
+        lambda: _file_records(wanted, paths, aliases),
         histories=benchmark.histories,
     )
     if benchmark.label:
         origin += f"[{benchmark.label}]"
     if benchmark.aliases and aliases is None:
         origin += " without aliases"
-    make = functools.partial(QADataset, folder, meta, split=place.split, remake=remake)
+    make = functools.partial(QADataset, folder, meta, split=wanted.split, remake=remake)
     data = make(origin=origin)
     if benchmark.lacking is None:
         return data
@@ -312,15 +314,15 @@ def _aliases_file(benchmark: Benchmark, path: Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _file_records(place: _Place, paths: Sequence[Path], aliases: Path | None) -> Iterator[Record | History]:
-    benchmark, number = place.benchmark, 0
+def _file_records(wanted: _Wanted, paths: Sequence[Path], aliases: Path | None) -> Iterator[Record | History]:
+    benchmark, number = wanted.benchmark, 0
     add = None
     if aliases is not None and benchmark.with_aliases is not None:
         add = benchmark.with_aliases(aliases)
     total = sum(path.stat().st_size for path in paths)
-    with _Progress(benchmark.title, total, shown=place.progress and total > _BIG_FILE) as bar:
+    with _Progress(benchmark.title, total, shown=wanted.progress and total > _BIG_FILE) as bar:
         for path in paths:
-            for row in _rows_of(benchmark, path, place.split):
+            for row in _rows_of(benchmark, path, wanted.split):
                 record = _parse(benchmark, row.value, f"{path.name}: {row.place}")
                 if isinstance(record, History):
                     yield record if benchmark.amend is None else benchmark.amend(number, record)
