@@ -226,13 +226,15 @@ function spark(cell) {
 function cellOf(cell, column, best) {
   if (!cell) return h("td", {class: "absent"}, "–");
   const value = valueOf(cell, column);
+  const split = cell.answerable && !BOARD.stages.includes(scoreOf(column));
+  const right = cell.answerable && `${percent(cell.answerable[0])} right`;
   const under = cell.answerable
-    ? `${percent(cell.answerable[0])} right · ${percent(cell.answerable[1])} abstains`
+    ? [best && split ? h("b", null, right) : right, h("br"), `${percent(cell.answerable[1])} abstains`]
     : intervalOf(cell, column);
   const button = h(
     "button",
     {
-      class: `cell${best ? " best" : ""}`,
+      class: `cell${best && !split ? " best" : ""}`,
       "aria-label": inWords(cell, column),
       "aria-expanded": "false",
       onclick: () => openCard(button, cell, column, true),
@@ -264,7 +266,8 @@ function tableOf(block, columns, number) {
         .filter(Boolean)
         .map((cell) => rankOf(cell, column))
         .filter((value) => value !== null && value !== undefined);
-      return [column, values.length > 1 ? Math.max(...values) : null];
+      const most = Math.max(...values);
+      return [column, Math.min(...values) < most ? most : null];
     }),
   );
   const sorting = columns.find((column) => filters.sort === `${number}-${column.number}`);
@@ -463,7 +466,7 @@ function about() {
         "li",
         null,
         "Numbers are in percent: the mean over episodes, of each the mean over its questions, and under it the 95 % " +
-          "bootstrap interval. Fewer than ten histories have none. Bold: no other method's mean is higher.",
+          "bootstrap interval. Fewer than ten histories have none. Bold: no method's mean is higher, and some are lower.",
       ),
       h(
         "li",
