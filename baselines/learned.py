@@ -79,7 +79,6 @@ class Learned(Workflow):
             slots,
             self.engine.answer,
             max_questions=max(len(observation["questions"]), 1),
-            unit=about.get("unit", "document"),
             queries=self.network.queries,
             compress=self.engine.compress if about.get("scratchpad", False) else None,
             blind=self.network.blind,

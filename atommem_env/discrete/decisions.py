@@ -1,6 +1,6 @@
 """One episode as a sequence of choices among a fixed number of actions, and the operations that they mean.
 
-While reading, the documents (or sentences) that a chunk completes are candidates, one after the other, or the turns
+While reading, the documents that a chunk completes are candidates, one after the other, or the turns
 of the sessions, each with who said it and when; one over the environment's limit for an entry is several, of whole
 sentences. Turns that nobody says (a list's facts, a text's paragraphs) are offered together, as many in a row as fit an
 entry, where entries have a limit. For each candidate, one action is chosen:
@@ -42,10 +42,7 @@ from atommem_env.discrete.blind import BLIND_FEATURES, BlindNotes, compare
 from atommem_env.discrete.features import TEXT_FEATURES
 from atommem_env.discrete.notes import Array, Note, Notes, bridges
 from atommem_env.tasks.documents import DocumentStitcher, StitchedDocument, in_parts, turn_texts
-from atommem_env.tasks.turns import Turn, stamp
-from atommem_env.text import sentences
-
-UNITS: Final = ("document", "sentence")
+from atommem_env.tasks.turns import Turn
 
 QUERIES: Final = ("question", "bridge")
 """The query generator: the question as it stands; and, as a second look, the titles of entries that are not shown and
@@ -111,7 +108,6 @@ class Decisions:
         slots: S, the most entries to hold.
         answer: what answers a question from the entries shown; its ``unknown`` is said in the task's words for that.
         max_questions: Q, the most questions of an episode.
-        unit: what a candidate is: ``"document"`` or ``"sentence"`` (under its document's title).
         queries: which of :data:`QUERIES` can be chosen.
         compress: writes each chunk into the scratchpad, from the questions, the scratchpad, the chunk and a number
             of tokens, next to what is chosen; ``None``: the scratchpad stays empty.
@@ -130,7 +126,6 @@ class Decisions:
         slots: int,
         answer: Answerer,
         max_questions: int = 10,
-        unit: str = "document",
         queries: Sequence[str] = ("question",),
         compress: Compressor | None = None,
         blind: bool = False,
@@ -142,7 +137,6 @@ class Decisions:
         self.num_slots, self.max_questions = slots, 1 if blind else max_questions
         self.blind = blind
         self.look: int | None = None
-        self.unit = one_of("unit", unit, UNITS)
         self.queries = tuple(one_of("queries", query, QUERIES) for query in queries)
         self.num_actions = _FIRST_SLOT + 2 * slots + len(self.queries)
         self._answer = answer
@@ -214,24 +208,20 @@ class Decisions:
             title = document.title
             texts = self._parts(title, document.text)
             return [_Candidate(f"{title}\n{text}", self._notes.take(title, text)) for text in texts]
-        spoken = [(turn, text) for turn in document.turns for text in self._spoken(turn, document.date)]
-        if self.unit == "document" and self._limit < math.inf:
+        spoken = [
+            (turn, text)
+            for turn in document.turns
+            for text in turn_texts(turn, document.date, self._fits_text)
+        ]
+        if self._limit < math.inf:
             spoken = _packed(spoken, self._fits_text)
         return [_Candidate(text, self._notes.take("", text, turn)) for turn, text in spoken]
-
-    def _spoken(self, turn: Turn, date: str) -> list[str]:
-        """Return the texts that a turn is offered as: each says who said it and when."""
-        if self.unit == "sentence":
-            return [stamp(turn.speaker, date) + sentence for sentence in sentences(turn.text)]
-        return turn_texts(turn, date, self._fits_text)
 
     def _fits_text(self, text: str) -> bool:
         return self._notes.size("", text) <= self._limit
 
     def _parts(self, title: str, text: str) -> list[str]:
         """Return the texts that a document is offered as: itself; in parts of whole sentences where it is too long."""
-        if self.unit == "sentence":
-            return sentences(text)
         return in_parts(text, lambda part: self._notes.size(title, part) <= self._limit)
 
     def _follow(self, results: Sequence[Mapping[str, Any]]) -> None:

@@ -65,7 +65,6 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
         env: a ``MemoryEnv``, wrapped or not, whose configuration the defaults are taken from.
         slots: S, the most entries to hold; ``None``: the environment's capacity.
         max_questions: Q; ``None``: the most that the environment asks. With ``questions_shown="when_asked"`` it is 1.
-        unit: what a candidate is, ``"document"`` or ``"sentence"``.
         queries: the query generator's: ``"question"``, ``"bridge"``.
         answer: answers a question from the entries shown: a function of both, such as an engine's ``answer``;
             ``None``: the best entry's best sentence.
@@ -90,7 +89,6 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
         env: gym.Env[Any, Any],
         slots: int | None = None,
         max_questions: int | None = None,
-        unit: str = "document",
         queries: Sequence[str] = ("question",),
         answer: Answerer | None = None,
         compress: Compressor | None = None,
@@ -100,7 +98,6 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
             self,
             slots=slots,
             max_questions=max_questions,
-            unit=unit,
             queries=queries,
             answer=answer,
             compress=compress,
@@ -123,9 +120,7 @@ class DiscreteOperations(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstr
             max_questions = 1
         elif max_questions is None:
             max_questions = _most_questions(config.num_questions)
-        self.decisions = Decisions(
-            slots, answer or best_sentence, max_questions, unit, queries, compress, blind
-        )
+        self.decisions = Decisions(slots, answer or best_sentence, max_questions, queries, compress, blind)
         self.reward = one_of("reward", reward, REWARDS)
         shapes = {
             "candidate": (max_questions, len(self.decisions.features)),

@@ -371,7 +371,6 @@ class Trainer:
             "seed": self.args.seed,
             "phase": phase,
             "decisions": self.decisions,
-            "unit": "document",
             "queries": list(QUERIES),
             "scratchpad": self.args.scratchpad or self.args.no_storage,
             "version": atommem_env.__version__,

@@ -35,7 +35,7 @@ from small_data import HISTORY_IDS, chats, dataset, records, small_histories
 DATA = dataset()
 SMALL: dict[str, Any] = {"num_docs": 12, "num_questions": 2, "chunk_tokens": 120, "chunk_overlap": 20}
 WRAPPER = (
-    "slots", "max_questions", "unit", "queries", "answer", "compress",
+    "slots", "max_questions", "queries", "answer", "compress",
 )  # fmt: skip
 
 Chooser = Callable[[Mapping[str, Any], Any], int]
@@ -93,7 +93,6 @@ ARGUMENTS = st.fixed_dictionaries(
         "storage": st.booleans() | st.just(True),
         "max_looks": st.integers(0, 3),
         "chunk_tokens": st.integers(25, 300),
-        "unit": st.sampled_from(("document", "sentence")),
         "queries": st.sampled_from((("question",), ("bridge",), ("question", "bridge"))),
         "scratchpad": st.booleans(),
         "max_steps": st.none() | st.integers(1, 30),
@@ -378,13 +377,6 @@ def test_each_document_is_offered_once(chunk: dict[str, int]) -> None:
     assert candidates(make(**chunk)) == [f"{title}\n{text}" for title, text in documents()]
 
 
-def test_sentences_are_offered_under_their_title() -> None:
-    found = candidates(make(unit="sentence"))
-    assert len(found) == 2 * len(documents())
-    assert found[0].partition("\n")[0] == found[1].partition("\n")[0] == documents()[0][0]
-    assert " ".join(part.partition("\n")[2] for part in found[:2]) == documents()[0][1]
-
-
 def test_a_document_over_the_limit_is_offered_in_parts_of_whole_sentences() -> None:
     sizes = [PieceTokenizer().count(f"{title}\n{text}") for title, text in documents()]
     limit = sorted(sizes)[len(sizes) // 2]
@@ -469,9 +461,8 @@ def test_nothing_in_an_observation_comes_from_gold(reward: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("unit", ["document", "sentence"])
-def test_the_reward_for_evidence_sums_to_what_is_kept(seed: int, unit: str) -> None:
-    env = make("evidence", unit=unit, num_questions=3, num_docs=15, capacity=8)
+def test_the_reward_for_evidence_sums_to_what_is_kept(seed: int) -> None:
+    env = make("evidence", num_questions=3, num_docs=15, capacity=8)
     steps = play(env, at_random(seed), seed)
     kept = [question["evidence"]["kept"] for question in steps[-1][4]["metrics"]["questions"]]
     assert sum(step[1] for step in steps) == pytest.approx(np.mean(kept))
@@ -540,7 +531,6 @@ def test_the_sizes_come_from_the_environment_or_the_arguments() -> None:
         ({"max_questions": 0}, "max_questions=0"),
         ({"queries": ()}, r"queries=\(\)"),
         ({"queries": ("who",)}, "who"),
-        ({"unit": "word"}, "word"),
         ({"reward": "gold"}, "gold"),
     ],
 )
@@ -649,7 +639,7 @@ def test_other_processes_and_hash_seeds_make_the_same_choices() -> None:
         {"capacity": 2, "entry_tokens": 30},
         {"chunk_tokens": 25, "chunk_overlap": 5},
         {"queries": ("question", "bridge")},
-        {"unit": "sentence", "scratchpad": True, "scratchpad_tokens": 40},
+        {"scratchpad": True, "scratchpad_tokens": 40},
         {"storage": False, "scratchpad": True},
     ],
 )
