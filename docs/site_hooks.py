@@ -13,8 +13,9 @@ _NOTEBOOK = "This page as a notebook"
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Replace references such as ``:class:`~package.Name``` by the name."""
-    return _ROLE.sub(r"<code>\1</code>", html)
+    """Replace references such as ``:class:`~package.Name``` by the name, and let pictures open in full."""
+    html = _ROLE.sub(r"<code>\1</code>", html)
+    return re.sub(r'(<img [^>]*src="([^"]+)"[^>]*>)', r'<a href="\2">\1</a>', html)
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
