@@ -83,9 +83,12 @@ _STYLE: Final = "border-collapse:collapse;font-variant-numeric:tabular-nums"
 
 
 def html_page(sheets: Sequence[Sheet], notes: Sequence[str]) -> str:
-    """Return sheets and the notes on them as a piece of HTML, without a style sheet or script."""
+    """Return sheets and the notes on them as a piece of HTML, without a style sheet or script.
+
+    What is the same text in every row of a sheet stands above it.
+    """
     parts = []
-    for sheet in sheets:
+    for sheet in map(_without_common_texts, sheets):
         heads, cells = _safe(sheet, safe_text.html)
         sides = ["left" if column.left else "right" for column in sheet.columns]
 
@@ -103,6 +106,18 @@ def html_page(sheets: Sequence[Sheet], notes: Sequence[str]) -> str:
         )
     items = "".join(f"<li>{safe_text.html(note)}</li>" for note in notes)
     return "\n".join([*parts, f"<ul>{items}</ul>" if items else ""]) + "\n"
+
+
+def _without_common_texts(sheet: Sheet) -> Sheet:
+    """Return ``sheet`` with the columns of text that say the same in each of its rows in the title instead."""
+    if len(sheet.cells) < 2:
+        return sheet
+    common = {n: cells[0] for n, cells in enumerate(zip(*sheet.cells, strict=True)) if len(set(cells)) == 1}
+    moved = {n: text for n, text in common.items() if sheet.columns[n].left}
+    kept = [n for n in range(len(sheet.columns)) if n not in moved]
+    said = ", ".join(f"{sheet.columns[n].title} {text}" for n, text in moved.items())
+    title = " · ".join(part for part in (sheet.title, said) if part)
+    return Sheet(title, [sheet.columns[n] for n in kept], [[line[n] for n in kept] for line in sheet.cells])
 
 
 def _safe(sheet: Sheet, made: Callable[[str], str]) -> tuple[list[str], list[list[str]]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from atommem_env.report.formats import Column, Sheet, html_page
 from atommem_env.report.question_types import by_type
 from atommem_env.report.summary import summarise
 from atommem_env.report.tables import format_of, ordered, table, terminal_lines
@@ -222,6 +223,18 @@ def test_html_is_a_table_in_which_names_are_text() -> None:
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
     assert run()._repr_html_() == table([run()], "html")
+
+
+def test_what_all_rows_of_a_page_say_stands_above_them_once() -> None:
+    sheet = Sheet(
+        "",
+        [Column("env", left=True), Column("policy", left=True), Column("EM")],
+        [["w", "a", "1"], ["w", "b", "1"]],
+    )
+    shown = html_page([sheet], [])
+    assert "<caption>env w</caption>" in shown
+    assert [shown.count(f">{text}<") for text in ("env", "policy", "1", "w")] == [0, 1, 2, 0]
+    assert html_page([sheet._replace(cells=sheet.cells[:1])], []).count(">w<") == 1
 
 
 @pytest.mark.parametrize(
