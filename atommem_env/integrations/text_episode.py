@@ -11,10 +11,11 @@ A group of rollouts starts from one task: give all of them the same ``task_index
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any, Final
 
@@ -207,6 +208,22 @@ class TextEpisode:
             self._conversation.show([{"role": "user", "content": shown}], info)
         return self.messages
 
+    def get_state(self) -> Any:
+        """Return a copy of the episode in progress: the environment's, what was shown last, and the record so far."""
+        trajectory = self.trajectory
+        return self.env.get_state(), copy.deepcopy(self._conversation), _copied(trajectory)
+
+    def set_state(self, state: Any) -> None:
+        """Go on from ``state``, which may be used again, also that of another episode of the same arguments."""
+        inner, conversation, trajectory = state
+        if self._trajectory is None:
+            self.env.reset(
+                options={"task_index": trajectory.trace.task_index}
+            )  # an environment begins with a reset
+        self.env.set_state(inner)
+        self._conversation = copy.deepcopy(conversation)
+        self._trajectory = _copied(trajectory)
+
     def refuse_isolated(self, mend: str) -> None:
         """Refuse a task that asks several isolated questions, for a trainer whose episode is one conversation.
 
@@ -228,6 +245,13 @@ class TextEpisode:
     def close(self) -> None:
         """Close the environment."""
         self.env.close()
+
+
+def _copied(trajectory: Trajectory) -> Trajectory:
+    """Return a record to which steps can be added without a change to ``trajectory``."""
+    trace = trajectory.trace
+    lists = {name: list(value) for name, value in vars(trace).items() if isinstance(value, list)}
+    return Trajectory(list(trajectory.turns), replace(trace, **lists))
 
 
 # --- a dataset's rows ---------------------------------------------------------------------------------

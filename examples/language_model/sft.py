@@ -1,0 +1,104 @@
+"""Step 2, supervised fine-tuning on the experts' steps: LoRA, the loss on completions alone, batches by length.
+
+    python examples/language_model/sft.py --traces runs/language_model/traces --out runs/language_model/sft-0 --seed 0
+
+The checkpoint is written every few minutes and the same command goes on from it, with the batches that it would have
+had. `adapter` is the last adapter, `adapter-000200` one on the way: choose by validation (`evaluate.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from setting import options
+from training import Progress, Row, by_length, load_trained, logprobs, torch
+
+from atommem_env.llm.generation import LanguageModel
+
+
+def read_rows(file: Path, lm: LanguageModel) -> list[Row]:
+    """Return the rows of an export, as tokens."""
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    return [
+        Row(tuple(lm.prompt_ids(row["prompt"])), tuple(lm.completion_ids(row["completion"][0]["content"])))
+        for row in rows
+    ]
+
+
+def mean_loss(lm: LanguageModel, rows: Sequence[Row], size: int) -> float:
+    """Return the mean loss of a token of the completions."""
+    total = count = 0.0
+    with torch.no_grad():
+        for start in range(0, len(rows), size):
+            told, there = logprobs(lm, rows[start : start + size])
+            total -= float((told * there).sum())
+            count += float(there.sum())
+    return total / count
+
+
+def main(words: Sequence[str] | None = None) -> dict[str, Any]:
+    """Train, and return the losses before and after on rows that are not trained on."""
+    parser = options(__doc__.splitlines()[0], "runs/language_model/sft-0")
+    parser.add_argument("--traces", type=Path, default=Path("runs/language_model/traces"))
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=8, help="Rows of a step.")
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--held-out", type=int, default=64, help="Rows that are not trained on.")
+    parser.add_argument(
+        "--adapters-every", type=int, default=200, help="Steps between adapters that are kept."
+    )
+    parser.add_argument("--save-minutes", type=float, default=3.0)
+    given = parser.parse_args(words)
+    lm = load_trained(given)
+    rows = read_rows(given.traces / "rows.jsonl", lm)
+    random.Random(0).shuffle(rows)
+    if given.quick:
+        given.batch, given.held_out = 4, 4
+    rows, held = rows[given.held_out :], rows[: given.held_out]
+    settings = {
+        "seed": given.seed,
+        "rows": len(rows),
+        "batch": given.batch,
+        "epochs": given.epochs,
+        "rate": given.rate,
+    }
+    progress = Progress(given.out, lm, {**settings, "model": given.model}, given.rate, given.report_to)
+    batches = [
+        batch
+        for epoch in range(given.epochs)
+        for batch in by_length(rows, given.batch, random.Random(f"{given.seed} {epoch}"))
+    ]
+    if given.quick:
+        batches = batches[:8]
+    first = mean_loss(lm, held, given.batch) if not progress.step else None
+    lm.model.train()
+    tokens, begun = 0, time.perf_counter()
+    for batch in batches[progress.step :]:
+        told, there = logprobs(lm, batch)
+        loss = -(told * there).sum() / there.sum()
+        loss.backward()
+        norm = progress.update()
+        tokens += sum(map(len, batch))
+        speed = tokens / (time.perf_counter() - begun)
+        if given.quick or progress.step % 10 == 0:
+            progress.log(loss=float(loss), gradient=norm, tokens_per_second=speed, of=len(batches))
+        if progress.step % given.adapters_every == 0:
+            lm.model.eval()
+            progress.log(held_out_loss=mean_loss(lm, held, given.batch))
+            lm.model.train()
+            progress.adapter(f"adapter-{progress.step:06d}")
+        progress.save(given.save_minutes)
+    lm.model.eval()
+    last = mean_loss(lm, held, given.batch)
+    progress.log(held_out_loss=last)
+    progress.save()
+    return {"before": first, "after": last, "adapter": progress.adapter()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""What SFT and GRPO share: a model with LoRA, log-probabilities of completions, batches by length, checkpoints, logs.
+
+Plain torch and peft rather than a trainer's loop, for three reasons that matter on a CPU: logits are computed where a
+completion stands and nowhere else (a vocabulary of 49,152 is a fifth of this model's work, and prompts are nine tenths
+of the tokens); a batch is padded to its own longest row; an episode has as many rows as it has steps, where TRL's GRPO
+wants the same number of each, and fills up. `examples/paper_training` is the same chain with TRL.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from atommem_env.llm.generation import LanguageModel, load_language_model
+from atommem_env.llm.models import load_local, quiet
+
+torch = load_local("torch", "the chain")
+peft = load_local("peft", "the chain")
+
+RANK = 4  # over all linear layers of SmolLM2-135M: 1.2 million weights, 2.4 MB in bfloat16
+
+
+@dataclass(frozen=True)
+class Row:
+    """A step: the tokens of its prompt and of its completion, and what the completion's are weighed with."""
+
+    prompt: tuple[int, ...]
+    completion: tuple[int, ...]
+    advantage: float = 1.0
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.completion)
+
+
+def load_trained(given: Any, adapter: Path | None = None) -> LanguageModel:
+    """Return the model with an adapter whose weights are trained: a new one, or that of a folder."""
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    torch.manual_seed(given.seed)
+    if adapter is not None:
+        return load_language_model(given.model, str(adapter), given.device, given.dtype, trainable=True)
+    made = load_language_model(given.model, None, given.device, given.dtype)
+    config = peft.LoraConfig(r=RANK, lora_alpha=4 * RANK, target_modules="all-linear", task_type="CAUSAL_LM")
+    return LanguageModel(peft.get_peft_model(made.model, config), made.tokenizer)
+
+
+def logprobs(lm: LanguageModel, rows: Sequence[Row]) -> tuple[Any, Any]:
+    """Return the log-probability of each token of the rows' completions, right-aligned, and where they stand."""
+    device = next(lm.model.parameters()).device
+    width, keep = max(map(len, rows)), max(len(row.completion) for row in rows)
+    ids = torch.full((len(rows), width), lm.pad_id, dtype=torch.long)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for number, row in enumerate(rows):
+        ids[number, width - len(row) :] = torch.tensor([*row.prompt, *row.completion])
+        mask[number, width - len(row) :] = 1
+    ids, mask = ids.to(device), mask.to(device)
+    logits = lm.model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
+        use_cache=False,
+        logits_to_keep=keep + 1,
+    ).logits[:, :-1]
+    chosen = ids[:, width - keep :]
+    told = torch.log_softmax(logits.float(), dim=-1).gather(-1, chosen[..., None])[..., 0]
+    lengths = torch.tensor([len(row.completion) for row in rows], device=device)[:, None]
+    return told, torch.arange(keep, device=device)[None] >= keep - lengths
+
+
+def by_length(rows: Sequence[Row], size: int, draw: random.Random) -> Iterator[list[Row]]:
+    """Yield batches of rows of about the same length, in random order, each row once."""
+    order = list(range(len(rows)))
+    draw.shuffle(order)
+    batches: list[list[int]] = []
+    for start in range(0, len(order), 32 * size):
+        near = sorted(order[start : start + 32 * size], key=lambda number: len(rows[number]))
+        batches += [near[at : at + size] for at in range(0, len(near), size)]
+    draw.shuffle(batches)
+    for batch in batches:
+        yield [rows[number] for number in batch]
+
+
+class Progress:
+    """A training's folder: its checkpoint, which the same command goes on from, its log, and its adapters.
+
+    Args:
+        folder: the folder.
+        lm: the model, whose trained weights are kept.
+        settings: what the training is of; another in the same folder is refused.
+        rate: the learning rate, reached over `warmup` steps.
+        report_to: `"tensorboard"`, or `"none"`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        lm: LanguageModel,
+        settings: dict[str, Any],
+        rate: float,
+        report_to: str,
+        warmup: int = 10,
+    ) -> None:
+        self.folder, self.lm, self.rate, self.warmup = folder, lm, rate, warmup
+        self.weights = {name: each for name, each in lm.model.named_parameters() if each.requires_grad}
+        self.optimizer = torch.optim.AdamW(
+            self.weights.values(), lr=rate, weight_decay=0.0, betas=(0.9, 0.99)
+        )
+        self.step = 0
+        self._saved = time.monotonic()
+        self._file = folder / "checkpoint.pt"
+        folder.mkdir(parents=True, exist_ok=True)
+        told = json.dumps(settings, sort_keys=True, default=str)
+        if self._file.exists():
+            kept = torch.load(self._file, map_location="cpu", weights_only=True)
+            if kept["settings"] != told:
+                raise SystemExit(f"{folder} holds another training: {kept['settings']}; give another --out")
+            with torch.no_grad():
+                for name, value in kept["weights"].items():
+                    self.weights[name].copy_(value)
+            self.optimizer.load_state_dict(kept["optimizer"])
+            self.step = int(kept["step"])
+            print(f"going on after step {self.step} of {folder}", flush=True)
+        self._settings = told
+        self._board = None
+        if report_to == "tensorboard":
+            self._board = load_local("torch.utils.tensorboard", "--report-to tensorboard").SummaryWriter(
+                str(folder)
+            )
+
+    def update(self) -> float:
+        """Take a step of the optimizer with the gradients that are there; return their norm."""
+        self.step += 1
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate * min(1.0, self.step / self.warmup)
+        norm = float(torch.nn.utils.clip_grad_norm_(list(self.weights.values()), 1.0))
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return norm
+
+    def log(self, **values: float) -> None:
+        """Add a line to `metrics.jsonl`, print it, and tell TensorBoard."""
+        line = {"step": self.step, **{name: round(float(value), 6) for name, value in values.items()}}
+        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        print(" ".join(f"{name} {value:g}" for name, value in line.items()), flush=True)
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, self.step)
+
+    def save(self, minutes: float = 0.0) -> None:
+        """Write the checkpoint, unless the last one is younger than so many minutes."""
+        if time.monotonic() - self._saved < 60 * minutes:
+            return
+        kept = {
+            "settings": self._settings,
+            "step": self.step,
+            "weights": {name: each.detach().cpu() for name, each in self.weights.items()},
+            "optimizer": self.optimizer.state_dict(),
+        }
+        torch.save(kept, self._file.with_suffix(".tmp"))
+        os.replace(self._file.with_suffix(".tmp"), self._file)
+        self._saved = time.monotonic()
+
+    def adapter(self, name: str = "adapter") -> Path:
+        """Write the adapter, in bfloat16, and return its folder: what `--adapter` takes."""
+        place = self.folder / name
+        state = peft.get_peft_model_state_dict(self.lm.model)
+        with quiet(load_local("transformers", "the chain")):
+            self.lm.model.save_pretrained(
+                place, state_dict={key: value.to(torch.bfloat16) for key, value in state.items()}
+            )
+        return place
