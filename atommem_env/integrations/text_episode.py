@@ -250,7 +250,9 @@ class TextEpisode:
 def _copied(trajectory: Trajectory) -> Trajectory:
     """Return a record to which steps can be added without a change to ``trajectory``."""
     trace = trajectory.trace
-    lists = {name: list(value) for name, value in vars(trace).items() if isinstance(value, list)}
+    lists: dict[str, Any] = {
+        name: list(value) for name, value in vars(trace).items() if isinstance(value, list)
+    }
     return Trajectory(list(trajectory.turns), replace(trace, **lists))
 
 

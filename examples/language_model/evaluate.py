@@ -9,8 +9,9 @@
 A trained writer is a name and the adapters of its seeds. --prompted adds the model as it comes, --end-to-end also lets
 each model read and answer itself. A comparison takes the difference of each task, averaged over the seeds, its 95 %
 bootstrap interval over tasks, and Holm's correction over the comparisons asked for; it holds where the interval leaves
-0 out, the corrected p is below 0.05, and all seeds agree in sign. Each look at the test split is written to `looks.jsonl`.
-Every run is a folder below --out that `atommem view` opens; the same command goes on where it was stopped.
+0 out, the corrected p is below 0.05, and all seeds agree in sign. Each look at the test split is written to
+`looks.jsonl`. Every run is a folder below --out that `atommem view` opens; the same command goes on where it was
+stopped.
 """
 
 from __future__ import annotations

