@@ -410,3 +410,8 @@ def test_names_are_spread_in_order_within_the_panel(wanted: list[float], size: f
 
 def test_names_that_have_room_stay_where_they_belong() -> None:
     assert spread([10.0, 50.0, 90.0], [8.0] * 3, 0.0, 100.0) == [10.0, 50.0, 90.0]
+
+
+@pytest.mark.parametrize(("high", "limit"), [(0.0, 5), (0.049, 5), (0.213, 30), (0.61, 80), (1.0, 100)])
+def test_an_axis_of_percent_ends_just_above_what_it_shows(high: float, limit: int) -> None:
+    assert style.percent_limit([Interval(0.0), Interval(high / 2, 0.0, high)]) == limit

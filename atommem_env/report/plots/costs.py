@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from atommem_env.report.footnotes import data_notes
 from atommem_env.report.plots.labels import Point, beside_points
-from atommem_env.report.plots.style import SCORES_NOTE, engines_differ, head, look_of, name_of, panels
+from atommem_env.report.plots.style import (
+    SCORES_NOTE,
+    engines_differ,
+    head,
+    look_of,
+    name_of,
+    panels,
+    percent_limit,
+)
 from atommem_env.report.summary import Row, by_environment
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.recorded import RecordedRun
@@ -56,7 +64,9 @@ def _draw(
         "Grey line: the highest score at no greater cost, the oracle and policies with text outside memory left out.",
     ]
     figure, drawn = panels(len(groups), heading, [*notes, *data_notes(rows, runs)])
+    limit = percent_limit(row.em for group in groups for row in group)
     for group, axes in zip(groups, drawn, strict=True):
+        axes.set_ylim(0, limit)
         _draw_panel(figure, axes, group, cost, engines)
         axes.set_xlabel(across)
         head(axes, group[0].label, group)
@@ -67,7 +77,6 @@ def _draw(
 def _draw_panel(figure: Figure, axes: Any, group: Sequence[Row], cost: _Cost, engines: bool) -> None:
     costs = [cost(row) or 0.0 for row in group]
     _scale(axes, min(costs), max(costs))
-    axes.set_ylim(0, 100)
     axes.grid(True)
     fair = [row for row in group if not row.uses_buffer and row.policy != "oracle"]
     _draw_front(axes, [(cost(row) or 0.0, 100 * row.em.mean) for row in fair])

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 from atommem_env.report.footnotes import data_notes
 from atommem_env.report.panels import Panel, label_of, panel_of
 from atommem_env.report.plots.labels import Point, beside_ends
-from atommem_env.report.plots.style import SCORES_NOTE, engines_differ, head, look_of, name_of, panels
+from atommem_env.report.plots.style import (
+    SCORES_NOTE,
+    engines_differ,
+    head,
+    look_of,
+    name_of,
+    panels,
+    percent_limit,
+)
 from atommem_env.report.summary import Row
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.recorded import RecordedRun
@@ -42,7 +50,9 @@ def draw(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> Figure:
     shown = [row for lines in by_panel.values() for line in lines.values() for row in line.values()]
     notes = [SCORES_NOTE, *data_notes(shown, runs)]
     figure, drawn = panels(len(by_panel), "Score against the number of documents", notes, right=1.25)
+    limit = percent_limit(row.em for row in shown)
     for axes, (panel, lines) in zip(drawn, by_panel.items(), strict=True):
+        axes.set_ylim(0, limit)
         _draw_panel(figure, axes, lines)
         group = [row for line in lines.values() for row in line.values()]
         head(axes, label_of(panel, list(by_panel)), group)
@@ -57,7 +67,6 @@ def _draw_panel(figure: Figure, axes: Any, lines: _Lines) -> None:
     axes.set_xlim(counts[0] / hundredth**6, counts[-1] * hundredth**6)
     axes.set_xticks(counts, [f"{count:,}" for count in counts])
     axes.minorticks_off()
-    axes.set_ylim(0, 100)
     axes.set_xlabel("documents to read")
     axes.grid(True, axis="y")
     names = []

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from atommem_env.report.footnotes import data_notes
-from atommem_env.report.plots.style import QUIET, look_of, policy_panels
+from atommem_env.report.plots.style import QUIET, look_of, percent_limit, policy_panels
 from atommem_env.report.summary import Interval, Row, by_environment
 from atommem_env.runs.recorded import RecordedRun
 
@@ -25,18 +25,19 @@ def draw(rows: Sequence[Row], runs: Sequence[RecordedRun]) -> Figure:
     page = policy_panels(
         by_environment(rows), heading, _notes(rows, runs), _PANEL_INCHES, _ROW_INCHES, left=0.05, right=0.5
     )
+    limit = percent_limit(row.scores[name] for row in rows for name in ("em", "f1"))
     for axes, found in page.panels:
-        axes.set_xlim(0, 100)
+        axes.set_xlim(0, limit)
         axes.set_xlabel("percent")
         axes.spines["left"].set_visible(False)
         axes.grid(True, axis="x")
         _draw_brackets(axes, list(found.values()))
         for name, row in found.items():
-            _draw_row(axes, page.names.index(name), row)
+            _draw_row(axes, page.names.index(name), row, limit)
     return page.figure
 
 
-def _draw_row(axes: Any, place: int, row: Row) -> None:
+def _draw_row(axes: Any, place: int, row: Row, limit: int) -> None:
     look = look_of(row.policy)
     f1 = row.scores["f1"]
     _draw_interval(axes, place + 0.2, f1, look.colour, 0.8)
@@ -53,7 +54,7 @@ def _draw_row(axes: Any, place: int, row: Row) -> None:
     )
     _draw_interval(axes, place - 0.1, row.em, look.colour, 1.6)
     look.mark(axes, 100 * row.em.mean, place - 0.1)
-    axes.text(103, place - 0.05, f"{100 * row.em.mean:.1f}", size=8, va="center")
+    axes.text(1.03 * limit, place - 0.05, f"{100 * row.em.mean:.1f}", size=8, va="center")
 
 
 def _draw_interval(axes: Any, y: float, interval: Interval, colour: str, width: float) -> None:

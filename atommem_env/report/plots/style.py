@@ -6,14 +6,14 @@ import contextlib
 import contextvars
 import importlib.util
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from atommem_env.core.safe_text import plot
 from atommem_env.report.footnotes import BUFFER_MARK
-from atommem_env.report.summary import Row
+from atommem_env.report.summary import Interval, Row
 from atommem_env.text import digest
 
 if TYPE_CHECKING:
@@ -130,6 +130,15 @@ def engines_differ(rows: Sequence[Row]) -> bool:
     """Return whether rows have more than one engine, so that names must say which."""
     alike = {(row.label, row.source, row.questions_shown, row.name) for row in rows}
     return len({row.engine for row in rows if row.engine}) > 1 or len(alike) < len(rows)
+
+
+_LIMITS: Final = (5, 10, 20, 30, 40, 60, 80, 100)
+
+
+def percent_limit(intervals: Iterable[Interval]) -> int:
+    """Return where an axis of percent ends, the same in all panels of a page: just above all that it shows."""
+    most = max((100 * (interval.high or interval.mean) for interval in intervals), default=100.0)
+    return next((limit for limit in _LIMITS if most <= limit), 100)
 
 
 def names_inches(names: Sequence[str]) -> float:
