@@ -49,8 +49,9 @@ def make_policy(
     from atommem_env.core.resolve import is_reference, resolve
 
     if name not in POLICIES and not is_reference(name):
+        several = "; of several, name each by itself (--policy A --policy B)" if "," in name else ""
         raise ValueError(
-            f"policy {name!r} is unknown; choose from {sorted(POLICIES)}, or give 'module:Class'"
+            f"policy {name!r} is unknown; choose from {sorted(POLICIES)}, or give 'module:Class'{several}"
         )
     if full_store is not None:
         from atommem_env.baselines.full_store import KeepBestRule
