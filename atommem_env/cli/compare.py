@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -17,10 +17,12 @@ from atommem_env.cli.console import output, print_lines, say
 from atommem_env.core import safe_text
 from atommem_env.core.safe_text import one_line
 from atommem_env.report.comparisons import MEASURES, Difference, Side, compare
+from atommem_env.report.formats import Column, Sheet, html_page, latex_page, markdown_page
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.run import Run
 
-_FORMATS = (".json", ".csv")
+_PAGES: Final = {".md": markdown_page, ".tex": latex_page, ".html": html_page}
+_ENDINGS: Final = (".json", ".csv", *_PAGES)
 
 
 @command("compare")
@@ -49,7 +51,10 @@ def compare_command(
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write the differences to this file, .json or .csv.", metavar="FILE"),
+        typer.Option(
+            help=f"Write the differences to this file, in the format of its ending: {', '.join(_ENDINGS)}.",
+            metavar="FILE",
+        ),
     ] = None,
     debug: Debug = False,
 ) -> None:
@@ -65,8 +70,8 @@ def compare_command(
 
       atommem compare runs/a runs/b --policy rag --tasks
     """
-    if out is not None and out.suffix.lower() not in _FORMATS:
-        raise RunError(f"--out {out}: the name of this file ends in {' or '.join(_FORMATS)}")
+    if out is not None and out.suffix.lower() not in _ENDINGS:
+        raise RunError(f"--out {out}: the name of this file ends in one of {', '.join(_ENDINGS)}")
     for name in measure or ():
         if name not in MEASURES:
             raise RunError(f"--measure {name}: expected one of {', '.join(MEASURES)}")
@@ -79,6 +84,12 @@ def compare_command(
         for first, second, differences in found:
             print_lines(_lines(first, second, differences, tasks), console)
         print_lines(_notes([each for _, _, differences in found for each in differences]), console)
+        return
+    notes = [text for _, text in _notes([each for _, _, differences in found for each in differences])]
+    if out.suffix.lower() in _PAGES:
+        text = _PAGES[out.suffix.lower()]([_sheet(*each) for each in found], notes)
+        out.write_text(text, encoding="utf-8")
+        say(f"The differences are in {out}")
         return
     records = [
         {"env": first.env, "first": first.label, "second": second.label, **record}
@@ -130,27 +141,52 @@ def _sides(runs: Sequence[Run], policies: list[str], envs: list[str]) -> list[tu
     ]
 
 
+def _sheet(first: Side, second: Side, differences: Sequence[Difference]) -> Sheet:
+    heads = [Column("measure", left=True), *map(Column, ("first", "second", "difference", "+ / = / −"))]
+    cells = [
+        [each.measure, _percent(each.first), _percent(each.second), _difference(each), _signs(each)]
+        for each in differences
+    ]
+    return Sheet(f"{_title(first, second)} ({_about(first, second)})", heads, cells)
+
+
+def _title(first: Side, second: Side) -> str:
+    return f"{first.label} less {second.label}, on {first.env}"
+
+
+def _about(first: Side, second: Side) -> str:
+    engines = [
+        next((episode["engine"] for episode in side.episodes), None) or "none" for side in (first, second)
+    ]
+    return f"{first.episodes[0]['source']}, engine {' and '.join(dict.fromkeys(engines))}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _difference(each: Difference) -> str:
+    low, high = each.difference.bounds or (each.difference.mean, each.difference.mean)
+    return f"{_signed(each.difference.mean)} [{_signed(low)}, {_signed(high)}]"
+
+
+def _signs(each: Difference) -> str:
+    return " / ".join(map(str, each.signs))
+
+
 def _lines(
     first: Side, second: Side, differences: Sequence[Difference], tasks: bool
 ) -> list[tuple[str, str]]:
-    engines = [next((episode["engine"] for episode in side.episodes), None) for side in (first, second)]
-    about = f"{one_line(str(first.episodes[0]['source']))}  ·  engine {engines[0] or 'none'}"
-    about += f" and {engines[1] or 'none'}" if engines[0] != engines[1] else ""
     lines = [
-        ("bold", f"{first.label} less {second.label}, on {first.env}"),
-        ("dim", about),
+        ("bold", _title(first, second)),
+        ("dim", one_line(_about(first, second))),
         ("", ""),
         ("bold", f"{'measure':<10}{'first':>8}{'second':>8}   {'difference':<24}{'+ / = / −':>12}"),
     ]
     for each in differences:
-        low, high = each.difference.bounds or (each.difference.mean, each.difference.mean)
-        said = f"{_signed(each.difference.mean)} [{_signed(low)}, {_signed(high)}]"
-        signs = " / ".join(map(str, each.signs))
+        means = f"{_percent(each.first):>8}{_percent(each.second):>8}"
         lines.append(
-            (
-                "",
-                f"{each.measure:<10}{100 * each.first:>8.1f}{100 * each.second:>8.1f}   {said:<24}{signs:>12}",
-            )
+            ("", f"{each.measure:<10}{means}   {_difference(each):<24}{_signs(each):>12}"),
         )
         few = each.over.startswith("questions")
         if tasks or few:

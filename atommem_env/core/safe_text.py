@@ -89,8 +89,8 @@ def html(text: str) -> str:
 
 
 def latex(text: str) -> str:
-    """Return ``text`` for LaTeX, one line, outside formulas."""
-    return "".join(_LATEX.get(sign, sign) for sign in one_line(text))
+    """Return ``text`` for LaTeX, one line, outside formulas; no sign that its fonts lack because it is none."""
+    return "".join(_LATEX.get(sign, sign) for sign in " ".join(plot(text).split()))
 
 
 def width(text: str) -> int:

@@ -509,6 +509,9 @@ def test_two_policies_and_two_runs_are_compared(data: Path) -> None:
     assert again.exit_code == 0, again.output
     (record,) = json.loads((data / "x.json").read_text())
     assert (record["difference"], record["tasks"], record["equal"]) == (0.0, 3, 3)
+    for ending, wanted in ((".md", "| em "), (".tex", "\\begin{tabular}{lrrrr}"), (".html", "<td style=")):
+        assert atommem("compare", "run", "--out", f"x{ending}").exit_code == 0
+        assert wanted in (data / f"x{ending}").read_text(encoding="utf-8")
     assert atommem("compare", "run", "--policy", "rag").exit_code == 2
 
 

@@ -6,6 +6,9 @@ import csv
 import io
 import json
 import re
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -213,6 +216,20 @@ def test_latex_has_as_many_columns_as_it_says_and_nothing_unescaped() -> None:
     assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in rows} == {columns}
     assert r"rag [k=12]" in text
     assert r"\$\textbackslash{}frac\{\$" in text
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no pdflatex here")
+@pytest.mark.parametrize("by", [None, "type"])
+def test_latex_compiles(tmp_path: Path, by: str | None) -> None:
+    body = table([hostile(), run(buffer=True)], "latex", wide=True, by=by)
+    preamble = "\\documentclass{article}\n\\usepackage[paperwidth=60in,margin=1in]{geometry}\n"
+    text = f"{preamble}\\begin{{document}}\n{body}\\end{{document}}\n"
+    (tmp_path / "x.tex").write_text(text, encoding="utf-8")
+    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "x.tex"]
+    made = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert made.returncode == 0, made.stdout[-2000:]
+    assert (tmp_path / "x.pdf").stat().st_size > 1000
 
 
 def test_html_is_a_table_in_which_names_are_text() -> None:
