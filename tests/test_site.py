@@ -29,7 +29,11 @@ from atommem_env.report.paper import RECIPES
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [
+    page
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md")))
+    if page.is_file()
+]
 SHELL = ("bash", "sh")
 
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the site is not next to the tests")
@@ -100,7 +104,7 @@ def name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-WITH_PYTHON = [page for page in PAGES if page.is_file() and python_of(page)]
+WITH_PYTHON = [page for page in PAGES if python_of(page)]
 
 
 def compiled(block: Block) -> Any:
