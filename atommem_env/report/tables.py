@@ -80,7 +80,9 @@ def _number(value: float | None) -> str:
 
 
 def _cost(value: float | None) -> str:
-    return _NONE if value is None else f"{value:.4f}"
+    if value is None:
+        return _NONE
+    return f"{value:.1e}" if 0 < value < 0.0005 else f"{value:.4f}"
 
 
 def _interval(interval: Interval | None) -> str:
