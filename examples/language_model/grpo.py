@@ -7,7 +7,9 @@ return less the mean of its group (no division by the deviation), the ratio is c
 KL term; the loss is the mean over the tokens of an update. With --branching each of --stems episodes goes on in several
 ways from a step in its middle, and each part gets its own advantage. `--curriculum 4:10,6:20` reads 4 documents in the
 first 10 steps, 6 in the next 20, then all. The checkpoint is written after a step when the last one is some minutes
-old, and the same command goes on. Some steps' episodes are kept in `episodes-000010`, a run for `atommem view`.
+old, and the same command goes on. Every --keep-every steps the episodes are kept in `episodes-000010`, a run for
+`atommem view`, the adapter in `adapter-000010`, and --validate tasks of the validation split are played greedily.
+`atommem plot OUT ...` draws operations a step and learning curves.
 """
 
 from __future__ import annotations
@@ -83,6 +85,19 @@ def measured(lm: Any, rows: Sequence[Row], size: int) -> list[Any]:
     return found
 
 
+def validated(lm: Any, given: Any) -> dict[str, float]:
+    """Return the scores of greedy episodes on validation tasks."""
+    table = Table(lm, given.batch, temperature=0.0)
+    played = table.group(range(given.validate), 1, task("validation"), "greedy")
+    metrics = [each.episode.trajectory.metrics for each in played]
+    found = {
+        stage: sum(each["questions"][0]["evidence"][stage] or 0.0 for each in metrics) / len(metrics)
+        for stage in ("kept", "read")
+    }
+    em = sum(each["em"] for each in metrics) / len(metrics)
+    return {**found, "em": em, "return": em, "tasks": len(metrics)}
+
+
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     """Train, and return what the last step did to the replies of the better and of the worse episodes."""
     parser = options(__doc__.splitlines()[0], "runs/language_model/grpo-0")
@@ -101,11 +116,13 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         "--curriculum", default="4:10,6:10", help="DOCUMENTS:STEPS, ...; '' reads all from the start."
     )
     parser.add_argument("--keep-every", type=int, default=10, help="Steps between episodes that are kept.")
+    parser.add_argument("--validate", type=int, default=24, help="Validation tasks each time; 0: none.")
+    parser.add_argument("--label", default="SFT + GRPO", help="What pictures call it.")
     parser.add_argument("--save-minutes", type=float, default=3.0)
     given = parser.parse_args(words)
     if given.quick:
         given.steps, given.tasks, given.reward, given.curriculum = 1, 2, "evidence+form", ""
-        given.group, given.rate = 4, 5e-4
+        given.group, given.rate, given.validate = 4, 5e-4, 0
     lm = load_trained(given, given.adapter)
     names = (
         "seed",
@@ -148,7 +165,13 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
                 progress.step += 1  # all episodes of each group did equally well: there is nothing to learn
         if given.quick and old:
             report = _change(rows, old, measured(lm, rows, given.batch))
+        progress.decisions += sum(each.episode.replies for each in played)
         scores = [each.episode.trajectory.scores() for each in played]
+        steps = sum(each["steps"] for each in scores)
+        operations = {
+            kind: sum(each[f"num_{kind}"] for each in scores) / steps
+            for kind in ("create", "read", "update", "delete")
+        }
         progress.log(
             reward=sum(returns) / len(returns),
             em=sum(each["em"] for each in scores) / len(scores),
@@ -158,15 +181,18 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
             clipped=clipped,
             seconds=time.perf_counter() - begun,
             writing_seconds=table.seconds,
-            **{
-                f"{kind}s_a_step": sum(each[f"num_{kind}"] for each in scores)
-                / sum(each["steps"] for each in scores)
-                for kind in ("create", "read", "update", "delete")
-            },
+            **{f"{kind}s_a_step": share for kind, share in operations.items()},
         )
-        if step % given.keep_every == 0:
+        held_out: dict[str, Any] = {}
+        if step % given.keep_every == 0 or progress.step >= given.steps * given.updates:
             keep_as_run(played, arguments, given.out / f"episodes-{step:06d}")
             progress.adapter(f"adapter-{step:06d}")
+            if given.validate:
+                held_out = {"world": validated(lm, given)}
+                progress.log(**{f"validation_{name}": value for name, value in held_out["world"].items()})
+        train = {"reward": sum(returns) / len(returns), "operations_per_step": operations}
+        source = str(played[0].episode.trajectory.trace.source)
+        progress.record(given.label, given.seed, train, held_out, source)
         table.release(played, arguments)
         progress.save(given.save_minutes)
     progress.save()

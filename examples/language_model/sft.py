@@ -67,14 +67,17 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         "epochs": given.epochs,
         "rate": given.rate,
     }
-    progress = Progress(given.out, lm, {**settings, "model": given.model}, given.rate, given.report_to)
+    warmup = 2 if given.quick else 10
+    progress = Progress(
+        given.out, lm, {**settings, "model": given.model}, given.rate, given.report_to, warmup
+    )
     batches = [
         batch
         for epoch in range(given.epochs)
         for batch in by_length(rows, given.batch, random.Random(f"{given.seed} {epoch}"))
     ]
     if given.quick:
-        batches = batches[:8]
+        batches = batches[:6]
     first = mean_loss(lm, held, given.batch) if not progress.step else None
     lm.model.train()
     tokens, begun = 0, time.perf_counter()

@@ -111,7 +111,7 @@ class Progress:
         self.optimizer = torch.optim.AdamW(
             self.weights.values(), lr=rate, weight_decay=0.0, betas=(0.9, 0.99)
         )
-        self.step = 0
+        self.step = self.decisions = 0
         self._saved = time.monotonic()
         self._file = folder / "checkpoint.pt"
         folder.mkdir(parents=True, exist_ok=True)
@@ -124,8 +124,10 @@ class Progress:
                 for name, value in kept["weights"].items():
                     self.weights[name].copy_(value)
             self.optimizer.load_state_dict(kept["optimizer"])
-            self.step = int(kept["step"])
+            self.step, self.decisions = int(kept["step"]), int(kept["decisions"])
             print(f"going on after step {self.step} of {folder}", flush=True)
+        for name in ("metrics.jsonl", "progress.jsonl"):
+            self._forget_after(folder / name)
         self._settings = told
         self._board = None
         if report_to == "tensorboard":
@@ -153,6 +155,34 @@ class Progress:
             for name, value in values.items():
                 self._board.add_scalar(name, value, self.step)
 
+    def _forget_after(self, file: Path) -> None:
+        """Drop what was written after the step of the checkpoint: it is done again."""
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= self.step]
+        if len(kept) < len(lines):
+            file.write_text("".join(kept), encoding="utf-8")
+
+    def record(
+        self, label: str, seed: int, train: dict[str, Any], held_out: dict[str, Any], source: str
+    ) -> None:
+        """Add a line to `progress.jsonl`, from which `atommem plot` draws operations a step and learning curves."""
+        config = self.folder / "config.json"
+        if not config.exists():
+            config.write_text(
+                json.dumps({"label": label, "sources": {"world": {"fit": source}}}), encoding="utf-8"
+            )
+        line = {
+            "step": self.step,
+            "phase": "rl",
+            "decisions": self.decisions,
+            "label": label,
+            "seed": seed,
+            "train": train,
+            "held_out": held_out,
+        }
+        with open(self.folder / "progress.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
     def save(self, minutes: float = 0.0) -> None:
         """Write the checkpoint, unless the last one is younger than so many minutes."""
         if time.monotonic() - self._saved < 60 * minutes:
@@ -160,6 +190,7 @@ class Progress:
         kept = {
             "settings": self._settings,
             "step": self.step,
+            "decisions": self.decisions,
             "weights": {name: each.detach().cpu() for name, each in self.weights.items()},
             "optimizer": self.optimizer.state_dict(),
         }
