@@ -121,8 +121,8 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--save-minutes", type=float, default=3.0)
     given = parser.parse_args(words)
     if given.quick:
-        given.steps, given.tasks, given.reward, given.curriculum = 1, 2, "evidence+form", ""
-        given.group, given.rate, given.validate = 4, 5e-4, 0
+        given.steps, given.tasks, given.reward, given.curriculum = 1, 1, "evidence+form", ""
+        given.group, given.rate, given.validate = 6, 5e-4, 0
     lm = load_trained(given, given.adapter)
     names = (
         "seed",
@@ -138,7 +138,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     )
     settings = {name: getattr(given, name) for name in (*names, "model", "adapter")}
     progress = Progress(given.out, lm, settings, given.rate, given.report_to, warmup=1)
-    table = Table(lm, given.batch, max_tokens=64 if given.quick else MAX_TOKENS)
+    table = Table(lm, given.batch, max_tokens=48 if given.quick else MAX_TOKENS)
     report: dict[str, Any] = {}
     while progress.step < given.steps * given.updates:
         step = progress.step // given.updates
