@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import configparser
 import doctest
+import json
 import re
 import shlex
 import warnings
@@ -142,6 +143,22 @@ def test_what_a_page_shows_of_a_session_is_what_happens(page: Path) -> None:
     found = doctest.testfile(str(page), module_relative=False)
     assert found.attempted
     assert not found.failed
+
+
+def test_a_tutorial_is_committed_with_what_it_shows_and_without_a_machine_s_paths() -> None:
+    notebooks = sorted(DOCS.rglob("*.ipynb"))
+    assert len(notebooks) >= 5
+    for notebook in notebooks:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        code = [cell for cell in cells if cell["cell_type"] == "code"]
+        assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1)), notebook
+        shown = [output for cell in code for output in cell["outputs"]]
+        assert all(output["output_type"] in ("execute_result", "stream") for output in shown), notebook
+        assert all(output.get("name") != "stderr" for output in shown), notebook
+        assert any("<table" in "".join(output.get("data", {}).get("text/html", "")) for output in shown), (
+            notebook
+        )
+        assert not re.search(r"/(?:home|tmp|work|usr|Users)/", json.dumps(shown)), notebook
 
 
 @pytest.mark.heavy
