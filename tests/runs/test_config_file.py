@@ -133,11 +133,10 @@ def test_a_key_goes_to_the_address_of_the_command_line_alone(
     chat_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-own-and-secret")
-    monkeypatch.setenv("ATOMMEM_CACHE", "cache")
     address = chat_server.begin().address
     content = {"env": "AtomMem-World-v0", "policy": "closed-book", "episodes": 1, "arg": SIZES}
     Path("run.json").write_text(json.dumps({**content, "engine": "llm", "model": "m", "base_url": address}))
-    assert run("--config", "run.json", "--trust", "--out", "a").exit_code == 0
+    assert run("--config", "run.json", "--trust", "--out", "a", "--cache", "one").exit_code == 0
     assert set(chat_server.keys) == {"Bearer none"}
     again = ("--config", "a/run.json", "--trust", "--out", "b", "--cache", "other")
     assert run(*again).exit_code == 0
