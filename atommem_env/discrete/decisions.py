@@ -214,7 +214,7 @@ class Decisions:
             for text in turn_texts(turn, document.date, self._fits_text)
         ]
         if self._limit < math.inf:
-            spoken = _packed(spoken, self._fits_text)
+            spoken = _packed(spoken, document.title, self._fits_text)
         return [_Candidate(text, self._notes.take("", text, turn)) for turn, text in spoken]
 
     def _fits_text(self, text: str) -> bool:
@@ -480,13 +480,19 @@ class Decisions:
         return bridges(shown, {slot.note.title for slot in self._slots if slot and slot.id not in ids})
 
 
-def _packed(spoken: Iterable[tuple[Turn, str]], fits: Callable[[str], bool]) -> list[tuple[Turn, str]]:
-    """Return texts of turns, those that nobody says (a list's facts) together, as many in a row as fit an entry."""
+def _packed(
+    spoken: Iterable[tuple[Turn, str]], title: str, fits: Callable[[str], bool]
+) -> list[tuple[Turn, str]]:
+    """Return texts of turns, those that nobody says (a list's facts) together, as many in a row as fit an entry.
+
+    Several begin with the session's title on a line, as in every entry of more than one turn.
+    """
     packed: list[tuple[Turn, str]] = []
     for turn, text in spoken:
-        both = f"{packed[-1][1]}\n{text}" if packed else ""
-        if packed and not (turn.speaker or packed[-1][0].speaker) and fits(both):
-            packed[-1] = (Turn("", both), both)
+        last = packed[-1][0] if packed else None
+        joined = "" if last is None else f"{last.text}\n{text}"
+        if last is not None and not (turn.speaker or last.speaker) and fits(f"{title}\n{joined}"):
+            packed[-1] = (Turn("", joined), f"{title}\n{joined}")
         else:
-            packed.append((turn, text))
+            packed.append((turn if turn.speaker else Turn("", text), text))
     return packed

@@ -147,6 +147,8 @@ def test_facts_are_offered_when_they_are_read_as_many_as_fit_an_entry(limit: int
     assert len(chunks) > 2
     assert all(chunks), "a list is one document: its facts are not kept back until it ends"
     texts = [text for chunk in chunks for text in chunk]
+    assert all(text.startswith("Session 1\n") is ("\n" in text) for text in texts), "several have a title"
+    texts = [text.removeprefix("Session 1\n") for text in texts]
     assert "\n".join(texts).split("\n") == [*FACTS[:12], "Ann: Bo is well.", *FACTS[12:]]
     assert "Ann: Bo is well." in texts, "what somebody says is offered alone"
     assert max(text.count("\n") + 1 for text in texts) == most
