@@ -78,7 +78,7 @@ def _engine(record: Any) -> str:
     """Return the name of a run's engine, with its model where it has one; ``auto`` is ``rules`` on real data."""
     if isinstance(record, str):
         return "rules" if record == "auto" else record
-    return f"llm, {record['model']}" if "model" in record else str(record["object"])
+    return f"{record.get('name', 'llm')}, {record['model']}" if "model" in record else str(record["object"])
 
 
 def _lines(
