@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -79,6 +80,7 @@ def _latex(text: str) -> str:
     return f"{{}}{safe}" if safe.startswith("[") else safe
 
 
+_CODE: Final = re.compile("`([^`]+)`")
 _STYLE: Final = "border-collapse:collapse;font-variant-numeric:tabular-nums"
 
 
@@ -104,7 +106,8 @@ def html_page(sheets: Sequence[Sheet], notes: Sequence[str]) -> str:
         parts.append(
             f'<table style="{_STYLE}">{caption}\n<thead>{line("th", heads)}</thead>\n<tbody>\n{body}\n</tbody></table>'
         )
-    items = "".join(f"<li>{safe_text.html(note)}</li>" for note in notes)
+    said = [_CODE.sub(r"<code>\1</code>", safe_text.html(note)) for note in notes]
+    items = "".join(f"<li>{note}</li>" for note in said)
     return "\n".join([*parts, f"<ul>{items}</ul>" if items else ""]) + "\n"
 
 

@@ -351,3 +351,8 @@ def test_questions_that_cannot_be_answered_have_a_table_of_their_own() -> None:
         "1.0",
         "2",
     )
+
+
+def test_commands_in_the_notes_of_html_are_code_and_nothing_in_them_is_markup() -> None:
+    page = html_page([], ["see `atommem judge <run>`", "a lone ` stays"])
+    assert "<li>see <code>atommem judge &lt;run&gt;</code></li><li>a lone ` stays</li>" in page
