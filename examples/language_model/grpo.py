@@ -53,18 +53,27 @@ def advantages(played: Sequence[Played], returns: Sequence[float]) -> list[Row]:
 
 
 def update(
-    progress: Progress, rows: Sequence[Row], old: Sequence[Any] | None, size: int, draw: random.Random
+    progress: Progress, rows: Sequence[Row], old: dict[int, Any], size: int, draw: random.Random
 ) -> float:
-    """Take one update on rows, some at a time, and return the share of tokens that were clipped."""
+    """Take one update on rows, some at a time, and return the share of tokens that were clipped.
+
+    Args:
+        progress: the training.
+        rows: the replies.
+        old: by the row's `id` the log-probabilities of its tokens when it was written; those that are missing are
+            those of now, and are noted.
+        size: how many rows are in memory at once.
+        draw: the order.
+    """
     tokens = sum(len(row.completion) for row in rows)
-    before = {} if old is None else {id(row): told for row, told in zip(rows, old, strict=True)}
     clipped = 0.0
     for batch in by_length(rows, size, draw):
         told, there = logprobs(progress.lm, batch)
-        kept = told.detach().clone()
-        for place, row in enumerate(batch if before else ()):
-            kept[place, told.shape[1] - len(row.completion) :] = before[id(row)]
-        ratio = (told - kept).exp()
+        before = told.detach().clone()
+        for place, row in enumerate(batch):
+            own = slice(told.shape[1] - len(row.completion), None)
+            before[place, own] = old.setdefault(id(row), before[place, own].clone())
+        ratio = (told - before).exp()
         weight = torch.tensor([row.advantage for row in batch], device=told.device)[:, None]
         held = ratio.clamp(1 - LOW, 1 + HIGH)
         gain = torch.minimum(ratio * weight, held * weight)
@@ -107,7 +116,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--group", type=int, default=6, help="Episodes of a task.")
     parser.add_argument("--rate", type=float, default=1e-4)
     parser.add_argument("--updates", type=int, default=1, help="Updates on the replies of a step.")
-    parser.add_argument("--batch", type=int, default=8, help="Rows, or prompts, at once.")
+    parser.add_argument("--batch", type=int, default=8, help="Prompts that are written at once.")
     parser.add_argument("--reward", choices=REWARDS, default="em")
     parser.add_argument("--shuffled", action="store_true", help="A control: rewards in random order.")
     parser.add_argument("--branching", action="store_true", help="Credit by branching.")
@@ -155,16 +164,18 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         if given.shuffled:
             random.Random(seed).shuffle(returns)
         rows = advantages(played, returns)
-        old = measured(lm, rows, given.batch) if rows and (given.updates > 1 or given.quick) else None
+        old: dict[int, Any] = {}
+        if rows and given.updates > 1:
+            old = {id(row): told for row, told in zip(rows, measured(lm, rows, given.rows), strict=True)}
         lm.model.eval()  # no dropout: a ratio of 1 is a ratio of 1
         clipped = 0.0
         for number in range(given.updates):
             if rows:
-                clipped = update(progress, rows, old, given.batch, random.Random(f"{seed} {number}"))
+                clipped = update(progress, rows, old, given.rows, random.Random(f"{seed} {number}"))
             else:
                 progress.step += 1  # all episodes of each group did equally well: there is nothing to learn
         if given.quick and old:
-            report = _change(rows, old, measured(lm, rows, given.batch))
+            report = _change(rows, [old[id(row)] for row in rows], measured(lm, rows, given.rows))
         progress.decisions += sum(each.episode.replies for each in played)
         scores = [each.episode.trajectory.scores() for each in played]
         steps = sum(each["steps"] for each in scores)

@@ -56,5 +56,8 @@ def options(about: str, out: str) -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cpu", help="cpu or cuda.")
     parser.add_argument("--dtype", default="auto", help="auto, float32 or bfloat16.")
     parser.add_argument("--threads", type=int, help="Threads of torch; on a busy machine 1 is fastest.")
+    parser.add_argument(
+        "--rows", type=int, default=4, help="Rows in memory at once; 4 take some 5 GB in float32."
+    )
     parser.add_argument("--report-to", choices=("none", "tensorboard"), default="none")
     return parser

@@ -78,26 +78,29 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     ]
     if given.quick:
         batches = batches[:6]
-    first = mean_loss(lm, held, given.batch) if not progress.step else None
+    first = mean_loss(lm, held, given.rows) if not progress.step else None
     lm.model.train()
     tokens, begun = 0, time.perf_counter()
     for batch in batches[progress.step :]:
-        told, there = logprobs(lm, batch)
-        loss = -(told * there).sum() / there.sum()
-        loss.backward()
+        length, loss = sum(len(row.completion) for row in batch), 0.0
+        for start in range(0, len(batch), given.rows):
+            told, there = logprobs(lm, batch[start : start + given.rows])
+            part = -(told * there).sum() / length
+            part.backward()
+            loss += float(part.detach())
         norm = progress.update()
         tokens += sum(map(len, batch))
         speed = tokens / (time.perf_counter() - begun)
         if given.quick or progress.step % 10 == 0:
-            progress.log(loss=float(loss), gradient=norm, tokens_per_second=speed, of=len(batches))
+            progress.log(loss=loss, gradient=norm, tokens_per_second=speed, of=len(batches))
         if progress.step % given.adapters_every == 0:
             lm.model.eval()
-            progress.log(held_out_loss=mean_loss(lm, held, given.batch))
+            progress.log(held_out_loss=mean_loss(lm, held, given.rows))
             lm.model.train()
             progress.adapter(f"adapter-{progress.step:06d}")
         progress.save(given.save_minutes)
     lm.model.eval()
-    last = mean_loss(lm, held, given.batch)
+    last = mean_loss(lm, held, given.rows)
     progress.log(held_out_loss=last)
     progress.save()
     return {"before": first, "after": last, "adapter": progress.adapter()}

