@@ -1,8 +1,9 @@
 """Every Python block and every command of the README and the site: it runs, or at least compiles or is understood.
 
-A page's Python blocks run in order, in one namespace and an empty folder. One that needs a network, a GPU or a library
-that the tests do not have stands below a comment that says so, ``<!-- not run: ... -->``, and is compiled. A page
-that speaks of ``runs/mine`` finds a small run there.
+A page's Python blocks run in order, in one namespace and an empty folder, and so do its ``atommem`` commands, with
+fewer episodes and documents and on generated data. What needs a network, a GPU, a benchmark's files or a library that
+the tests do not have stands below a comment that says so, ``<!-- not run: ... -->``, and is compiled, or parsed. A
+page that speaks of a run that it has not made finds a small one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import doctest
 import json
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -180,6 +184,106 @@ def test_the_command_line_understands_every_command() -> None:
             assert env.partition("[")[0] in ENVS, f"{place}: {env}"
         assert given.get("recipe") in (None, *RECIPES), place
     assert seen > 20
+
+
+# --- the commands of a page, made small -------------------------------------------------------------
+
+WITH_COMMANDS = [
+    page
+    for page in PAGES
+    if any(not block.mark and "atommem " in block.text for block in blocks(page) if block.language in SHELL)
+]
+GIVEN = {  # what pages speak of, and do not show
+    "dev.jsonl": [
+        {
+            "id": "dev_0",
+            "question": "Where is the mill?",
+            "golden_answers": ["Aune"],
+            "metadata": {
+                "context": {"title": ["Mill"], "sentences": [["The mill stands in Aune."]]},
+                "supporting_facts": {"title": ["Mill"], "sent_id": [0]},
+            },
+        }
+    ],
+}
+
+
+def small(words: list[str], folder: Path) -> list[str]:
+    """Return the words of a command with one episode, few documents, and data that is there."""
+    made = [
+        re.sub(r"num_docs=(\d+)", lambda n: f"num_docs={min(int(n[1]), max(24, int(n[1]) // 20))}", word)
+        for word in words
+    ]
+    made = [word for word in made if word != "--open"]
+    if made[0] != "run":
+        return made
+    for option, value in (("--episodes", "1"), ("--jobs", "1")):
+        if option in made:
+            made[made.index(option) + 1] = value
+    if "--source" in made:
+        place = made.index("--source") + 1
+        if ":" not in made[place] and not (folder / made[place]).exists():
+            made[place] = "generated"
+    made += [] if "--episodes" in made else ["--episodes", "1"]
+    return made + ([] if "--out" in made else ["--out", f"runs/command-{len(list(folder.glob('runs/*')))}"])
+
+
+def prepare(page: Path, folder: Path) -> None:
+    """Write the files that the commands of a page take."""
+    for file, rows in GIVEN.items():
+        (folder / file).write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    shown = {block.language: block.text for block in reversed(blocks(page))}  # the first of each language
+    (folder / "chats.json").write_text(shown.get("json", ""), encoding="utf-8")
+    config = re.sub(r"source: .*", "source: generated", shown.get("yaml", "")).replace(
+        "num_docs: 200", "num_docs: 24"
+    )
+    (folder / "run.yaml").write_text(config.replace("out: runs/mine\n", ""), encoding="utf-8")
+    (folder / "my_memory.py").write_text(shown.get("python", ""), encoding="utf-8")
+    if page.name == "your_data.md":
+        space: dict[str, Any] = {}
+        for block in python_of(page)[:1]:
+            exec(compiled(block), space)
+        records = json.dumps(space["records"])
+        (folder / "bridges.json").write_text(records, encoding="utf-8")
+        code = (
+            f"from atommem_env import QADataset\nDATASET = QADataset.from_records({records}, name='mine')\n"
+        )
+        (folder / "my_module.py").write_text(code, encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site") / "run"
+    env = gym.make("AtomMem-World-v0", num_docs=20, num_questions=2)
+    atommem_env.evaluate(env, ["rag", "memagent", "oracle"], episodes=2, out=folder)
+    return folder
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=name)
+def test_the_commands_of_a_page_run(
+    page: Path, a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepare(page, tmp_path)
+    for block in blocks(page):
+        if block.mark.startswith("not run") or block.language not in SHELL:
+            continue
+        for program, *arguments in calls(block.text):
+            if program != "atommem":
+                continue
+            words = small(arguments, tmp_path)
+            made = words[words.index("--out") + 1] if words[0] == "run" else ""
+            for name_of_run in re.findall(r"runs/[\w-]+", " ".join(words)):
+                if name_of_run != made and not (tmp_path / name_of_run).exists():
+                    shutil.copytree(a_run, tmp_path / name_of_run)
+            done = subprocess.run(
+                [sys.executable, "-m", "atommem_env", *words],
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
+            )
+            assert done.returncode == 0, f"{block.place}: atommem {shlex.join(words)}\n{done.stderr[-2000:]}"
 
 
 def test_the_page_of_workflows_lists_every_policy_and_other_pages_count_them_right() -> None:
