@@ -209,7 +209,11 @@ def turn_spans(
         said = set(tokens(text[start:end]))
         common = [said & wanted for wanted in gold]
         overlap = max(
-            (sum(_weight(shares.get(word, _RARE)) for word in both) for both in common if len(both) > 1),
+            (
+                math.fsum(_weight(shares.get(word, _RARE)) for word in both)
+                for both in common
+                if len(both) > 1
+            ),
             default=0.0,
         )
         if overlap > 0:

@@ -104,9 +104,10 @@ class _Search:
         days = [found for found in dates(question) if found.key[1]]
         for found in days:
             question = question.replace(found.text, " ")
-        self._weight = self._weights(
-            set(content_stems(question)) - {stem(word) for word in self._speakers}, said
-        )
+        spoken = {stem(word) for word in self._speakers}
+        # In their order, as sums of numbers depend on it.
+        asked = [word for word in dict.fromkeys(content_stems(question)) if word not in spoken]
+        self._weight = self._weights(asked, said)
         self._turns = {
             turn: self._share(stems) + _ON_THE_DAY * any(_is_of(day, found.key) for found in days)
             for turn, (day, stems) in _by_turn(self._told).items()

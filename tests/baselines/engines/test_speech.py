@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atommem_env.baselines.engines.rules.rules import RulesEngine
+from atommem_env.baselines.engines.rules.speech import _Search
 from atommem_env.baselines.engines.rules.spoken import read_speech
+from atommem_env.core.words import content_stems
 
 TURNS = [
     "[9:15 am on 10 August, 2022] Mira: Last night I joined a pottery circle, and it was so calm!",
@@ -104,3 +106,11 @@ def test_documents_and_facts_are_no_speech(passages: list[str]) -> None:
 )
 def test_any_speech_gets_an_answer(question: str, passages: list[str]) -> None:
     assert RulesEngine().answer(question, passages).strip()
+
+
+def test_the_words_of_a_question_weigh_in_their_order_and_not_in_that_of_a_process() -> None:
+    said = read_speech(
+        ["[1 May 2023] Ann: I won my first video game tournament.", "[2 May 2023] Ben: Nice game!"]
+    )
+    weights = _Search("When did Ann win her first video game tournament?", said)._weight
+    assert list(weights) == content_stems("win first video game tournament")
