@@ -54,10 +54,8 @@ def main() -> None:
             file=sys.stderr,
         )
         raise SystemExit(2)
-    atexit.register(
-        gc.freeze
-    )  # a process that ends need not look through all that it has for what nobody needs
-    command = next(
-        iter(sys.argv[1:]), None
-    )  # the modules and options of the others take longer than a short command
+    # A process that ends need not look through all that it has for what nobody needs.
+    atexit.register(gc.freeze)
+    # The modules and options of the other commands take longer than a short command.
+    command = next(iter(sys.argv[1:]), None)
     application(command)(prog_name="atommem")

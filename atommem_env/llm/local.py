@@ -8,7 +8,6 @@ replies across batch sizes are not claimed.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import threading
@@ -120,10 +119,12 @@ class LocalSettings:
     def describe(self) -> dict[str, Any]:
         """Return what determines the replies, as a run's record keeps it, the weights by content.
 
+        A run begins with this: weights that have changed since they were loaded are loaded again.
+
         Raises:
             ValueError: when the model is a packaged one that is not in the cache.
         """
-        return dict(_described(self))
+        return {**_host(self, begin=True).described, "prompts": Prompts(self.prompts).digest}
 
     def begin(self, askers: int) -> None:
         """Say that so many threads are going to ask side by side; each calls :meth:`end` when it asks no more."""
@@ -134,35 +135,23 @@ class LocalSettings:
         _host(self).together.end()
 
 
-@functools.lru_cache(maxsize=64)  # a policy is made for each episode; what is loaded is loaded once
-def _described(settings: LocalSettings) -> dict[str, Any]:
-    from atommem_env.llm.generation import chosen_dtype
-
-    places = {"model": find_model(settings.model), "adapter": settings.adapter}
-    return {
-        "name": "local",
-        "model": settings.model,
-        "adapter": settings.adapter,
-        "batch": settings.batch,
-        "pad_to": settings.pad_to,
-        "temperature": settings.temperature,
-        "top_p": settings.top_p,
-        "max_tokens": settings.max_tokens,
-        "seed": settings.seed,
-        "device": settings.device,
-        "dtype": chosen_dtype(settings.device, settings.dtype),
-        "prompts": Prompts(settings.prompts).digest,
-        "weights": {part: weights_hash(place) for part, place in places.items() if place is not None},
-    }
-
-
 def weights_hash(place: str) -> str:
     """Return the hash of what a folder of weights holds; of a name of the hub the name."""
     folder = Path(place)
     if not folder.is_dir():
         return place
-    files = sorted(path for path in folder.iterdir() if path.suffix in _WEIGHTS and path.is_file())
-    return digest(*(f"{path.name} {file_hash(path)}" for path in files)).hex()
+    return digest(*(f"{path.name} {file_hash(path)}" for path in _files(folder))).hex()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in _WEIGHTS and path.is_file())
+
+
+def _stamp(places: Mapping[str, str]) -> list[tuple[str, int, int]]:
+    """Return what tells whether files of weights have changed, without reading them."""
+    folders = [Path(place) for place in places.values() if os.path.isdir(place)]
+    files = [(path, path.stat()) for folder in folders for path in _files(folder)]
+    return [(str(path), at.st_size, at.st_mtime_ns) for path, at in files]
 
 
 class LocalChat:
@@ -177,8 +166,7 @@ class LocalChat:
 
     def __init__(self, settings: LocalSettings) -> None:
         self.settings = settings
-        described = _described(settings)
-        self._made_by = json.dumps({**described, "prompts": None, "batch": None}, sort_keys=True)
+        self._made_by = json.dumps({**_host(settings).described, "batch": None}, sort_keys=True)
         self._cache = ReplyCache(settings.cache)
 
     def complete(self, messages: Sequence[Mapping[str, str]], stop: Sequence[str] = ()) -> Reply:
@@ -274,12 +262,43 @@ class _Ticket(Generic[Asked, Told]):
 
 
 class _Host:
-    """A model that is loaded with the first request."""
+    """A model that is loaded with the first request.
+
+    Attributes:
+        described: what determines its replies, but for the templates of prompts.
+    """
 
     def __init__(self, settings: LocalSettings) -> None:
+        from atommem_env.llm.generation import chosen_dtype
+
         self.settings = settings
+        places = {"model": find_model(settings.model), "adapter": settings.adapter}
+        self._places = {part: place for part, place in places.items() if place is not None}
+        self._stamp = _stamp(self._places)
+        names = (
+            "model",
+            "adapter",
+            "batch",
+            "pad_to",
+            "temperature",
+            "top_p",
+            "max_tokens",
+            "seed",
+            "device",
+        )
+        self.described: dict[str, Any] = {
+            "name": "local",
+            **{name: getattr(settings, name) for name in names},
+            "dtype": chosen_dtype(settings.device, settings.dtype),
+            "weights": {part: weights_hash(place) for part, place in self._places.items()},
+        }
         self.together: Together[tuple[str, list[dict[str, str]]], Reply] = Together(self._answer)
         self._model: LanguageModel | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether the files of the weights are others than they were."""
+        return _stamp(self._places) != self._stamp
 
     def _answer(self, requests: list[tuple[str, list[dict[str, str]]]]) -> list[Reply]:
         settings = self.settings
@@ -315,6 +334,10 @@ class _Host:
             from atommem_env.llm.generation import load_language_model
 
             settings = self.settings
+            if self.changed:
+                raise ChatError(
+                    f"model {settings.model!r}: its weights have changed since the run began: begin it again"
+                )
             try:
                 self._model = load_language_model(
                     settings.model, settings.adapter, settings.device, settings.dtype
@@ -328,7 +351,10 @@ _hosts: dict[LocalSettings, _Host] = {}
 _making = threading.Lock()
 
 
-def _host(settings: LocalSettings) -> _Host:
-    """Return the one host of equal settings in this process."""
+def _host(settings: LocalSettings, begin: bool = False) -> _Host:
+    """Return the one host of equal settings in this process; where a run begins, a new one for changed weights."""
     with _making:
-        return _hosts.setdefault(settings, _Host(settings))
+        found = _hosts.get(settings)
+        if found is None or (begin and found.changed):
+            found = _hosts[settings] = _Host(settings)
+        return found

@@ -28,6 +28,11 @@ class StandIn:
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
+        self.loads = 0
+
+    def load(self, *_: Any) -> StandIn:
+        self.loads += 1
+        return self
 
     def prompt_ids(self, messages: Sequence[dict[str, str]]) -> list[int]:
         return list(range(len(messages[-1]["content"].split())))
@@ -40,7 +45,7 @@ class StandIn:
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     made = StandIn()
-    monkeypatch.setattr(generation, "load_language_model", lambda *_: made)
+    monkeypatch.setattr(generation, "load_language_model", made.load)
     monkeypatch.setattr(local, "_hosts", {})
     return made
 
@@ -54,7 +59,6 @@ def weights(tmp_path: Path) -> Path:
 
 
 def run(weights: Path, out: Path, jobs: int | None = None, **changes: Any) -> Run:
-    local._described.cache_clear()
     engine = LocalSettings(str(weights), dtype="float32", batch=3, **changes)
     return evaluate(WORLD, ["rag", "write-nothing"], 2, jobs, engine=engine, out=out, progress=False, **TINY)
 
@@ -122,9 +126,21 @@ def test_a_run_asks_in_the_same_batches_again_and_pays_for_no_reply_twice(
     kept = run(weights, tmp_path / "d", cache=tmp_path / "replies")
     assert len(model.batches) == 2
     assert all(timing["cached"] == timing["calls"] for timing in kept.timings)
+    assert model.loads == 1
     (weights / "config.json").write_text("{ }")  # other weights in the same place
-    run(weights, tmp_path / "e", cache=tmp_path / "replies")
+    other = run(weights, tmp_path / "e", cache=tmp_path / "replies")
     assert len(model.batches) == 4
+    assert model.loads == 2
+    assert other.settings["engine"]["weights"] != record["weights"]
+
+
+def test_weights_that_change_before_they_are_loaded_are_not_those_of_the_record(
+    model: StandIn, weights: Path
+) -> None:
+    chat = LocalChat(LocalSettings(str(weights), dtype="float32"))
+    (weights / "config.json").write_text("{ }")
+    with pytest.raises(ChatError, match="its weights have changed since the run began"):
+        chat.complete([{"role": "user", "content": "word"}])
 
 
 def test_a_recorded_model_is_loaded_by_nobody_who_looks(
