@@ -57,6 +57,11 @@ POLICIES: Final[dict[str, str]] = {
 }
 """The policies by name, with the place of each one's class."""
 
+CONTROLS: Final = frozenset(
+    "closed-book random write-everything write-nothing oracle full-context recency reservoir abstain vague".split()
+)
+"""Those of the policies that others are read against: a result is worth what it is above them."""
+
 ENGINES: Final[dict[str, str]] = {
     "auto": "atommem_env.baselines.engines.by_data:EngineByData",
     "rules": "atommem_env.baselines.engines.rules.rules:RulesEngine",

@@ -28,7 +28,7 @@ from typer.main import get_command
 
 import atommem_env
 from atommem_env.cli import application
-from atommem_env.registration import ENVS, POLICIES
+from atommem_env.registration import CONTROLS, ENVS, POLICIES
 from atommem_env.report.paper import RECIPES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -293,6 +293,8 @@ def test_the_page_of_workflows_lists_every_policy_and_other_pages_count_them_rig
         for part in re.split(r"^## (?:Controls|The workflows)$", tables, flags=re.MULTILINE)[1:]
     )
     assert sorted([*controls, *workflows]) == sorted(POLICIES)
+    too = re.findall(r"`([\w-]+)`", re.findall(r"^(.*) choose nothing", tables, re.MULTILINE)[0])
+    assert sorted([*controls, *too]) == sorted(CONTROLS)
     words = {15: "fifteen", 16: "sixteen", 17: "seventeen"}
     for page in PAGES:
         for number in re.findall(r"(\w+) (?:others|workflows)\b", page.read_text(encoding="utf-8")):

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from atommem_env._version import __version__
 from atommem_env.evidence import STAGES, STALE_STAGES
-from atommem_env.registration import ENVS, short_name
+from atommem_env.registration import CONTROLS, ENVS, short_name
 from atommem_env.report.footnotes import ENGINES, data_notes
 from atommem_env.report.panels import Panel, label_of, panel_of
 from atommem_env.report.summary import Row, summarise
@@ -25,12 +25,6 @@ from atommem_env.runs.leniency import leniency_text
 from atommem_env.runs.recorded import RecordedRun
 from atommem_env.scoring.official import JUDGED
 from atommem_env.viewer.page import page
-
-CONTROLS: Final = (
-    "closed-book", "random", "write-everything", "write-nothing", "oracle", "full-context", "recency", "reservoir",
-    "abstain", "vague",
-)  # fmt: skip
-"""The policies that are there to be compared with; they are never the best of a column."""
 
 _STYLES: Final = ("base.css", "leaderboard.css")
 _SCRIPTS: Final = ("base", "leaderboard")
@@ -247,7 +241,7 @@ def _cell(row: Row, column: int, repeats: bool) -> dict[str, Any]:
     return {
         "column": column,
         "policy": row.name,
-        "control": row.policy.partition("[")[0] in CONTROLS,
+        "control": row.policy.partition("[")[0] in CONTROLS,  # never the best of a column
         "scores": {
             name: [score.mean, score.low, score.high]
             for name, score in row.scores.items()
