@@ -5,7 +5,7 @@
 
 Writes a dataset as SkyRL reads it, plays a group of rollouts of each row in threads, as SkyRL's generator does with
 ``generator.step_wise_trajectories=true``, and prints the returns, the advantages and the averaged metrics. The data is
-generated, and the policy is scripted: it forgets other documents in each rollout. docs/trainers.md has the command
+generated, and the policy is scripted: it forgets other documents in each rollout. skyrl_train.sh is the command
 that trains.
 """
 

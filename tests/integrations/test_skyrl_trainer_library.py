@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
-import re
 import shlex
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,14 +23,13 @@ generators = library("skyrl.train.generators.skyrl_gym_generator")
 config = library("skyrl.train.config")
 
 WORLD: dict[str, Any] = {"num_docs": 10, "num_questions": 2, "chunk_tokens": 400, "chunk_overlap": 20}
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "trainers.md"
+TRAINING = Path(__file__).resolve().parents[2] / "examples" / "trainers" / "skyrl_train.sh"
 
 
 def documented() -> list[str]:
-    """The settings that the guide gives for training."""
-    section = GUIDE.read_text(encoding="utf-8").partition("## SkyRL\n")[2].partition("\n## ")[0]
-    command = re.findall(r"```sh\n(.*?)```", section, re.S)[0].replace("\\\n", " ")
-    return [text for text in shlex.split(command)[3:] if not text.startswith("trainer.override_entrypoint")]
+    """The settings of the example of a training."""
+    command = TRAINING.read_text(encoding="utf-8").partition("python -m ")[2].replace("\\\n", " ")
+    return [text for text in shlex.split(command)[1:] if not text.startswith("trainer.override_entrypoint")]
 
 
 def settings(*more: str) -> Any:
