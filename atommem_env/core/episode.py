@@ -212,6 +212,15 @@ class Episode:
         items = [(kind_of(item), parse(item)) for item in elements]
         return items, self._scores(items)
 
+    def will_end(self, planned: Planned) -> bool:
+        """Tell whether the episode ends with the step."""
+        items, scores = planned
+        if self._steps + 1 == self.process.config.max_steps:
+            return True
+        if self.looks_left > 0 and self._is_look([kind for kind, _ in items], scores is not None):
+            return False
+        return self._place_after(scores is not None) == len(self._positions)
+
     def carry_out(self, planned: Planned) -> None:
         """Run the operations of an action in order and move the cursor; nothing is shown yet."""
         items, scores = planned
@@ -451,21 +460,19 @@ class Episode:
     def _move(self, step: _Step) -> None:
         """Move the cursor by the operations as submitted (docs/process.md, "The cursor")."""
         reading = self.phase == READING
-        look = not step.answered and (not reading or {result.op for result in self.results} == {"read"})
-        if look:
+        if self._is_look([result.op for result in self.results], step.answered):
             self._looks += 1
             if self.looks_left > 0:
                 self.looks_left -= 1
                 return
             if not reading:
                 self.outcomes[self.cursor].forfeited = True
-        if reading and step.answered:  # the second question follows, whatever is unread
-            self._place = len(self.task.chunks)
+        if reading and step.answered:
             self.evidence.close(0)
-        isolated = self._before_question is not None
+        isolated, place = self._before_question is not None, self._place_after(step.answered)
         if not reading:
             self._leave_question()
-        self._place += 1
+        self._place = place
         if self._place == len(self._positions):
             self._end(truncated=False)
             return
@@ -475,6 +482,13 @@ class Episode:
             self._enter_question()
         elif isolated:  # reading goes on as if nothing had been asked
             self._told = self._told_reading
+
+    def _is_look(self, kinds: Sequence[str | None], answered: bool) -> bool:
+        return not answered and (self.phase != READING or set(kinds) == {"read"})
+
+    def _place_after(self, answered: bool) -> int:
+        """Return the place of the next position; after an early answer that of the second question."""
+        return 1 + (len(self.task.chunks) if self.phase == READING and answered else self._place)
 
     def _end(self, truncated: bool) -> None:
         if self.phase == ANSWERING:

@@ -23,6 +23,10 @@ Shown: TypeAlias = tuple[Any, Info | None]
 """What a reset returns for one environment; the info is ``None`` when it was not reset."""
 
 
+_State: TypeAlias = tuple[list[tuple[Any, dict[str, Any]]], Any]
+"""The attributes of a member's objects, and the state of its generator."""
+
+
 class Step(NamedTuple):
     """What a step returns for one environment.
 
@@ -63,9 +67,50 @@ class _Member:
             self._prompt = observation
         return observation, cast("Info", info)
 
-    def observation(self) -> Any:
-        """Return the current observation once more."""
-        return self.episode.observe() if self.text is None else self._prompt
+    def ahead(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> Callable[[], tuple[Any, Info]]:
+        """Make the next episode; the environment stays as it is until what is returned is called."""
+        before, mode = self._state(), self.inner.render_mode
+        try:
+            self.inner.render_mode = None  # it is shown when it begins
+            shown = self.reset(seed, options)
+            self.inner.render_mode = mode
+            after = self._state()
+        finally:
+            self._go_to(before)
+
+        def begin() -> tuple[Any, Info]:
+            self._go_to(after)
+            if mode == "human":
+                self.inner.render()
+            return shown
+
+        return begin
+
+    def _state(self) -> _State:
+        generator = self.inner._np_random
+        objects = [self, self.inner] if self.text is None else [self, self.inner, self.text]
+        return (
+            [(each, dict(each.__dict__)) for each in objects],
+            None if generator is None else generator.bit_generator.state,
+        )
+
+    def _go_to(self, state: _State) -> None:
+        attributes, generator = state
+        for each, values in attributes:
+            each.__dict__.clear()
+            each.__dict__.update(values)
+        if self.inner._np_random is not None:
+            self.inner._np_random.bit_generator.state = generator
+
+    def again(self) -> Shown:
+        """Show the current observation once more."""
+        return (self.episode.observe() if self.text is None else self._prompt), None
+
+    def will_end(self, planned: Planned) -> bool:
+        """Tell whether the episode ends with the step."""
+        return self._elapsed + 1 == self._limit or self.episode.will_end(planned)
 
     def check(self, action: Any) -> Any:
         """Return the operations of ``action``, before anything is carried out."""
@@ -136,14 +181,12 @@ class Episodes:
         options: Sequence[dict[str, Any] | None],
         mask: Sequence[bool],
     ) -> list[Shown]:
-        """Reset the environments of ``mask``; the others show their observation again."""
-        shown: list[Shown] = []
-        for member, seed, chosen, wanted in zip(self._members, seeds, options, mask, strict=True):
-            if not wanted:
-                shown.append((member.observation(), None))
-                continue
-            shown.append(member.reset(seed, chosen))
-        return shown
+        """Reset the environments of ``mask``, all or none; the others show their observation again."""
+        begins: list[Callable[[], Shown]] = [
+            member.ahead(seed, chosen) if wanted else member.again
+            for member, seed, chosen, wanted in zip(self._members, seeds, options, mask, strict=True)
+        ]
+        return [begin() for begin in begins]
 
     def step(self, actions: Sequence[Any]) -> list[Step]:
         """Take one action in each environment; those that have ended are reset instead, or refuse."""
@@ -155,31 +198,39 @@ class Episodes:
                 "reset(options={'reset_mask': terminated | truncated}) first"
             )
         begun: list[tuple[Episode, Planned]] = []
+        begins: dict[int, Callable[[], tuple[Any, Info]]] = {}
         for number, (member, action) in enumerate(zip(self._members, actions, strict=True)):
-            if not member.ended:
+            over = member.ended
+            if not over:
                 try:
                     operations = member.check(action)
                 except InvalidAction as error:
                     raise InvalidAction(f"environment {number}: {error}") from error
-                begun.append((member.episode, member.episode.plan(operations)))
+                planned = member.episode.plan(operations)
+                begun.append((member.episode, planned))
+                over = self._mode == AutoresetMode.SAME_STEP and member.will_end(planned)
+            if over:
+                begins[number] = member.ahead()
         episodes = [episode for episode, _ in begun]
-        with whole_steps(episodes):  # none before all have been checked, and their answers scored
+        # none steps before all have been checked, their answers scored, and the next episodes made
+        with whole_steps(episodes):
             for episode, planned in begun:
                 episode.carry_out(planned)
             with _encoded(episodes):
                 for episode in episodes:
                     episode.show()
-        return [self._finish(member) for member in self._members]
+        return [self._finish(member, begins.get(number)) for number, member in enumerate(self._members)]
 
-    def _finish(self, member: _Member) -> Step:
-        """Return what the step came to in one environment, autoreset included."""
-        if member.ended:
-            observation, info = member.reset(None, None)
+    @staticmethod
+    def _finish(member: _Member, begin: Callable[[], tuple[Any, Info]] | None) -> Step:
+        """Return what the step came to in one environment; ``begin`` begins the next episode, if it is due."""
+        if member.ended and begin is not None:
+            observation, info = begin()
             return Step(observation, 0.0, False, False, info)
         step = member.end()
-        if member.ended and self._mode == AutoresetMode.SAME_STEP:
+        if begin is not None:
             final = {"final_obs": step.observation, "final_info": step.info}
-            observation, info = member.reset(None, None)
+            observation, info = begin()
             step = step._replace(observation=observation, info=info, final=final)
         return step
 

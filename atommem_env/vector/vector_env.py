@@ -40,7 +40,8 @@ class MemoryVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
     ## Reset
     ``seed`` is an int (environment i gets ``seed + i``), a sequence of one seed or ``None`` each, or ``None``.
     ``options={"task_index": i}`` gives all episodes one task (a group), and a sequence gives each its own,
-    ``None`` meaning that one is drawn. ``options={"reset_mask": mask}``, a bool array, resets some.
+    ``None`` meaning that one is drawn. ``options={"reset_mask": mask}``, a bool array, resets some. When one
+    reset raises, none has happened.
 
     Args:
         num_envs: how many episodes.
@@ -130,7 +131,8 @@ class MemoryVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
 
         Raises:
             InvalidAction: when there is not one action for each environment, or one is of the wrong type.
-            Exception: what a reward function raises; no environment has then carried out anything.
+            Exception: what a reward function raises, or the reset of an ended episode; no environment has then
+                carried out anything.
             ResetNeeded: before the first reset, and, without autoreset, after the end of an episode.
         """
         given = self._actions(actions)

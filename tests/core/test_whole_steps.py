@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atommem_env import Answer, Create, Delete, MemoryEnv, Read, Update
+from atommem_env import Answer, Create, Delete, MemoryEnv, MemoryVectorEnv, Read, Update
+from atommem_env.tasks.pooled import PooledTasks
+from atommem_env.tasks.task import Task
 from atommem_env.text import PieceTokenizer, tokens
 from small_data import dataset
 
@@ -45,6 +47,7 @@ class FragileRetriever:
     """The least that a retriever must have; it has done its work, or half of it, when it fails."""
 
     def __init__(self) -> None:
+        FUSE.call()
         self.texts: dict[int, str] = {}
 
     def add(self, id: int, text: str) -> None:
@@ -85,6 +88,12 @@ FRAGILE: dict[str, dict[str, Any]] = {
     "encoder": {"retriever": "dense", "encoder": fragile_vectors},
     "hybrid": {"retriever": "hybrid", "encoder": fragile_vectors, "tokenizer": FragileTokenizer()},
 }
+
+
+class FragileTasks(PooledTasks):
+    def build(self, index: int) -> Task:
+        FUSE.call()
+        return super().build(index)
 
 
 def draw_action(draw: random.Random) -> list[Any]:
@@ -158,6 +167,50 @@ def test_of_many_environments_none_takes_a_step_that_fails_in_one(fragile: str, 
             shown = envs.step(actions)
         FUSE.left = None
         np.testing.assert_equal(shown, twin.step(actions))
+    assert failed
+
+
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from(["next_step", "same_step"]),
+    st.sampled_from([None, "atommem"]),
+    st.sampled_from([{}, {"early_answer": True}, {"max_steps": 4}, {"max_episode_steps": 3}]),
+)
+@settings(max_examples=6)
+def test_an_autoreset_that_fails_leaves_all_environments_as_they_were(
+    seed: int, mode: str, protocol: str | None, own: dict[str, Any]
+) -> None:
+    draw = random.Random(seed)
+    tasks = FragileTasks(DATA, 6, 1, 150, 0)
+    FUSE.left = None
+    envs, twin = (
+        MemoryVectorEnv(3, mode, protocol=protocol, data=tasks, max_looks=1, **own) for _ in range(2)
+    )
+
+    def all_states() -> list[Any]:
+        generators = [generator.bit_generator.state for generator in envs.np_random]
+        counted = [vars(env).get("_num_malformed") for env in envs.envs]
+        return [*(state(env.unwrapped) for env in envs.envs), generators, counted]  # type: ignore[arg-type]
+
+    def draw_any() -> Any:
+        texts = ("<answer>a</answer>", "<read_memory>a</read_memory>", "<update_memory>", "a")
+        return draw_action(draw) if protocol is None else draw.choice(texts)
+
+    for each in (envs, twin):
+        each.reset(seed=1)
+    failed = 0
+    for number in range(12):
+        actions, before = tuple(draw_any() for _ in range(3)), all_states()
+        reset = number % 6 == 5
+        FUSE.left = draw.choice((0, 0, 1, 2))
+        try:
+            shown = envs.reset() if reset else envs.step(actions)
+        except BrokenError:
+            failed += 1
+            assert all_states() == before
+            shown = envs.reset() if reset else envs.step(actions)
+        FUSE.left = None
+        np.testing.assert_equal(shown, twin.reset() if reset else twin.step(actions))
     assert failed
 
 
