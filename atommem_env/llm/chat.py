@@ -66,7 +66,6 @@ class Chat:
 
     Raises:
         ValueError: when there is no key for OpenAI's own endpoint.
-        ImportError: when httpx is not installed; names the pip command.
     """
 
     def __init__(self, settings: ChatSettings) -> None:

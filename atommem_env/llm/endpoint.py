@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import email.utils
-import importlib.util
 import itertools
 import json
 import logging
@@ -119,8 +118,9 @@ class Endpoint:
     the statuses 408, 409, 425, 429 and from 500 up, also where they stand in the body of a 200. The pause before
     that doubles each time, up to a minute, less a random part of at most a quarter; a pause that the server names
     (``Retry-After``) goes first, up to :data:`LONGEST_WAIT`. A 429 that says ``insufficient_quota``, a request that
-    is too long, and every other status, fail at once. (httpx itself repeats nothing; the policies of vendors'
-    clients end after some seconds, and know neither errors inside a 200 nor requests that are too long.)
+    is too long, and every other status, fail at once.
+    (The policies of vendors' clients end after some seconds, and know neither errors inside a 200 nor requests that
+    are too long.)
 
     Args:
         address: the base URL; ``None`` means OpenAI's own.
@@ -128,9 +128,6 @@ class Endpoint:
         timeout: the most seconds that one call takes, from the connection to the last byte of the answer.
         retries: how often a call is sent again.
         pause: seconds before the first retry.
-
-    Raises:
-        ImportError: when httpx is not installed; names the pip command.
     """
 
     def __init__(
@@ -143,8 +140,6 @@ class Endpoint:
         self.key = key
         remember(key if key != "none" else None)
         remember_address(address)
-        if importlib.util.find_spec("httpx") is None:
-            raise ImportError("calls to a server need httpx: pip install 'atommem_env[llm]'")
         parts = urlsplit(address or OPENAI)
         self._base = parts._replace(path=parts.path.rstrip("/"), fragment="")
         self._headers = {
@@ -192,7 +187,10 @@ class Endpoint:
             EndpointError: when it does not answer, answers with a status other than 2xx, or with an error.
             ValueError: when the answer is not JSON.
         """
-        from atommem_env.llm.http import RequestError, request  # httpx, with the first call
+        from atommem_env.llm.http import (
+            RequestError,
+            request,
+        )  # with the first call: it takes a while to import
 
         url = urlunsplit(self._base._replace(path=self._base.path + path))
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")

@@ -1,50 +1,44 @@
-"""HTTP requests over httpx, over connections that all threads share, with a deadline for the whole of a call.
+"""HTTP requests over connections that all threads share, with a deadline for the whole of a call.
 
-httpx bounds each wait for bytes, and not all of them together: a server that sends a byte now and then would hold a
-call without end. A task can be ended at any point, so the requests of a process run as tasks of one event loop, in a
-thread of its own. A client has one call at a time, and so one connection: one with many looks at all of them before
-and after each call, which takes longer than the call. Proxies, certificates and logins are httpx's affair.
+Each thread asks for itself, over the standard library's :mod:`http.client`: with 64 calls at once a client with an
+event loop of its own spends more time on handing calls over than on sending them
+(``examples/benchmarks/served_model.py``). That library bounds each wait for bytes, and not all of them together, and a
+server that sends a byte now and then would hold a call without end; here a socket waits until the call's deadline and
+no longer.
 """
 
 from __future__ import annotations
 
-import asyncio
 import atexit
+import contextlib
 import functools
-import logging
+import http.client
+import io
 import os
+import socket
 import ssl
-import sys
 import threading
-import urllib.request
+import time
+import zlib
+from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
-from atommem_env.llm.secrets import mask, masked_address
-
-_command: Final = (
-    "httpx._main"  # httpx's own command line, a third of what httpx and all it needs take to import
-)
-if _command not in sys.modules:
-    sys.modules[_command] = None  # type: ignore[assignment]  # as if its libraries were not there
-    try:
-        import httpx
-    finally:
-        sys.modules.pop(_command, None)
-else:
-    import httpx
+from atommem_env.llm.secrets import masked_address
 
 MOST_BYTES: Final = 64 << 20
 """The longest answer that is read, inflated."""
 
 _MOST_HOPS: Final = 3
-_ENCODINGS: Final = ("", "identity", "gzip", "deflate")
-"""How an answer may be packed; of others a few bytes may be gigabytes."""
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+_BLOCK: Final = 1 << 16
+_PACKED: Final = ("gzip", "deflate")
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Answer(NamedTuple):
-    """A server's answer: its status, its headers (by names in any case), and its body, inflated."""
+    """A server's answer: its status, its headers (by names in lower case), and its body, inflated."""
 
     status: int
     headers: Mapping[str, str]
@@ -79,158 +73,266 @@ def request(method: str, url: str, body: bytes | None, headers: Mapping[str, str
         RequestError: when no whole answer comes in time, or one that is not to be read: too long, packed in a way
             that was not asked for, or a redirect to another server.
     """
-    requests = _of_this_process()
-    waiting = asyncio.run_coroutine_threadsafe(
-        asyncio.wait_for(requests.answer(method, url, body, headers), timeout), requests.loop
-    )
+    deadline = time.monotonic() + timeout
     try:
-        return waiting.result()
-    except (asyncio.TimeoutError, TimeoutError) as error:
+        at = urlsplit(url)
+        for _ in range(_MOST_HOPS):
+            answer = _exchange(method, at, body, headers, deadline)
+            location = answer.headers.get("location")
+            if answer.status not in _REDIRECTS or location is None:
+                return answer
+            to = urlsplit(urljoin(at.geturl(), location))
+            if _server(to) != _server(at):
+                raise RequestError(
+                    f"{masked_address(_origin(at))} redirects to {masked_address(to.geturl())}, another server, which "
+                    "gets neither text nor key: give that address where it is the right one",
+                    unreadable=True,
+                    final=True,
+                )
+            at = to._replace(netloc=at.netloc)  # with the login that it had
+    except TimeoutError as error:
         raise RequestError(f"there was no whole answer within {timeout:g} seconds") from error
-    except httpx.RemoteProtocolError as error:
-        raise RequestError(f"the connection broke off, or what came is not HTTP ({_words(error)})") from error
-    except httpx.DecodingError as error:
-        raise RequestError(f"the answer cannot be unpacked ({error})", unreadable=True) from error
-    except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, ImportError) as error:
+    except (http.client.InvalidURL, ValueError) as error:
         raise RequestError(f"it cannot be asked: {error}", final=True) from error
-    except httpx.RequestError as error:
+    except zlib.error as error:
+        raise RequestError(f"the answer cannot be unpacked ({error})", unreadable=True) from error
+    except (http.client.HTTPException, OSError) as error:
         raise RequestError(_words(error)) from error
-    except BaseException:
-        waiting.cancel()
-        raise
+    raise RequestError(f"{masked_address(at.geturl())} redirects without end", unreadable=True, final=True)
 
 
-class _Requests:
-    """An event loop in a thread, and its clients."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self._servers: dict[httpx.URL, _Server] = {}
-        self._thread = threading.Thread(target=self.loop.run_forever, name="atommem-http", daemon=True)
-        self._thread.start()
-
-    async def answer(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
-        """Return the answer to one request; redirects are followed within the server."""
-        at = httpx.URL(url)
-        address = _server(at)
-        server = self._servers.get(address)
-        if server is None:
-            server = self._servers[address] = _Server(bool(urllib.request.getproxies()))
-        client = server.client(at)
+def _exchange(
+    method: str, at: SplitResult, body: bytes | None, headers: Mapping[str, str], deadline: float
+) -> Answer:
+    """Send a request over a connection that waits for one, a new one when there is none."""
+    place = (os.getpid(), *_server(at))  # a connection does not survive a fork
+    while True:
+        with _lock:
+            waiting = _idle.get(place)
+            connection = waiting.pop() if waiting else None
+        used = connection is not None
+        if connection is None:
+            connection = _Connection(at, deadline)
+        response = None
         try:
-            for _ in range(_MOST_HOPS):
-                async with client.stream(method, at, content=body, headers=headers) as response:
-                    if not response.has_redirect_location:
-                        return Answer(response.status_code, response.headers, await _body(response))
-                    at = at.join(response.headers["Location"])
-                if _server(at) != address:
-                    raise RequestError(
-                        f"{masked_address(str(address))} redirects to {masked_address(str(at))}, another server, which "
-                        "gets neither text nor key: give that address where it is the right one",
-                        unreadable=True,
-                        final=True,
-                    )
-        finally:
-            server.idle.append(client)
-        raise RequestError(f"{masked_address(str(at))} redirects without end", unreadable=True, final=True)
+            response = connection.send(method, at, body, headers, deadline)
+            named = {name.lower(): value for name, value in response.headers.items()}
+            answer = Answer(response.status, named, _body(response))
+        except BaseException as error:
+            connection.close()
+            if used and response is None and isinstance(error, (ConnectionError, http.client.BadStatusLine)):
+                continue  # the server had closed it meanwhile
+            raise
+        if response.will_close:
+            connection.close()
+        else:
+            with _lock:
+                _idle.setdefault(place, []).append(connection)
+        return answer
+
+
+class _Connection:
+    """A connection to a server, or to the proxy that the environment names for it."""
+
+    def __init__(self, at: SplitResult, deadline: float) -> None:
+        scheme, host, port = _server(at)
+        proxy = _proxy(scheme, host, port)
+        near = (host, port) if proxy is None else (proxy.hostname or "", proxy.port or 80)
+        self._before = ""
+        self._headers: dict[str, str] = {}
+        self._made = http.client.HTTPConnection(host, port)
+        self._socket = _Socket(_connected(*near, deadline), deadline)
+        try:
+            self._made.sock = self._socket
+            if proxy is not None and scheme == "http":
+                self._before = _origin(at)
+                self._headers = _login(proxy, "Proxy-Authorization")
+            if proxy is not None and scheme == "https":
+                self._made.request("CONNECT", f"{host}:{port}", headers=_login(proxy, "Proxy-Authorization"))
+                reached = self._made.getresponse().status
+                if reached != 200:
+                    raise OSError(f"the proxy {masked_address(proxy.geturl())} answers with status {reached}")
+                self._made = http.client.HTTPConnection(host, port)
+                self._made.sock = self._socket
+            if scheme == "https":
+                self._socket.secure(host)
+        except BaseException:
+            self.close()
+            raise
+
+    def send(
+        self, method: str, at: SplitResult, body: bytes | None, headers: Mapping[str, str], deadline: float
+    ) -> http.client.HTTPResponse:
+        """Send a request, and return the answer as far as its headers."""
+        self._socket.deadline = deadline
+        path = quote(at.path or "/", "/%:@!$&'()*+,;=~") + (
+            f"?{quote(at.query, '/?%:@!$&()*+,;=~')}" if at.query else ""
+        )
+        own = _login(at, "Authorization") | self._headers
+        self._made.request(method, self._before + path, body, own | dict(headers))
+        return self._made.getresponse()
 
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._close_clients(), self.loop).result(1.0)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
-        self.loop.close()
-
-    async def _close_clients(self) -> None:
-        for server in self._servers.values():
-            for client in server.idle:
-                await client.aclose()
+        self._made.close()
+        self._socket.inner.close()
 
 
-@dataclass
-class _Server:
-    """A server, and the clients that wait for its next call.
+class _Socket:
+    """What http.client needs of a socket; each of its waits ends at one deadline."""
 
-    Attributes:
-        proxies: whether the environment names a proxy: it has some dozens of names, and each client would read all.
-        idle: the clients.
-    """
+    def __init__(self, inner: socket.socket, deadline: float) -> None:
+        self.inner = inner
+        self.deadline = deadline
 
-    proxies: bool
-    idle: list[httpx.AsyncClient] = field(default_factory=list)
+    def secure(self, host: str) -> None:
+        """Speak TLS from here on."""
+        self.inner = _certificates().wrap_socket(self._waiting(), server_hostname=host)
 
-    def client(self, url: httpx.URL) -> httpx.AsyncClient:
-        """Return a client that no call uses, a new one when there is none."""
-        if self.idle:
-            return self.idle.pop()
-        context = _certificates() if self.proxies or url.scheme == "https" else _NO_CERTIFICATES
-        return httpx.AsyncClient(timeout=None, verify=context, trust_env=self.proxies)
+    def sendall(self, data: Any) -> None:
+        self._waiting().sendall(data)
+
+    def read(self, buffer: Any) -> int:
+        return self._waiting().recv_into(buffer)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Incoming(self))
+
+    def close(self) -> None:
+        """Nothing: http.client closes an answer's last connection before the answer is read."""
+
+    def _waiting(self) -> socket.socket:
+        self.inner.settimeout(_left(self.deadline))
+        return self.inner
 
 
-_NO_CERTIFICATES: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""What a client has for addresses in http, which it never uses: reading certificates takes as long as some calls."""
+class _Incoming(io.RawIOBase):
+    def __init__(self, of: _Socket) -> None:
+        self._of = of
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._of.read(buffer)
 
 
-@functools.cache
-def _certificates() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
-
-
-_by_process: dict[int, _Requests] = {}  # a thread does not survive a fork
+_idle: dict[tuple[object, ...], list[_Connection]] = {}
 _lock = threading.Lock()
-
-
-def _of_this_process() -> _Requests:
-    with _lock:
-        found = _by_process.get(os.getpid())
-        if found is None:
-            found = _by_process[os.getpid()] = _Requests()
-        return found
 
 
 @atexit.register
 def _close() -> None:
-    found = _by_process.pop(os.getpid(), None)
-    if found is not None:
-        found.close()
+    with _lock:
+        for waiting in _idle.values():
+            for connection in waiting:
+                connection.close()
+        _idle.clear()
 
 
-def _server(url: httpx.URL) -> httpx.URL:
-    """Return the scheme, the host and the port of ``url``."""
-    return httpx.URL(scheme=url.scheme, host=url.host, port=url.port)
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
 
 
-async def _body(response: httpx.Response) -> bytes:
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
-    if encoding not in _ENCODINGS:
+def _connected(host: str, port: int, deadline: float) -> socket.socket:
+    """Return a connection to the first of the host's addresses that takes one."""
+    *others, last = [found[4][0] for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    for address in others:
+        with contextlib.suppress(OSError):
+            return _dialled(str(address), port, deadline)
+    return _dialled(str(last), port, deadline)
+
+
+def _dialled(address: str, port: int, deadline: float) -> socket.socket:
+    made = socket.create_connection((address, port), _left(deadline))
+    made.setsockopt(
+        socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+    )  # a body would wait for the answer to its headers
+    return made
+
+
+def _body(response: http.client.HTTPResponse) -> bytes:
+    packing = response.headers.get("Content-Encoding", "").strip().lower()
+    if packing not in ("", "identity", *_PACKED):
         raise RequestError(
-            f"the answer is packed as {encoding[:40]!r}, which was not asked for", unreadable=True
+            f"the answer is packed as {packing[:40]!r}, which was not asked for", unreadable=True
         )
+    inflate = zlib.decompressobj(47) if packing in _PACKED else None  # gzip or zlib, as it says itself
     blocks, size = [], 0
-    async for block in response.aiter_bytes():
+    while block := response.read(_BLOCK):
+        if inflate is not None:
+            block = inflate.decompress(block, MOST_BYTES + 1 - size)
         size += len(block)
         if size > MOST_BYTES:
             raise RequestError(
                 f"the answer is longer than {MOST_BYTES >> 20} MiB", unreadable=True, final=True
             )
         blocks.append(block)
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)
+    if inflate is not None and size and not inflate.eof:
+        raise zlib.error("it ends too early")
     return b"".join(blocks)
 
 
+def _server(at: SplitResult) -> tuple[str, str, int]:
+    """Return the scheme, the host and the port of an address.
+
+    Raises:
+        ValueError: when it is no address of a server.
+    """
+    if at.scheme not in _PORTS or not at.hostname:
+        raise ValueError(f"{masked_address(at.geturl())!r} is no address of the form http://host:port/path")
+    return at.scheme, at.hostname, at.port or _PORTS[at.scheme]
+
+
+def _origin(at: SplitResult) -> str:
+    return f"{at.scheme}://{at.netloc.rpartition('@')[2]}"
+
+
+def _login(at: SplitResult, header: str) -> dict[str, str]:
+    if at.username is None:
+        return {}
+    login = f"{unquote(at.username)}:{unquote(at.password or '')}"
+    return {header: f"Basic {b64encode(login.encode()).decode()}"}
+
+
+@functools.cache  # there are some dozens of names to look for
+def _proxy(scheme: str, host: str, port: int) -> SplitResult | None:
+    """Return the address of the proxy that the environment names."""
+    import urllib.request  # where the standard library reads them, the settings of macOS and Windows included
+
+    proxies = urllib.request.getproxies()
+    address = proxies.get(scheme) or proxies.get("all")
+    if not address or urllib.request.proxy_bypass(f"{host}:{port}"):
+        return None
+    proxy = urlsplit(address if "://" in address else f"http://{address}")
+    if proxy.scheme != "http" or not proxy.hostname:
+        raise ValueError(
+            f"the environment names the proxy {masked_address(address)}: expected one of the form http://host:port; "
+            "NO_PROXY lists the servers that are asked without it"
+        )
+    return proxy
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """Return the system's certificates, or those of `SSL_CERT_FILE`; with certifi's, where it is installed."""
+    context = ssl.create_default_context()
+    if not (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
+        try:
+            import certifi
+        except ImportError:
+            return context
+        context.load_verify_locations(certifi.where())
+    return context
+
+
 def _words(error: BaseException) -> str:
-    """Return what an error says, or what led to it, where that says more (``Connection refused``)."""
-    said = str(error) or type(error).__name__
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ConnectionError) and cause.errno:
-            return os.strerror(cause.errno)
-        tries = getattr(cause, "exceptions", ())  # one for each address of the server's name
-        cause = tries[0] if tries else cause.__cause__ or cause.__context__
-    return said
-
-
-def _without_secrets(record: logging.LogRecord) -> bool:
-    record.msg, record.args = mask(record.getMessage()), ()
-    return True
-
-
-logging.getLogger("httpx").addFilter(_without_secrets)  # it logs addresses
+    """Return what an error says (``Connection refused``)."""
+    if isinstance(error, http.client.RemoteDisconnected) or not isinstance(error, OSError):
+        said = str(error) or type(error).__name__
+        return f"the connection broke off, or what came is not HTTP ({said})"
+    return error.strerror or str(error) or type(error).__name__

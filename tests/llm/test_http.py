@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import shutil
+import socket
+import ssl
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from atommem_env.llm import endpoint, http
 from atommem_env.llm.endpoint import Endpoint, EndpointError
-from atommem_env.retrieval import EndpointEncoder
 from fake_server import Answer, FakeServer, failed
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "Who?"}]}
@@ -33,25 +39,17 @@ def with_login(server: FakeServer) -> str:
     return server.address.replace("http://", "http://ada:pass-w0rd@")
 
 
-def test_httpx_comes_with_the_first_call_and_not_before() -> None:
-    code = "import atommem_env.llm, atommem_env.retrieval, sys; sys.exit('httpx' in sys.modules)"
+def test_what_requests_need_comes_with_the_first_call_and_not_before() -> None:
+    code = (
+        "import atommem_env.llm, atommem_env.retrieval, sys; sys.exit('atommem_env.llm.http' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_without_httpx_the_pip_command_is_named(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "httpx", None)
-    for use in (
-        lambda: Endpoint(server.address, "none"),
-        lambda: EndpointEncoder("m", server.address).encode(["x"], "query"),
-    ):
-        with pytest.raises(ImportError, match=r"need httpx: pip install 'atommem_env\[llm\]'"):
-            use()
 
 
 def test_a_login_is_sent_where_there_is_no_key(server: FakeServer) -> None:
     ask(with_login(server))
     ask(with_login(server), "sk-key")
-    ask(server.address)
+    ask(server.address)  # over the same connection
     assert server.keys == ["Basic YWRhOnBhc3MtdzByZA==", "Bearer sk-key", "Bearer none"]
 
 
@@ -123,10 +121,122 @@ def test_an_answer_beyond_the_bound_is_not_taken_for_a_request_that_is_too_long(
 
 
 def test_logs_of_requests_show_no_secret(server: FakeServer, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "httpx")
+    caplog.set_level(logging.DEBUG)
     server.plan = [failed(400, "no")]
-    with pytest.raises(EndpointError):
+    with pytest.raises(EndpointError) as caught:
         ask(f"{with_login(server)}?token=t0ken-of-mine")
-    assert PATH in caplog.text
-    assert "t0ken-of-mine" not in caplog.text
-    assert "pass-w0rd" not in caplog.text
+    for told in (caplog.text, str(caught.value), repr(caught.value.__cause__)):
+        assert "t0ken-of-mine" not in told
+        assert "pass-w0rd" not in told
+
+
+def test_a_connection_that_the_server_has_closed_meanwhile_is_no_failure() -> None:
+    served = []
+
+    def once(connection: socket.socket) -> None:
+        served.append(connection)
+        connection.recv(1 << 16)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")  # and keeps it, as it seems
+        connection.close()
+
+    with listening(once) as port:
+        for _ in range(3):
+            assert ask(f"http://127.0.0.1:{port}/v1") == {}
+    assert len(served) == 3
+
+
+@pytest.mark.parametrize("address", ["ftp://model/v1", "http:///v1", "http://model:port/v1", "model:80/v1"])
+def test_what_is_no_address_of_a_server_is_asked_once(address: str) -> None:
+    endpoint = Endpoint(address, "none", retries=8)
+    with pytest.raises(EndpointError, match="it cannot be asked") as caught:
+        endpoint.call(lambda: endpoint.ask(PATH, BODY))
+    assert caught.value.tries == 1
+
+
+def test_signs_that_an_address_cannot_hold_are_quoted(server: FakeServer) -> None:
+    with pytest.raises(EndpointError, match="no such path"):
+        ask(f"{server.address}/modèle 1%20a")
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "https://127.0.0.1:9", "http://"])
+def test_a_proxy_that_cannot_be_used_is_named(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("all_proxy", proxy)
+    with pytest.raises(EndpointError, match=r"the proxy .*expected one of the form http://host:port"):
+        ask("http://another.invalid/v1")
+    monkeypatch.setenv("no_proxy", "localhost")
+    assert ask(server.address.replace("127.0.0.1", "localhost"))
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="it makes the certificate")
+def test_https_through_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    words = (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=model.invalid"
+    )
+    words += f" -addext subjectAltName=DNS:model.invalid -keyout {key} -out {certificate}"
+    subprocess.run(["openssl", *words.split()], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    heard: list[bytes] = []
+
+    def proxied(connection: socket.socket) -> None:
+        heard.append(connection.recv(1 << 16))
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with context.wrap_socket(connection, server_side=True) as secure:
+            for _ in range(2):
+                while b'"Who?"' not in (request := secure.recv(1 << 16)):
+                    heard.append(request)
+                heard.append(request)
+                secure.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"a":1}')
+
+    with listening(proxied) as port:
+        monkeypatch.setenv("https_proxy", f"http://ada:pass-w0rd@127.0.0.1:{port}")
+        with pytest.raises(EndpointError, match="certificate verify failed") as caught:
+            ask("https://model.invalid/v1", "sk-key")
+        assert not caught.value.passing
+        heard.clear()
+        http._certificates.cache_clear()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        for _ in range(2):
+            assert ask("https://model.invalid/v1", "sk-key") == {"a": 1}
+    http._certificates.cache_clear()
+    assert heard[0].startswith(b"CONNECT model.invalid:443 HTTP/1.1\r\n")
+    assert b"Proxy-Authorization: Basic YWRhOnBhc3MtdzByZA==" in heard[0]
+    assert b"sk-key" not in heard[0]
+    assert sum(b"Authorization: Bearer sk-key" in each for each in heard) == 2
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_answers_by_and_by_holds_no_call(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    def by_and_by(connection: socket.socket) -> None:
+        connection.recv(1 << 16)
+        with contextlib.suppress(OSError):
+            for byte in b"HTTP/1.1 200 OK\r\n" * 100:
+                connection.sendall(bytes([byte]))
+                time.sleep(0.05)
+
+    with listening(by_and_by) as port:
+        monkeypatch.setenv(f"{scheme}_proxy", f"http://127.0.0.1:{port}")
+        with pytest.raises(EndpointError, match=r"no whole answer within 0\.3 seconds"):
+            ask(f"{scheme}://slow.invalid/v1", timeout=0.3)
+
+
+@contextlib.contextmanager
+def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Have ``serve`` take each connection to a port, one after another, while the context lasts."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def run() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, contextlib.suppress(ssl.SSLError, ConnectionError):
+                        serve(connection)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(10)

@@ -16,8 +16,6 @@ import pytest
 
 from atommem_env.retrieval import DenseRetriever, EndpointEncoder, encoders, make_encoder
 
-pytest.importorskip("httpx")
-
 AT_ONCE = {"retry-after-ms": "1"}  # the pause before a retry that the server asks for
 
 
