@@ -17,6 +17,7 @@ import io
 import os
 import socket
 import ssl
+import sys
 import threading
 import time
 import zlib
@@ -238,18 +239,25 @@ def _left(deadline: float) -> float:
 
 def _connected(host: str, port: int, deadline: float) -> socket.socket:
     """Return a connection to the first of the host's addresses that takes one."""
-    *others, last = [found[4][0] for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    for address in others:
+    # A name in ASCII needs no codec, whose tables take as long to load as some calls.
+    name = host.encode("ascii" if host.isascii() else "idna")
+    *others, last = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    for family, kind, protocol, _, place in others:
         with contextlib.suppress(OSError):
-            return _dialled(str(address), port, deadline)
-    return _dialled(str(last), port, deadline)
+            return _dialled(socket.socket(family, kind, protocol), place, deadline)
+    return _dialled(socket.socket(*last[:3]), last[4], deadline)
 
 
-def _dialled(address: str, port: int, deadline: float) -> socket.socket:
-    made = socket.create_connection((address, port), _left(deadline))
-    made.setsockopt(
-        socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-    )  # a body would wait for the answer to its headers
+def _dialled(made: socket.socket, place: Any, deadline: float) -> socket.socket:
+    try:
+        made.settimeout(_left(deadline))
+        made.connect(place)
+        made.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )  # else a body waits for news of its headers
+    except BaseException:
+        made.close()
+        raise
     return made
 
 
@@ -301,8 +309,11 @@ def _login(at: SplitResult, header: str) -> dict[str, str]:
 
 @functools.cache  # there are some dozens of names to look for
 def _proxy(scheme: str, host: str, port: int) -> SplitResult | None:
-    """Return the address of the proxy that the environment names."""
-    import urllib.request  # where the standard library reads them, the settings of macOS and Windows included
+    """Return the address of the proxy that the environment names, or the settings of macOS and Windows."""
+    named = any(name.lower().endswith("_proxy") for name in os.environ)
+    if not named and sys.platform not in ("darwin", "win32"):
+        return None
+    import urllib.request  # where the standard library reads them
 
     proxies = urllib.request.getproxies()
     address = proxies.get(scheme) or proxies.get("all")
