@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -110,6 +113,25 @@ def serving(reply: Callable[[str], str] = lambda prompt: "Paris", *plan: Answer)
             server.stopping.set()
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Have ``serve`` take each connection to a port, one after another, while the context lasts."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def run() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, contextlib.suppress(ssl.SSLError, ConnectionError):
+                        serve(connection)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
 
 
 class _Handler(BaseHTTPRequestHandler):

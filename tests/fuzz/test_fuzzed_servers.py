@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import socket
 import warnings
 from typing import Any
 
@@ -15,8 +16,9 @@ import numpy as np
 import pytest
 
 from atommem_env.llm import Chat, ChatError, ChatSettings, chat, endpoint
+from atommem_env.llm.endpoint import Endpoint, EndpointError
 from atommem_env.retrieval import EndpointEncoder
-from fake_server import Answer, FakeServer, encoded, failed, said
+from fake_server import Answer, FakeServer, encoded, failed, listening, said
 
 CALLS = 25  # for each fault that is asked for
 SECRET = "sk-very-secret-9"
@@ -89,6 +91,65 @@ def misbehave(draw: random.Random) -> Answer:
             body=packed[: draw.choice((0, 9, 40, len(packed)))], headers={"Content-Encoding": "gzip"}
         )
     return Answer(body=draw.choice((b"[", b'{"choices":', b"9", b"\\", b" ")) * 50_000)
+
+
+BODY = json.dumps(said("Paris").body).encode()
+PACKED = gzip.compress(BODY)
+ANSWERS = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY),
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\nX: y\r\n\r\n"
+    % (len(BODY), BODY),
+    b"HTTP/1.0 200 OK\r\nConnection: close\r\n\r\n" + BODY,
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s" % (len(PACKED), PACKED),
+    b"HTTP/1.1 307 Elsewhere\r\nLocation: /v1/x\r\nContent-Length: 0\r\n\r\n",
+)
+PIECES = (
+    b"\r\n", b"\n", b"\r\n\r\n", b"\0", b":", b"-1", b"\xff", b" " * 99, b"ffffffffffffffff\r\n", b"x" * 70_000,
+    b"HTTP/1.1 100 \r\n\r\n", b"Content-Length: 9\r\n", b"Transfer-Encoding: chunked\r\n", b"a: b\r\n" * 200,
+)  # fmt: skip
+
+
+def misspell(draw: random.Random) -> bytes:
+    """Return bytes that are nearly an answer."""
+    whole = bytearray(draw.choice(ANSWERS))
+    for _ in range(draw.choice((1, 1, 2, 5))):
+        at = draw.randrange(len(whole))
+        kind = draw.randrange(4)
+        if kind == 0:
+            whole[at] = draw.randrange(256)
+        elif kind == 1:
+            whole[at:at] = draw.choice(PIECES)
+        elif kind == 2:
+            del whole[at : at + draw.choice((1, 2, 40))]
+        elif len(whole) > 1:
+            del whole[at + 1 :]
+        whole = whole or bytearray(b"x")
+    return bytes(whole)
+
+
+def test_every_answer_in_bytes_is_a_reply_or_an_error(request: pytest.FixtureRequest) -> None:
+    calls = CALLS * int(request.config.getoption("--faults"))
+    now = [b""]
+
+    def serve(connection: socket.socket) -> None:
+        connection.recv(1 << 16)
+        connection.sendall(now[0])
+
+    read = 0
+    with listening(serve) as port:
+        for seed in range(calls):
+            now[0] = misspell(random.Random(seed))
+            endpoint_ = Endpoint(f"http://127.0.0.1:{port}/v1", SECRET, timeout=5.0, retries=0)
+            try:
+                endpoint_.ask("/chat/completions", {"model": "m"})
+            except (EndpointError, ValueError) as error:
+                told = str(error)
+            except Exception as error:
+                raise AssertionError(f"seed {seed}: {type(error).__name__}: {error}") from error
+            else:
+                read, told = read + 1, ""
+            assert SECRET not in told
+    assert 0 < read < calls
 
 
 def test_every_call_ends_in_a_reply_or_an_error(

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import pytest
 
 from atommem_env.llm import endpoint, http
 from atommem_env.llm.endpoint import Endpoint, EndpointError
-from fake_server import Answer, FakeServer, failed
+from fake_server import Answer, FakeServer, failed, listening
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "Who?"}]}
 PATH = "/chat/completions"
@@ -221,22 +220,3 @@ def test_a_proxy_that_answers_by_and_by_holds_no_call(monkeypatch: pytest.Monkey
         monkeypatch.setenv(f"{scheme}_proxy", f"http://127.0.0.1:{port}")
         with pytest.raises(EndpointError, match=r"no whole answer within 0\.3 seconds"):
             ask(f"{scheme}://slow.invalid/v1", timeout=0.3)
-
-
-@contextlib.contextmanager
-def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Have ``serve`` take each connection to a port, one after another, while the context lasts."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def run() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _ = listener.accept()
-                    with connection, contextlib.suppress(ssl.SSLError, ConnectionError):
-                        serve(connection)
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
