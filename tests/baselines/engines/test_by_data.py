@@ -10,6 +10,7 @@ import pytest
 
 from atommem_env.baselines import make_policy
 from atommem_env.baselines.engines.by_data import EngineByData
+from atommem_env.baselines.engines.engine import get_engine
 from atommem_env.policies import rollout
 from scripted import make_env
 
@@ -34,3 +35,11 @@ def test_it_may_change_from_one_episode_to_the_next() -> None:
         engine.suit(source)
         assert engine.name == name
         assert pickle.loads(pickle.dumps(engine)).name == copy.deepcopy(engine).name == name
+
+
+def test_asked_before_it_knows_the_data_it_says_what_to_do() -> None:
+    engine = get_engine("auto")
+    with pytest.raises(ValueError, match=r"suit\(info\['source'\]\).*get_engine\('world'\)"):
+        engine.answer("Where is the mill?", ["The mill stands in Aune."])
+    engine.suit("generated:world")  # type: ignore[attr-defined]
+    assert engine.answer("Where is the mill?", [])
