@@ -78,13 +78,14 @@ _BEGINS: Final = (
     rf"|\[(?=\s*(?:\[\s*)?(?:\{{{_SPACED_KEY}|[\"']\{{\s*\\?[\"']"
     rf"|[\"'](?:{_KIND})(?:_memory|_entry)?[\"']\s{{0,8}}[,\]])))"
 )
-_SPACE: Final = r"(?:[\w-]{1,24}:|[|\uff5c][\w-]{1,24}[|\uff5c])?"  # what some models put before a tag's name
+_SPACE: Final = r"(?:[\w-]{1,24}:|[|\uff5c][\w-]{1,24}[|\uff5c]|[a-z]{1,16}_(?=tool_call|arg_))?"
+"""What some models put before a tag's name."""
 _LIKE_JSON = re.compile(_BEGINS)
 _MARKS = re.compile(
     rf"(?P<thought>{OPEN})|(?P<thought_end>{CLOSE})|(?P<json>{_BEGINS})"
     rf"|<{_SPACE}(?P<tag>function|invoke|tool|tool_call|call|action|op|operation|command)"
-    rf"(?:\s*=\s*[\"']?|\s+(?:name|tool|type|op|kind)\s*=\s*[\"']?|>\s*(?=[\w.:]{{1,64}}\s*<arg_key))"
-    r"(?P<called>[\w.:/-]{1,64})[\"']?(?P<further>\s[^<>]{0,4000}?)?\s*(?P<nothing>/?)(?:>|(?=<arg_key))"
+    rf"(?:\s*=\s*[\"']?|\s+(?:name|tool|type|op|kind)\s*=\s*[\"']?|>\s*(?=[\w.:]{{1,64}}\s*<{_SPACE}arg_key))"
+    rf"(?P<called>[\w.:/-]{{1,64}})[\"']?(?P<further>\s[^<>]{{0,4000}}?)?\s*(?P<nothing>/?)(?:>|(?=<{_SPACE}arg_key))"
     rf"|<(?P<element>op|operation|name|tool|tool_name|function_name|function|action|command)>\s{{0,8}}"
     rf"(?P<elementkind>{_KIND})(?:_memory)?\s{{0,8}}</(?P=element)>"
     r"(?=\s{0,8}<(?:content|query|id|k|parameters|arguments|args|input)>)"
@@ -115,7 +116,8 @@ _PARAMETER = re.compile(
     rf"<{_SPACE}(?:parameter|param|argument|arg)(?:\s*=\s*|\s+(?:name|key)\s*=\s*)[\"']?(?P<name>[\w.-]{{1,64}})[\"']?"
     rf"[^<>]{{0,80}}>(?P<value>.*?)(?:</{_SPACE}(?:parameter|param|argument|arg)(?:=[\w.-]{{1,64}})?>"
     rf"|(?=<{_SPACE}parameter[ =])|\Z)"
-    r"|<arg_key>\s{0,8}(?P<key>[\w.-]{1,64})\s{0,8}</arg_key>\s{0,8}<arg_value>(?P<argument>.*?)(?:</arg_value>|(?=<arg_key>)|\Z)"
+    rf"|<{_SPACE}arg_key>\s{{0,8}}(?P<key>[\w.-]{{1,64}})\s{{0,8}}</{_SPACE}arg_key>\s{{0,8}}<{_SPACE}arg_value>"
+    rf"(?P<argument>.*?)(?:</{_SPACE}arg_value>|(?=<{_SPACE}arg_key>)|\Z)"
     r"|<(?P<field>content|query|id|k)>(?P<text>.*?)(?:</(?P=field)>|(?=<(?:content|query|id|k)>)|\Z)",
     re.IGNORECASE | re.ASCII | re.DOTALL,
 )
@@ -125,7 +127,7 @@ _FIELD = re.compile(
     re.IGNORECASE | re.ASCII | re.DOTALL,
 )
 _ATTRIBUTE = re.compile(
-    r"(?<![^\s\"'])(id|k|content|query)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"']+))", re.I | re.A
+    r"(?<![^\s\"'])(id|k|content|query|text)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"']+))", re.I | re.A
 )
 _WORD_BEFORE = re.compile(rf"(?<![A-Za-z]){_NAME_FORM}(?![A-Za-z])", re.IGNORECASE | re.ASCII)
 _LOOKS_LIKE_CALL = re.compile(
@@ -429,7 +431,7 @@ class _Scan:
             return end.end()
         fields = self._body(kind, mark.end(), end.start())
         if fields is None:
-            fields = {} if MAIN[kind] in attributes else {MAIN[kind]: body}
+            fields = {} if attributes.keys() & {MAIN[kind], "text"} else {MAIN[kind]: body}
         yield Call(kind, _with_head({**attributes, **fields}, kind), whole)
         return end.end()
 
@@ -509,7 +511,10 @@ class _Scan:
                 fields[key] = _scalar(said)
         if kind is None or not fields:
             return mark.end()
-        yield Call(kind, fields, text[mark.start() : position])
+        plain = [key for key in fields if key in _ARGUMENTS]
+        if len(plain) == 1 and MAIN[kind] not in fields:  # ``Action Input: x``
+            fields[MAIN[kind]] = fields.pop(plain[0])
+        yield Call(kind, _with_head(fields, kind), text[mark.start() : position])
         return position
 
 

@@ -15,21 +15,24 @@ text                                                  operation
 An update names its entry as the attribute ``id="3"``, or at the head of its content: ``id: 3`` (or ``id=3``)
 and then a line break, a space, a comma or a colon, or the bare number and then a line break or a colon. A
 delete names it as the attribute, as ``id: 3``, or as the bare number. A number may stand in brackets or
-quotes, after ``entry`` or ``#``, or be written ``3.0``. A text without any of these tags that has calls in
+quotes, after ``entry`` or ``#``, or be written ``3.0``. Where a tag holds nothing but the operation's own fields, told
+as attributes (``<read_memory query="who"/>``), as tags (``<id>3</id><content>x</content>``) or as a JSON object
+(``{"content": "x"}``), these are its fields. A text without any of these tags that has calls in
 another form (:mod:`atommem_env.protocols.calls`) is read as those. What else a text may hold, and what then
 counts, is said in :mod:`atommem_env.protocols.tags`.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from atommem_env.core.operations import Delete, Operation, Update
+from atommem_env.core.operations import Answer, Create, Delete, Operation, Read, Update, to_dict
 from atommem_env.core.types import Observation
 from atommem_env.protocols.base import FormError, Parsed
-from atommem_env.protocols.json_calls import read_other_calls
+from atommem_env.protocols.json_calls import read_calls, read_other_calls
 from atommem_env.protocols.tagged import TagProtocol, integer
 from atommem_env.protocols.tags import Tag, attribute
 
@@ -37,6 +40,8 @@ _ID = r"[\[\"'#]{0,2}(-?[0-9]{1,18})(?:\.0+)?[\]\"']?"
 _LABEL = r"id(?:\s*[:=]\s*|\s+)"
 _LABELLED = re.compile(rf"\[?{_LABEL}{_ID}(?:[ \t]*[\r\n:,;]|[ \t]|$)", re.IGNORECASE | re.ASCII)
 _BARE = re.compile(rf"{_ID}(?:[ \t]*[\r\n:]|$)", re.ASCII)
+_MAIN_ATTRIBUTE = re.compile(r"(?<![^\s\"'])(?:content|query|text)\s*=", re.IGNORECASE | re.ASCII)
+_ELEMENT = re.compile(r"<(content|query|id|k)>.*?</\1>\s*", re.IGNORECASE | re.ASCII | re.DOTALL)
 _ENTRY = re.compile(rf"(?:entry|memory)\s+{_ID}[ \t]*[\r\n:]", re.IGNORECASE | re.ASCII)
 
 
@@ -52,6 +57,10 @@ class XMLProtocol(TagProtocol):
         "scratchpad": "scratchpad",
         "answer": "answer",
     }
+
+    def _operation(self, role: str, tag: Tag, observation: Observation | None) -> Operation:
+        told = role != "scratchpad" and _told_by_fields(tag)
+        return (told and _by_fields(role, tag)) or super()._operation(role, tag, observation)
 
     def _parse_update(self, tag: Tag, observation: Observation | None) -> Operation:
         named = attribute(tag.attributes, "id")
@@ -74,10 +83,39 @@ class XMLProtocol(TagProtocol):
     def _otherwise(self, text: str) -> Parsed:
         return read_other_calls(text)
 
+    def _text(self, operation: Operation, observation: Observation | None) -> str:
+        if isinstance(operation, (Create, Read, Answer)):
+            fields = to_dict(operation)
+            role = fields.pop("op")
+            text = fields["query" if role == "read" else "content"]
+            if _told_by_fields(Tag(role, "", text.strip(), "")):  # it would be taken for its fields
+                return self._wrap(role, json.dumps(fields, ensure_ascii=False))
+        return super()._text(operation, observation)
+
     def _entry_text(self, operation: Update | Delete, observation: Observation | None) -> str:
         if isinstance(operation, Delete):
             return self._wrap("delete", str(operation.id))
         return self._wrap("update", f"id: {operation.id}\n{operation.content}")
+
+
+def _told_by_fields(tag: Tag) -> bool:
+    """Return whether a tag may hold its operation's fields, and nothing else, in another form than the paper's."""
+    content = tag.content
+    if not content:
+        return _MAIN_ATTRIBUTE.search(tag.attributes) is not None
+    end = 0
+    while (element := _ELEMENT.match(content, end)) is not None:
+        end = element.end()
+    return end == len(content) or (content[0] == "{" and content[-1] == "}")
+
+
+def _by_fields(role: str, tag: Tag) -> Operation | None:
+    """Return the operation that a tag's fields give, and nothing where they are others than its own."""
+    name = role if role == "answer" else f"{role}_memory"
+    parsed = read_calls(f"<{name}{tag.attributes}>{tag.content}</{name}>")
+    if parsed.malformed or len(parsed.operations) != 1 or parsed.operations[0].op != role:
+        return None
+    return parsed.operations[0]
 
 
 def _id(text: str) -> int:

@@ -106,6 +106,9 @@ CREATES = [
     '>>>create\n{"content": "x"}',
     'Action: create\nAction Input: {"content": "x"}',
     'Thought: a fact.\nAction: create\nAction Input: {"content": "x"}\n',
+    "Thought: a fact.\nAction: create\nAction Input: x\n",
+    "<longcat_tool_call>create\n<longcat_arg_key>content</longcat_arg_key>\n"
+    "<longcat_arg_value>x</longcat_arg_value>\n</longcat_tool_call>",
     "<start_function_call>call:create{content:<escape>x<escape>}<end_function_call>",
     '<|tool_call>call:create{content:<|"|>x<|"|>}<tool_call|>',
     # Python

@@ -118,6 +118,55 @@ def test_k_is_an_attribute() -> None:
         assert len(PROTOCOL.parse(f'<read_memory k="{k}">who</read_memory>').malformed) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "operation"),
+    [
+        ('<create_memory content="x"/>', Create("x")),
+        ('<create_memory content="x"></create_memory>', Create("x")),
+        ("<create_memory>\n<content>x <b>y</b></content>\n</create_memory>", Create("x <b>y</b>")),
+        ('<create_memory>{"content": "x"}</create_memory>', Create("x")),
+        ("<read_memory query='who'/>", Read("who")),
+        ('<read_memory>{"query": "who", "k": 3}</read_memory>', Read("who", 3)),
+        ("<read_memory><query>who</query><k>3</k></read_memory>", Read("who", 3)),
+        ('<update_memory id="3" content="x"/>', Update(3, "x")),
+        ('<update_memory id="3"><content>x</content></update_memory>', Update(3, "x")),
+        ("<update_memory><id>3</id><content>x</content></update_memory>", Update(3, "x")),
+        ('<update_memory>{"id": 3, "content": "x"}</update_memory>', Update(3, "x")),
+        ("<delete_memory><id>3</id></delete_memory>", Delete(3)),
+        ('<delete_memory>{"id": 3}</delete_memory>', Delete(3)),
+        ('<answer text="Paris"/>', Answer("Paris")),
+        ('<answer>{"answer": "Paris"}</answer>', Answer("Paris")),
+    ],
+)
+def test_fields_are_told_in_other_forms(text: str, operation: Operation) -> None:
+    assert PROTOCOL.parse(text).operations == [operation]
+    renamed = XMLProtocol(tags={"create": "keep", "answer": "say"})
+    other = text.replace("create_memory", "keep").replace("<answer ", "<say ").replace("answer>", "say>")
+    assert renamed.parse(other).operations == [operation]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"name": "Ada", "born": 1815}', '{"content": "x", "title": "T"}', '{"op": "delete", "id": 3}', '{"id": 3}',
+        '{"content": 3, "x": 4}', "{" * 2000, '{"a":' * 2000, "{content: x", "{}", "<b>x</b>",
+        "<contents>x</contents>", "<content>x</content> y", "<content>x",
+    ],
+)  # fmt: skip
+def test_a_content_that_is_no_field_is_kept_as_it_is(content: str) -> None:
+    assert PROTOCOL.parse(f"<create_memory>{content}</create_memory>").operations == [Create(content)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"content": "x"}', "<content>x</content>", "<content><content>x</content></content>", '{"query": "x"}', '"}',
+     '{"content": "{\\"content\\": \\"x\\"}"}', "<id>3</id>", '{"text": "x"}', "{x}", "<content>"],
+)  # fmt: skip
+def test_a_content_that_looks_like_fields_is_written_so_that_it_is_read_again(content: str) -> None:
+    operations = [Create(content), Read(content), Read(content, 3), Update(3, content), Answer(content)]
+    assert PROTOCOL.parse(PROTOCOL.render_operations(operations)).operations == operations
+
+
 def test_what_the_environment_refuses_is_still_well_formed() -> None:
     text = "<create_memory/><update_memory>id: 99\nx</update_memory><delete_memory>-1</delete_memory>"
     assert operations(text) == [Create(""), Update(99, "x"), Delete(-1)]
