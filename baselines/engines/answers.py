@@ -17,8 +17,12 @@ from atommem_env.protocols.thinking import split_thinking
 KEYS: Final = ("answer", "final_answer", "short_answer", "finalAnswer", "Answer", "final answer")
 """The keys under which a JSON object gives an answer."""
 
-_TAG = re.compile(r"<(?:final_|short_)?answer(?:\s[^<>]{0,80})?>", re.I | re.A)
-_TAG_END = re.compile(r"</(?:final_|short_)?answer\s*>", re.I | re.A)
+_TAG = re.compile(
+    r"<(?:final_|short_)?answer(?:\s[^<>]{0,80})?>|\[(?:final[ _])?answer\]:?|<\|begin_of_box\|>", re.I | re.A
+)
+_TAG_END = re.compile(
+    r"</(?:final_|short_)?answer\s*>|\[/(?:final[ _])?answer\]|<\|end_of_box\|>", re.I | re.A
+)
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _DRESS = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|textrm|mbox|text\w{2})\s*\{")
 _BRACE = re.compile(r"\\[{}]|[{}]")
@@ -30,12 +34,18 @@ _LABEL = re.compile(
     r"[ \t]*[:：]?[ \t]*#*[ \t]*(?=\n|\Z)"
     # a label before a colon or a dash
     rf"|^[ \t]*(?:[#>*_\-•`]{{1,6}}[ \t]*){{0,3}}(?:(?:so|therefore|thus|hence|and)[, \t]+)?{_WORDS}answer"
-    r"[ \t]*[*_`]{0,3}[ \t]*(?:[:：=]|[-–—](?=[ \t]))[ \t]*[*_`]{0,3}"
+    r"[ \t]*[*_`]{0,3}[ \t]*(?:[:：=→]|[-–—=]>?(?=[ \t]))[ \t]*[*_`]{0,3}"
     rf"|^[ \t]*{_WORDS}answer[ \t]*(?=\n\s*\S)"
     r"|^[ \t]*(?:最终)?答案[ \t]*[:：][ \t]*"
+    # a question said again before it
+    r"|\A(?:q|question)[ \t]*[:：][^\n]{0,2000}\n\s*a(?:nswer)?[ \t]*[:：][ \t]*"
+    # what leads over to it
+    r"|(?:^|(?<=[.!?,;] ))[ \t]*here(?:['’]s| is| comes)[ \t]+(?:the|my|your)[ \t]+"
+    r"(?:(?:final|short|correct|best)[ \t]+){0,2}answer[ \t]*[:：][ \t]*[*_]{0,3}[ \t]*"
     # a clause that says it
     r"|(?:^|(?<=[.!?,;:\n] )|(?<=\n))[ \t]*[*_]{0,3}"
     r"(?:(?:so|therefore|thus|hence|and|then|in conclusion|in short|overall)[, \t]+)?"
+    r"(?:(?:i|we)[ \t]+(?:believe|think|conclude|would say)[ \t]+(?:that[ \t]+)?)?"
     r"(?:the|my)[ \t]+(?:(?:final|short|correct|best)[ \t]+){0,2}answer"
     r"(?:[ \t]+to[ \t]+(?:the|this|your)[ \t]+question)?"
     r"[ \t]*[*_]{0,3}[ \t]+(?:is|was|would be|should be)(?:[ \t]+that)?[ \t]*[:：]?[ \t]*",
@@ -44,6 +54,10 @@ _LABEL = re.compile(
 _PAIRS: Final = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“", "「": "」", "『": "』", "`": "`"}
 _EMPHASIS = re.compile(r"\A(\*{1,3}|_{1,3}|~~|==)(?=\S)(.*?)(?<=\S)\1\Z", re.S)
 _PREFIXES = re.compile(r"\A(?:[-•*>][ \t]+|#{1,6}[ \t]+|A:[ \t]*)(?=\S)")
+_REMARK = re.compile(
+    r"(?<=[.!?])[ \t]+\(?(?:explanation|reason(?:ing)?|justification|rationale|sources?)[ \t]*[:：]",
+    re.I | re.A,
+)
 _ABBREVIATED = re.compile(r"\b\w\.\w?\.\Z|\b(?:[A-Z]|Jr|Sr|Inc|Ltd|Co|Corp|St|Dr|No)\.\Z")
 
 
@@ -69,6 +83,9 @@ def _undressed(text: str) -> str:
         return inner.strip()
     said, clause = _labelled(text)
     line = _first_line(said)
+    remark = _REMARK.search(line)
+    if remark is not None:
+        line, clause = line[: remark.start()], True
     if clause:
         line = line if _ABBREVIATED.search(line[-12:]) else line.removesuffix(".")
     return _bare(line)
