@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import itertools
@@ -9,7 +10,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TextIO, cast
+from typing import Any, BinaryIO, Final, NamedTuple, TextIO, cast
 
 from atommem_env.data.rows import shorten
 
@@ -71,9 +72,20 @@ def read_rows(path: Path, split: str = "validation") -> Iterator[Row]:
         try:
             yield from _json_rows(text, path.name, raw.tell, split)
         except UnicodeDecodeError as error:
-            raise ValueError(f"{path.name} is not UTF-8 text ({error.reason}); expected JSON rows") from error
+            mend = ": save it as UTF-8" if magic[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else ""
+            raise ValueError(
+                f"{path.name} is not UTF-8 text ({error.reason}); expected JSON rows{mend}"
+            ) from error
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ValueError(f"{path.name} is a broken gzip file ({error}); download it again") from error
+
+
+_NO_ROWS: Final = {
+    "version https://git-lfs": ". It is a pointer of Git LFS in the data's place: fetch the data with `git lfs pull`",
+    "<!doctype html": ". It is a web page: download the file that it shows (on GitHub and the hub: the raw one)",
+    "<html": ". It is a web page: download the file that it shows (on GitHub and the hub: the raw one)",
+}
+"""What files begin with that came in place of the data, and the mend."""
 
 
 class _Inflated(gzip.GzipFile):
@@ -111,9 +123,11 @@ def _json_rows(text: TextIO, name: str, tell: Callable[[], int], split: str) -> 
     elif first == "{":
         yield from _object_rows(text, head, name, tell, split)
     else:
+        start = head.lstrip()
+        mend = next((said for begins, said in _NO_ROWS.items() if start[:60].lower().startswith(begins)), "")
         raise ValueError(
-            f"{name} begins with {shorten(head.lstrip()[:40])}; "
-            "expected a JSON list of rows or one JSON object per line"
+            f"{name} begins with {shorten(start[:40])}; "
+            f"expected a JSON list of rows or one JSON object per line{mend}"
         )
 
 

@@ -85,7 +85,12 @@ def test_rows_are_numbered_and_lines_too(tmp_path: Path) -> None:
     [
         (b"", "x.json is empty"),
         (b" \n ", "x.json is empty"),
-        (b"version https://git-lfs.github.com/spec/v1", "begins with 'version https.*expected a JSON list"),
+        (
+            b"version https://git-lfs.github.com/spec/v1",
+            "begins with 'version https.*expected a JSON list.*git lfs pull",
+        ),
+        (b"\n<!DOCTYPE html>\n<html>", "expected a JSON list of rows.*a web page: download the file"),
+        ('[{"a": 1}]'.encode("utf-16"), "not UTF-8 text.*save it as UTF-8"),
         (b"PK\x03\x04rest", "zip archive; unpack it"),
         (b'[{"a": 1}, {"a": 2', "row 1: not valid JSON"),
         (b'[{"a": 1}, {"a": "open', "row 1: not valid JSON"),
