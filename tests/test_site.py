@@ -1,9 +1,8 @@
 """Every Python block and every command of the README and the site: it runs, or at least compiles or is understood.
 
 A page's Python blocks run in order, in one namespace and an empty folder, and so do its ``atommem`` commands, with
-fewer episodes and documents and on generated data. What needs a network, a GPU, a benchmark's files or a library that
-the tests do not have stands below a comment that says so, ``<!-- not run: ... -->``, and is compiled, or parsed. A
-page that speaks of a run that it has not made finds a small one.
+fewer episodes and documents and on generated data. What stands in for a server or a file, and what is not run and why,
+says a comment above the block (``site_pages``). A page that speaks of a run that it has not made finds a small one.
 """
 
 from __future__ import annotations
@@ -12,13 +11,10 @@ import configparser
 import doctest
 import json
 import re
-import shlex
+import runpy
 import shutil
-import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,106 +24,60 @@ from typer.main import get_command
 
 import atommem_env
 from atommem_env.cli import application
+from atommem_env.llm import ChatSettings
 from atommem_env.registration import CONTROLS, ENVS, POLICIES
 from atommem_env.report.paper import RECIPES
-
-ROOT = Path(__file__).resolve().parents[1]
-DOCS = ROOT / "docs"
-PAGES = [
-    page
-    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md")))
-    if page.is_file()
-]
-SHELL = ("bash", "sh")
+from fake_server import FakeServer
+from site_pages import (
+    DOCS,
+    GENERATED,
+    MODEL_RUN,
+    PAGES,
+    ROOT,
+    SERVER,
+    SHELL,
+    SMALL,
+    atommem,
+    blocks,
+    calls,
+    compiled,
+    forget_modules,
+    name,
+    prepare,
+    programs,
+    python_of,
+    shell_calls,
+    small,
+    understands,
+)
 
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the site is not next to the tests")
+HERE = ("", SERVER, MODEL_RUN, GENERATED)
+"""What a block may run with in this environment."""
 
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of a page.
-
-    Attributes:
-        place: the page and the line at which the block's text begins.
-        line: that line's number.
-        mark: the comment right above the block, or nothing.
-    """
-
-    place: str
-    line: int
-    language: str
-    mark: str
-    text: str
-
-
-def blocks(page: Path) -> list[Block]:
-    """Return the fenced blocks of a page, in order."""
-    text = page.read_text(encoding="utf-8")
-    pattern = r"^(?:<!-- (.*?) -->\n)?([ ]*)```(\w*)\n(.*?)^\2```$"
-    found = []
-    for match in re.finditer(pattern, text, re.DOTALL | re.MULTILINE):
-        line = text.count("\n", 0, match.start(4)) + 1
-        place = f"{page.relative_to(ROOT)}:{line}"
-        body = re.sub(rf"^{match[2]}", "", match[4], flags=re.MULTILINE)
-        found.append(Block(place, line, match[3], match[1] or "", body))
-    return found
-
-
-def python_of(page: Path) -> list[Block]:
-    return [block for block in blocks(page) if block.language == "python"]
-
-
-def calls(text: str) -> Iterator[list[str]]:
-    """Yield the commands of a shell text as words, without assignments before them."""
-    for line in text.replace("\\\n", " ").splitlines():
-        lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|")
-        lexer.whitespace_split = True
-        words: list[str] = []
-        for word in [*lexer, ";"]:
-            if word.strip(";&|"):
-                words.append(word)
-                continue
-            while words and re.match(r"\w+=", words[0]):
-                del words[0]
-            if words:
-                yield words
-            words = []
-
-
-def shell_calls() -> list[tuple[str, list[str]]]:
-    return [
-        (block.place, call)
-        for page in PAGES
-        for block in blocks(page)
-        if block.language in (*SHELL, "")
-        for call in calls(block.text)
-    ]
-
-
-def name(page: Path) -> str:
-    return str(page.relative_to(ROOT))
-
-
-WITH_PYTHON = [page for page in PAGES if python_of(page)]
-
-
-def compiled(block: Block) -> Any:
-    return compile("\n" * (block.line - 1) + block.text, block.place, "exec")
+WITH_PYTHON = [page for page in PAGES if any(block.runs_with in HERE for block in python_of(page))]
 
 
 def test_every_python_block_compiles_and_says_why_it_does_not_run() -> None:
-    """A mark is one of two: what does not run, and the README's commands, which CI takes from there."""
+    """A mark says what a block runs with or why it does not, or is one of the README's commands, which CI takes."""
     for page in PAGES:
         for block in blocks(page):
             if block.language == "python":
                 compiled(block)
-            assert not block.mark or re.match(r"not run: \S|command: (run|test)$", block.mark), block.place
+            assert not block.mark or re.match(r"(not run|run with): \S|command: (run|test)$", block.mark), (
+                block.place
+            )
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=name)
-def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_of_a_page_runs(
+    page: Path, chat_server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("OPENAI_BASE_URL", chat_server.begin().address)
+    Path("my_module.py").write_text("class MyEncoder:\n    def encode(self, texts, kind): ...\n")
     if "runs/mine" in page.read_text(encoding="utf-8"):
         env = gym.make("AtomMem-World-v0", num_docs=20, num_questions=2)
         atommem_env.evaluate(env, ["rag", "memagent"], episodes=2, out="runs/mine")
@@ -135,9 +85,15 @@ def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pyte
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", atommem_env.GeneratedDataWarning)
         for block in python_of(page):
-            if not block.mark:
-                exec(compiled(block), space)
-    assert page.name != "README.md" or space["reward"] > 0
+            text = block.text
+            if block.runs_with == SERVER:
+                text = text.replace("http://localhost:8000/v1", chat_server.address)
+                text = text.replace("episodes=20", f"episodes=1, {', '.join(SMALL)}")
+            elif block.runs_with == GENERATED:
+                text = re.sub(r'source="[^"]*"', 'source="generated"', text)
+            if block.runs_with in HERE:
+                exec(compiled(block, text), space)
+    forget_modules(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -192,64 +148,12 @@ def test_the_command_line_understands_every_command() -> None:
 WITH_COMMANDS = [
     page
     for page in PAGES
-    if any(not block.mark and "atommem " in block.text for block in blocks(page) if block.language in SHELL)
-]
-GIVEN = {  # what pages speak of, and do not show
-    "dev.jsonl": [
-        {
-            "id": "dev_0",
-            "question": "Where is the mill?",
-            "golden_answers": ["Aune"],
-            "metadata": {
-                "context": {"title": ["Mill"], "sentences": [["The mill stands in Aune."]]},
-                "supporting_facts": {"title": ["Mill"], "sent_id": [0]},
-            },
-        }
-    ],
-}
-
-
-def small(words: list[str], folder: Path) -> list[str]:
-    """Return the words of a command with one episode, few documents, and data that is there."""
-    made = [
-        re.sub(r"num_docs=(\d+)", lambda n: f"num_docs={min(int(n[1]), max(24, int(n[1]) // 20))}", word)
-        for word in words
-    ]
-    made = [word for word in made if word != "--open"]
-    if made[0] != "run":
-        return made
-    for option, value in (("--episodes", "1"), ("--jobs", "1")):
-        if option in made:
-            made[made.index(option) + 1] = value
-    if "--source" in made:
-        place = made.index("--source") + 1
-        if ":" not in made[place] and not (folder / made[place]).exists():
-            made[place] = "generated"
-    made += [] if "--episodes" in made else ["--episodes", "1"]
-    return made + ([] if "--out" in made else ["--out", f"runs/command-{len(list(folder.glob('runs/*')))}"])
-
-
-def prepare(page: Path, folder: Path) -> None:
-    """Write the files that the commands of a page take."""
-    for file, rows in GIVEN.items():
-        (folder / file).write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    shown = {block.language: block.text for block in reversed(blocks(page))}  # the first of each language
-    (folder / "chats.json").write_text(shown.get("json", ""), encoding="utf-8")
-    config = re.sub(r"source: .*", "source: generated", shown.get("yaml", "")).replace(
-        "num_docs: 200", "num_docs: 24"
+    if any(
+        block.runs_with in HERE and "atommem " in block.text
+        for block in blocks(page)
+        if block.language in SHELL
     )
-    (folder / "run.yaml").write_text(config.replace("out: runs/mine\n", ""), encoding="utf-8")
-    (folder / "my_memory.py").write_text(shown.get("python", ""), encoding="utf-8")
-    if page.name == "your_data.md":
-        space: dict[str, Any] = {}
-        for block in python_of(page)[:1]:
-            exec(compiled(block), space)
-        records = json.dumps(space["records"])
-        (folder / "bridges.json").write_text(records, encoding="utf-8")
-        code = (
-            f"from atommem_env import QADataset\nDATASET = QADataset.from_records({records}, name='mine')\n"
-        )
-        (folder / "my_module.py").write_text(code, encoding="utf-8")
+]
 
 
 @pytest.fixture(scope="session")
@@ -260,31 +164,71 @@ def a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def a_run_of_a_model(chat_server: FakeServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site") / "run"
+    env = gym.make("AtomMem-World-v0", num_docs=8, num_questions=1)
+    settings = ChatSettings("my-model", chat_server.begin().address)
+    atommem_env.evaluate(env, ["rag", "memagent"], episodes=1, engine=settings, out=folder)
+    return folder
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=name)
 def test_the_commands_of_a_page_run(
-    page: Path, a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path,
+    a_run: Path,
+    a_run_of_a_model: Path,
+    chat_server: FakeServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    prepare(page, tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    address = chat_server.begin(lambda prompt: "yes").address
     for block in blocks(page):
-        if block.mark.startswith("not run") or block.language not in SHELL:
+        if block.runs_with not in HERE or block.language not in SHELL:
             continue
+        model = block.runs_with == MODEL_RUN
+        folder, run = (tmp_path / "model", a_run_of_a_model) if model else (tmp_path, a_run)
+        prepare(page, folder)
+        monkeypatch.chdir(folder)
         for program, *arguments in calls(block.text):
-            if program != "atommem":
+            if program != "atommem" and "examples/updates_table.py" not in arguments:
                 continue
-            words = small(arguments, tmp_path)
+            words = small(arguments, folder, address)
             made = words[words.index("--out") + 1] if words[0] == "run" else ""
             for name_of_run in re.findall(r"runs/[\w-]+", " ".join(words)):
-                if name_of_run != made and not (tmp_path / name_of_run).exists():
-                    shutil.copytree(a_run, tmp_path / name_of_run)
-            done = subprocess.run(
-                [sys.executable, "-m", "atommem_env", *words],
-                capture_output=True,
-                text=True,
-                encoding="utf-8",
-            )
-            assert done.returncode == 0, f"{block.place}: atommem {shlex.join(words)}\n{done.stderr[-2000:]}"
+                if name_of_run != made and not (folder / name_of_run).exists():
+                    shutil.copytree(run, folder / name_of_run)
+            if program == "atommem":
+                atommem(words, block)
+            else:
+                monkeypatch.setattr(sys, "argv", words)
+                runpy.run_path(str(ROOT / words[0]), run_name="__main__")
+    forget_modules(tmp_path)
+
+
+OF_A_LIBRARY = ("examples/trainers/", "examples/language_model/", "examples/learned_memory/train.py")
+"""Programs that the tests of adapters start."""
+
+
+@pytest.mark.heavy
+def test_a_program_understands_the_arguments_that_a_page_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tried = set()
+    for _, path, arguments in programs():
+        program = path.relative_to(ROOT).as_posix()
+        assert path.exists(), program
+        if (
+            arguments
+            and not program.startswith(OF_A_LIBRARY)
+            and "argparse" in path.read_text(encoding="utf-8")
+        ):
+            tried.add(path.stem)
+            understands(path, arguments, monkeypatch)
+    assert {"compare", "compare_unseen", "funnel_quality", "retrieval_quality"} <= tried
 
 
 def test_the_page_of_workflows_lists_every_policy_and_other_pages_count_them_right() -> None:
