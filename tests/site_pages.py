@@ -161,15 +161,18 @@ def small(words: list[str], folder: Path, address: str = "") -> list[str]:
     if "--engine" in made and not any(word.startswith("num_docs") for word in made):
         made += [word for argument in SMALL for word in ("--arg", argument)]
     made += [] if "--episodes" in made else ["--episodes", "1"]
+    file = folder / made[made.index("--config") + 1] if "--config" in made else folder
+    if file.suffix == ".yaml" and "\nout:" in file.read_text(encoding="utf-8"):
+        return made
     return made + ([] if "--out" in made else ["--out", f"runs/command-{len(list(folder.glob('runs/*')))}"])
 
 
 def atommem(words: list[str], block: Block) -> None:
     """Run a command of a block in this process; it has to succeed.
 
-    A recipe has all its environments, but of its policies only two, and those that the block names.
+    A recipe has all its environments, but of its policies only one, and those that the block names.
     """
-    kept = {"rag", "oracle", *re.findall(r"--policy (\S+)", block.text)}
+    kept = {"rag", *re.findall(r"--policy (\S+)", block.text)}
 
     def small_recipe(*given: Any) -> Recipe:
         made = make_recipe(*given)
@@ -226,12 +229,13 @@ def prepare(page: Path, folder: Path) -> None:
         (folder / file).write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     shown = {block.language: block.text for block in reversed(blocks(page))}  # the first of each language
     (folder / "chats.json").write_text(shown.get("json", ""), encoding="utf-8")
-    for file, text in [
-        ("run.yaml", shown.get("yaml", "")),
-        *((config.name, config.read_text(encoding="utf-8")) for config in (DOCS / "leaderboard").glob("*")),
-    ]:
-        config = re.sub(r"source: .*", "source: generated", text).replace("num_docs: 200", "num_docs: 24")
-        (folder / file).write_text(config.replace("out: runs/mine\n", ""), encoding="utf-8")
+    config = re.sub(r"source: .*", "source: generated", shown.get("yaml", "")).replace("out: runs/mine\n", "")
+    (folder / "run.yaml").write_text(config.replace("num_docs: 200", "num_docs: 24"), encoding="utf-8")
+    for file in (DOCS / "leaderboard").glob("*.yaml"):
+        config = re.sub(
+            r"policy:\s*\[.*?\]", "policy: [rag]", file.read_text(encoding="utf-8"), flags=re.DOTALL
+        )
+        (folder / file.name).write_text(config.replace("num_docs: 200", "num_docs: 24"), encoding="utf-8")
     (folder / "my_memory.py").write_text(shown.get("python", ""), encoding="utf-8")
     if page.name == "your_data.md":
         space: dict[str, Any] = {}

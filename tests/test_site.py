@@ -20,13 +20,15 @@ from typing import Any
 
 import gymnasium as gym
 import pytest
+import yaml
 from typer.main import get_command
 
 import atommem_env
 from atommem_env.cli import application
 from atommem_env.llm import ChatSettings
 from atommem_env.registration import CONTROLS, ENVS, POLICIES
-from atommem_env.report.paper import RECIPES
+from atommem_env.report.paper import RECIPES, make_recipe
+from atommem_env.viewer.leaderboard import leaderboard_page
 from fake_server import FakeServer
 from site_pages import (
     DOCS,
@@ -197,7 +199,7 @@ def test_the_commands_of_a_page_run(
             if program != "atommem" and "examples/updates_table.py" not in arguments:
                 continue
             words = small(arguments, folder, address)
-            made = words[words.index("--out") + 1] if words[0] == "run" else ""
+            made = words[words.index("--out") + 1] if words[0] == "run" and "--out" in words else ""
             for name_of_run in re.findall(r"runs/[\w-]+", " ".join(words)):
                 if name_of_run != made and not (folder / name_of_run).exists():
                     shutil.copytree(run, folder / name_of_run)
@@ -230,6 +232,75 @@ def test_a_program_understands_the_arguments_that_a_page_gives(
             tried.add(path.stem)
             understands(path, arguments, monkeypatch)
     assert {"compare", "compare_unseen", "funnel_quality", "retrieval_quality"} <= tried
+
+
+# --- the site's leaderboard ---------------------------------------------------------------------------
+
+
+def board() -> dict[str, Any]:
+    """Return the data of the site's leaderboard."""
+    return board_data((DOCS / "leaderboard.html").read_text(encoding="utf-8"))
+
+
+def board_data(page: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+def test_the_leaderboard_has_what_its_files_ask_for() -> None:
+    shown = board()
+    assert shown["version"] == atommem_env.__version__
+    asked = {}
+    for number, run in enumerate(shown["runs"]):
+        config = yaml.safe_load((DOCS / "leaderboard" / f"{run['name']}.yaml").read_text(encoding="utf-8"))
+        policies = config.get("policy")
+        envs = dict.fromkeys(config.get("env", ()), policies)
+        if "recipe" in config:
+            envs = {env.name: env.policies for env in make_recipe(config["recipe"]).envs}
+        asked |= {
+            (number, env, policy): config["episodes"] for env, named in envs.items() for policy in named
+        }
+        assert run["episodes"] == run["total"]
+        assert run["first_task"] is None or (DOCS / run["first_task"][0]).is_file()
+    cells = [cell for block in shown["blocks"] for cell in block["cells"]]
+    found = {(cell["run"], cell["filter"]["env"], cell["policy"]): cell["episodes"] for cell in cells}
+    assert found.keys() == asked.keys()
+    assert all(found[each] <= asked[each] for each in found)
+    assert sum(page.stat().st_size for page in DOCS.glob("leaderboard*.html")) < 3_000_000
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    ("name_of_run", "env", "policy", "data"),
+    [
+        ("chats", "AtomMem-Chat-v0", "mem0", None),
+        ("chats", "AtomMem-LoCoMo-v0", "rag", "locomo10.sample.json.gz"),
+        ("facts", "AtomMem-World-v0", "learned", None),
+    ],
+)
+def test_a_part_of_the_leaderboard_made_again_is_what_it_says(
+    name_of_run: str, env: str, policy: str, data: str | None, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    config = yaml.safe_load((DOCS / "leaderboard" / f"{name_of_run}.yaml").read_text(encoding="utf-8"))
+    source = {} if data is None else {"source": str(request.getfixturevalue("samples") / data)}
+    variant = next(
+        each
+        for each in make_recipe(config["recipe"], arguments=source).envs
+        if each.id == env and each.arguments["capacity"] == 20
+    )
+    run = atommem_env.evaluate(
+        env, [policy], config["episodes"], out=tmp_path / "run", traces=False, **source, **variant.arguments
+    )
+    (made,) = [cell for block in board_data(leaderboard_page([run]))["blocks"] for cell in block["cells"]]
+    (shown,) = [
+        cell
+        for block in board()["blocks"]
+        for cell in block["cells"]
+        if cell["filter"] == {"env": variant.name, "policy": policy}
+    ]
+    numbers = ("scores", "funnel", "stale", "answerable", "episodes", "questions", "steps", "refused")
+    assert {key: made[key] for key in numbers} == {key: shown[key] for key in numbers}
 
 
 def test_the_page_of_workflows_lists_every_policy_and_other_pages_count_them_right() -> None:

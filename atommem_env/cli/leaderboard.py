@@ -5,6 +5,7 @@ from __future__ import annotations
 import webbrowser
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -13,7 +14,7 @@ from atommem_env.cli.console import say
 from atommem_env.runs.errors import RunError
 from atommem_env.runs.files import write_whole
 from atommem_env.runs.run import Run
-from atommem_env.viewer.leaderboard import leaderboard_page, view_address
+from atommem_env.viewer.leaderboard import first_task_page, leaderboard_page, view_address
 
 
 @command("leaderboard")
@@ -23,6 +24,14 @@ def leaderboard_command(
         "leaderboard.html"
     ),
     title: Annotated[str, typer.Option(help="What heads the page.", metavar="TEXT")] = "Leaderboard",
+    first_tasks: Annotated[
+        bool,
+        typer.Option(
+            "--first-tasks",
+            help="Also write, beside the page, the first task of what a run has on generated data, step by step, "
+            "for its numbers to lead to.",
+        ),
+    ] = False,
     env: OnlyEnvs = None,
     policy: OnlyPolicies = None,
     open: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
@@ -39,6 +48,8 @@ def leaderboard_command(
       atommem leaderboard runs/a runs/b --open
 
       atommem leaderboard runs/* --out site/leaderboard.html --policy rag --policy mem0
+
+      atommem leaderboard runs/* --out site/leaderboard.html --first-tasks
     """
     loaded = choose([Run.load(folder) for folder in runs], env, policy)
     if out.is_dir():
@@ -48,8 +59,16 @@ def leaderboard_command(
         for number, run in enumerate(loaded)
         if run.folder is not None and (address := view_address(run.folder, out)) is not None
     }
-    page = leaderboard_page(loaded, title, views).encode()
     out.parent.mkdir(parents=True, exist_ok=True)
+    firsts = {}
+    for number, run in enumerate(loaded) if first_tasks else ():
+        found = first_task_page(run)
+        if found is not None:
+            path = out.with_name(f"{out.stem}-{number + 1}.html")
+            write_whole(path, [found[0].encode()])
+            firsts[number] = quote(path.name), found[1]
+            say(f"The first task of {run.folder} is {path} ({len(found[0]) / 1e6:.1f} MB)", quiet)
+    page = leaderboard_page(loaded, title, views, firsts).encode()
     write_whole(out, [page])
     say(f"The page is {out} ({len(page) / 1e6:.1f} MB)", quiet)
     if open:

@@ -25,6 +25,7 @@ from atommem_env.runs.leniency import leniency_text
 from atommem_env.runs.recorded import RecordedRun
 from atommem_env.scoring.official import JUDGED
 from atommem_env.viewer.page import page
+from atommem_env.viewer.view import view_page
 
 _STYLES: Final = ("base.css", "leaderboard.css")
 _SCRIPTS: Final = ("base", "leaderboard")
@@ -60,7 +61,10 @@ class _Place:
 
 
 def leaderboard_page(
-    runs: Sequence[RecordedRun], title: str = "Leaderboard", views: Mapping[int, str] | None = None
+    runs: Sequence[RecordedRun],
+    title: str = "Leaderboard",
+    views: Mapping[int, str] | None = None,
+    first_tasks: Mapping[int, tuple[str, int]] | None = None,
 ) -> str:
     """Return the page of ``runs``: one HTML document, which needs no other file and no network.
 
@@ -68,6 +72,8 @@ def leaderboard_page(
         runs: the runs; they may be unfinished, which the page then says.
         title: what heads the page.
         views: by the place of a run among ``runs`` the address of its own page.
+        first_tasks: the same of a page of its first task on generated data, and that task's index (see
+            :func:`first_task_page`), where the numbers lead that have no page of all.
 
     Raises:
         RunError: when no episode has ended yet.
@@ -84,11 +90,27 @@ def leaderboard_page(
         "version": __version__,
         "scores": SCORE_TITLES,
         "stages": [*STAGES],
-        "runs": [_run(run, (views or {}).get(number)) for number, run in enumerate(runs)],
+        "runs": [
+            {**_run(run), "view": (views or {}).get(number), "first_task": (first_tasks or {}).get(number)}
+            for number, run in enumerate(runs)
+        ],
         "blocks": _blocks(placed, runs),
         "notes": data_notes(rows, runs),
     }
     return page(f"{title}: atommem", data, scripts=_SCRIPTS, styles=_STYLES)
+
+
+def first_task_page(run: RecordedRun) -> tuple[str, int] | None:
+    """Return the page of the first task of what a run has on generated data, and its index; ``None``: it has none.
+
+    Generated data is anybody's, and so such a page may be shown where a benchmark's questions and texts may not.
+    """
+    made = [episode for episode in run.episodes if (episode["source"] or "").startswith("generated")]
+    if run.folder is None or not made:
+        return None
+    envs = list(dict.fromkeys(episode["env"] for episode in made))
+    first = min(episode["task_index"] for episode in made)
+    return view_page([run], envs, task_index=first), first
 
 
 def view_address(folder: Path, page: Path) -> str | None:
@@ -106,7 +128,7 @@ def _judge(run: RecordedRun) -> str | None:
     return f"{read_judge(run.folder)}: {leniency_text(read_leniency(run.folder))}"
 
 
-def _run(run: RecordedRun, view: str | None) -> dict[str, Any]:
+def _run(run: RecordedRun) -> dict[str, Any]:
     settings = run.settings
     return {
         "name": "a run in memory" if run.folder is None else run.folder.name,
@@ -115,7 +137,6 @@ def _run(run: RecordedRun, view: str | None) -> dict[str, Any]:
         "seed": settings["seed"],
         "episodes": len(run.episodes),
         "total": run.total,
-        "view": view,
     }
 
 

@@ -16,7 +16,7 @@ from atommem_env.cli import application
 from atommem_env.report.tables import table
 from atommem_env.runs import Run, RunError, evaluate
 from atommem_env.runs.keys import episode_key
-from atommem_env.viewer.leaderboard import leaderboard_page
+from atommem_env.viewer.leaderboard import first_task_page, leaderboard_page
 from small_data import chats, hotpot_rows, records
 
 NASTY = "</script><script>document.title = 'broken'</script><img src=x onerror=alert(1)>"
@@ -126,8 +126,27 @@ def test_a_number_leads_to_its_runs_page_where_there_is_one(runs: list[Run]) -> 
     data = data_of(out.read_text(encoding="utf-8"))
     assert [run["view"] for run in data["runs"]] == ["../real/view.html", None]
     assert {cell["policy"] for block in data["blocks"] for cell in block["cells"]} == {"rag"}
+    assert not list(out.parent.glob("board-*"))
     with pytest.raises(RunError, match="no finished episode"):
         leaderboard_page([replace(runs[0], episodes=[])])
+
+
+def test_the_first_task_on_generated_data_may_stand_beside_the_page_and_no_other(
+    runs: list[Run], tmp_path: Path
+) -> None:
+    real, small = runs[2], {**SMALL, "world_size": 12}
+    made = evaluate("AtomMem-World-v0", ["rag"], 2, out=tmp_path / "made", progress=False, **small)
+    out = tmp_path / "site" / "board.html"
+    words = ["leaderboard", str(real.folder), str(made.folder), "--first-tasks", "--out", str(out)]
+    assert CliRunner().invoke(application("leaderboard"), words).exit_code == 0
+    assert [run["first_task"] for run in data_of(out.read_text(encoding="utf-8"))["runs"]] == [
+        None,
+        ["board-2.html", 0],
+    ]
+    assert sorted(path.name for path in out.parent.iterdir()) == ["board-2.html", "board.html"]
+    shown = data_of((out.parent / "board-2.html").read_text(encoding="utf-8"))
+    assert len(shown["tasks"]) == len(shown["episodes"]) == 1
+    assert first_task_page(real) is None
 
 
 # --- in a browser -------------------------------------------------------------------------------------
@@ -137,7 +156,8 @@ def test_a_number_leads_to_its_runs_page_where_there_is_one(runs: list[Run]) -> 
 def board(browser: Any, runs: list[Run], tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
     width, scheme = request.param
     file = tmp_path / "board.html"
-    file.write_text(leaderboard_page(runs, views={0: "../real/view.html"}), encoding="utf-8")
+    page = leaderboard_page(runs, views={0: "../real/view.html"}, first_tasks={1: ("board-2.html", 0)})
+    file.write_text(page, encoding="utf-8")
     opened = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     problems: list[str] = []
     opened.on("pageerror", lambda error: problems.append(str(error)))
@@ -162,6 +182,10 @@ def test_what_is_behind_a_number_is_reached_by_pointer_and_by_keyboard(board: An
     assert board.evaluate("document.activeElement.href").endswith(
         "view.html#/?" + "env=AtomMem-HotpotQA-v0%5Bcapacity%3D3%5D&policy=rag"
     )
+    board.keyboard.press("Escape")
+    board.locator("section.generated .cell").first.focus()
+    assert (board.locator(".card a").get_attribute("href") or "").startswith("board-2.html#/episode/AtomMem-")
+    cells.first.focus()
     board.keyboard.press("Escape")
     assert board.locator(".card").count() == 0
     assert board.evaluate("document.activeElement.className").startswith("cell")

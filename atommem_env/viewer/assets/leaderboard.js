@@ -101,7 +101,7 @@ function openCard(button, cell, column, stays) {
     scores(cell),
     h("p", {class: "sub"}, counts(cell)),
     h("p", {class: "sub source"}, column.source),
-    h("p", {class: "run"}, "Run ", h("b", null, run.name), " · ", viewOf(run, cell)),
+    h("p", {class: "run"}, "Run ", h("b", null, run.name), " · ", viewOf(run, cell, column)),
   );
   button.after(node);
   button.setAttribute("aria-expanded", "true");
@@ -206,9 +206,13 @@ function counts(cell) {
     .join(" · ");
 }
 
-function viewOf(run, cell) {
-  if (!run.view) return h("span", {class: "sub"}, `atommem view shows it step by step`);
-  return h("a", {href: `${run.view}#/?${new URLSearchParams(cell.filter)}`}, "its episodes, step by step");
+function viewOf(run, cell, column) {
+  const first = column.source.startsWith("generated") && run.first_task;
+  if (run.view) return h("a", {href: `${run.view}#/?${new URLSearchParams(cell.filter)}`}, "its episodes, step by step");
+  if (!first) return h("span", {class: "sub"}, `atommem view shows it step by step`);
+  const [page, task] = first;
+  const place = [cell.filter.env, cell.filter.policy, task].map(encodeURIComponent).join("/");
+  return h("a", {href: `${page}#/episode/${place}`}, "its first task, step by step");
 }
 
 // --- tables -----------------------------------------------------------------------------------------
