@@ -97,7 +97,8 @@ class LanguageModel:
         """Return what the model writes after each prompt.
 
         Args:
-            prompts: the tokens of each, at least one; they are padded on the left to a multiple of ``pad_to``.
+            prompts: the tokens of each, at least one; they are padded on the left to a multiple of ``pad_to``. Equal
+                ones are read once.
             max_tokens: the most tokens of a reply.
             temperature: 0 is greedy.
             top_p: the smallest set of tokens that has this much of the probability is drawn from.
@@ -107,9 +108,10 @@ class LanguageModel:
         torch, model = self.torch, self.model
         device = next(model.parameters()).device
         width = math.ceil(max(map(len, prompts)) / pad_to) * pad_to
-        ids = torch.full((len(prompts), width), self.pad_id, dtype=torch.long)
-        mask = torch.zeros((len(prompts), width), dtype=torch.long)
-        for row, given in enumerate(prompts):
+        alone = {tuple(given): row for row, given in enumerate(dict.fromkeys(map(tuple, prompts)))}
+        ids = torch.full((len(alone), width), self.pad_id, dtype=torch.long)
+        mask = torch.zeros((len(alone), width), dtype=torch.long)
+        for given, row in alone.items():
             ids[row, width - len(given) :] = torch.tensor(list(given))
             mask[row, width - len(given) :] = 1
         ids, mask = ids.to(device), mask.to(device)
@@ -118,23 +120,26 @@ class LanguageModel:
         logprobs: list[list[float]] = [[] for _ in prompts]
         live = list(range(len(prompts)))  # the prompts of the batch's rows
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        cache = load_local("transformers", "a model in this process").DynamicCache(config=model.config)
         was_training = model.training
         model.eval()
         try:
             with torch.inference_mode():
-                for _ in range(max_tokens):
-                    output = model(
-                        input_ids=ids,
-                        attention_mask=mask,
-                        position_ids=positions,
-                        use_cache=True,
-                        logits_to_keep=1,
-                        **{self._cache_name: cache},
-                    )
-                    chosen, told = self._choose(
-                        output.logits[:, -1].float().cpu(), live, temperature, top_p, draws
-                    )
+                logits, cache = self._read(ids, mask, positions)
+                if len(alone) < len(prompts):
+                    rows = torch.tensor([alone[tuple(given)] for given in prompts], device=device)
+                    cache.batch_select_indices(rows)
+                    logits, positions, mask = logits[rows], positions[rows], mask[rows]
+                for number in range(max_tokens):
+                    if number:
+                        logits = model(
+                            input_ids=ids,
+                            attention_mask=mask,
+                            position_ids=positions,
+                            use_cache=True,
+                            logits_to_keep=1,
+                            **{self._cache_name: cache},
+                        ).logits[:, -1]
+                    chosen, told = self._choose(logits.float().cpu(), live, temperature, top_p, draws)
                     for row, prompt in enumerate(live):
                         if not written[prompt] or written[prompt][-1] not in self.end_ids:
                             written[prompt].append(chosen[row])
@@ -163,6 +168,34 @@ class LanguageModel:
             )
             for ids, told in zip(written, logprobs, strict=True)
         ]
+
+    def _read(self, ids: Any, mask: Any, positions: Any) -> tuple[Any, Any]:
+        """Return the logits after each prompt, and what the model keeps of all of them.
+
+        A processor gains nothing from a batch here, and reads each prompt alone, without padding.
+        """
+        torch, model = self.torch, self.model
+        made = load_local("transformers", "a model in this process").DynamicCache
+        cache = made(config=model.config)
+        plain = all(type(layer).__name__ == "DynamicLayer" for layer in cache.layers)
+        options = {"use_cache": True, "logits_to_keep": 1}
+        if ids.device.type != "cpu" or not plain:
+            where = {"attention_mask": mask, "position_ids": positions, self._cache_name: cache}
+            return model(input_ids=ids, **where, **options).logits[:, -1], cache
+        logits, parts = [], []
+        for row, length in enumerate(mask.sum(-1).tolist()):
+            parts.append(made(config=model.config))
+            own = {"input_ids": ids[row : row + 1, -length:], self._cache_name: parts[-1]}
+            logits.append(model(**own, **options).logits[:, -1])
+
+        def padded(name: str, number: int) -> Any:
+            found = [getattr(part.layers[number], name) for part in parts]
+            pad = torch.nn.functional.pad
+            return torch.cat([pad(each, (0, 0, ids.shape[1] - each.shape[-2], 0)) for each in found])
+
+        for number in range(len(parts[0].layers)):
+            cache.update(padded("keys", number), padded("values", number), number)
+        return torch.cat(logits), cache
 
     def _choose(
         self, logits: Any, live: Sequence[int], temperature: float, top_p: float, draws: Sequence[Any]

@@ -71,7 +71,7 @@ def find_model(model: str) -> str:
     Raises:
         ValueError: when it is a packaged model that is not in the cache yet; names the command.
     """
-    if model not in PACKAGED or os.path.isdir(model):
+    if model not in PACKAGED or (Path(model) / "config.json").is_file():
         return model
     folder = models_folder() / model
     if not (folder / "config.json").is_file():

@@ -17,6 +17,7 @@ stopped.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -125,6 +126,8 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--compare", action="append", default=[], metavar="NAME:NAME")
     parser.add_argument("--change", action="append", default=[], metavar="KEY=JSON", help="Of the setting.")
     given = parser.parse_args(words)
+    if given.threads:
+        os.environ["OMP_NUM_THREADS"] = str(given.threads)  # torch is not loaded yet
     changes = {name: json.loads(value) for name, _, value in (each.partition("=") for each in given.change)}
     episodes = 4 if given.quick else given.episodes
     arguments = task(given.split, given.quick, **changes)

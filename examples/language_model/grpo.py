@@ -111,7 +111,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     """Train, and return what the last step did to the replies of the better and of the worse episodes."""
     parser = options(__doc__.splitlines()[0], "runs/language_model/grpo-0")
     parser.add_argument("--adapter", type=Path, help="The fine-tuned adapter; none: from the model itself.")
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--tasks", type=int, default=4, help="Tasks of a step.")
     parser.add_argument("--group", type=int, default=6, help="Episodes of a task.")
     parser.add_argument("--rate", type=float, default=1e-4)

@@ -2,6 +2,9 @@
 
     python examples/language_model/sft.py --traces runs/language_model/traces --out runs/language_model/sft-0 --seed 0
 
+The rows of the writer are trained on, which are those of reading, and of those that keep nothing every second one
+(`--end-to-end`: all rows, the reader's too); `shares.json` tells how many they are. The adapter is over the upper half
+of the layers; what the lower half makes of a row is computed once for all epochs and seeds (`--all-layers`: neither).
 The checkpoint is written every few minutes and the same command goes on from it, with the batches that it would have
 had. `adapter` is the last adapter, `adapter-000200` one on the way: choose by validation (`evaluate.py`).
 """
@@ -16,26 +19,33 @@ from pathlib import Path
 from typing import Any
 
 from setting import options
-from training import Progress, Row, by_length, load_trained, logprobs, torch
+from training import Below, Progress, Row, by_length, load_trained, logprobs, torch
 
 from atommem_env.llm.generation import LanguageModel
 
 
-def read_rows(file: Path, lm: LanguageModel) -> list[Row]:
-    """Return the rows of an export, as tokens."""
-    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    return [
-        Row(tuple(lm.prompt_ids(row["prompt"])), tuple(lm.completion_ids(row["completion"][0]["content"])))
-        for row in rows
-    ]
+def read_rows(file: Path, lm: LanguageModel, end_to_end: bool = False) -> tuple[list[Row], dict[str, int]]:
+    """Return the rows of an export as tokens, and how many are of which kind."""
+    found, shares = [], {"writing": 0, "writing that keep nothing": 0, "answering": 0, "trained": 0}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        said = row["completion"][0]["content"]
+        writing = "# Now: reading" in row["prompt"][-1]["content"]
+        shares["writing" if writing else "answering"] += 1
+        empty = writing and not said
+        shares["writing that keep nothing"] += empty
+        if end_to_end or (writing and not (empty and shares["writing that keep nothing"] % 2)):
+            shares["trained"] += 1
+            found.append(Row(tuple(lm.prompt_ids(row["prompt"])), tuple(lm.completion_ids(said))))
+    return found, shares
 
 
-def mean_loss(lm: LanguageModel, rows: Sequence[Row], size: int) -> float:
+def mean_loss(lm: LanguageModel, rows: Sequence[Row], size: int, below: Below | None) -> float:
     """Return the mean loss of a token of the completions."""
     total = count = 0.0
     with torch.no_grad():
         for start in range(0, len(rows), size):
-            told, there = logprobs(lm, rows[start : start + size])
+            told, there = logprobs(lm, rows[start : start + size], below)
             total -= float((told * there).sum())
             count += float(there.sum())
     return total / count
@@ -45,6 +55,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     """Train, and return the losses before and after on rows that are not trained on."""
     parser = options(__doc__.splitlines()[0], "runs/language_model/sft-0")
     parser.add_argument("--traces", type=Path, default=Path("runs/language_model/traces"))
+    parser.add_argument("--end-to-end", action="store_true", help="All rows, the reader's too.")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--batch", type=int, default=8, help="Rows of a step.")
     parser.add_argument("--rate", type=float, default=1e-3)
@@ -55,7 +66,8 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--save-minutes", type=float, default=3.0)
     given = parser.parse_args(words)
     lm = load_trained(given)
-    rows = read_rows(given.traces / "rows.jsonl", lm)
+    rows, shares = read_rows(given.traces / "rows.jsonl", lm, given.end_to_end)
+    below = None if given.all_layers else Below(lm, rows, given.traces)
     random.Random(0).shuffle(rows)
     if given.quick:
         given.batch, given.held_out = 4, 4
@@ -66,11 +78,14 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         "batch": given.batch,
         "epochs": given.epochs,
         "rate": given.rate,
+        "all_layers": given.all_layers,
+        "end_to_end": given.end_to_end,
     }
     warmup = 2 if given.quick else 10
     progress = Progress(
         given.out, lm, {**settings, "model": given.model}, given.rate, given.report_to, warmup
     )
+    (given.out / "shares.json").write_text(json.dumps(shares, indent=1) + "\n")
     batches = [
         batch
         for epoch in range(given.epochs)
@@ -78,13 +93,13 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     ]
     if given.quick:
         batches = batches[:6]
-    first = mean_loss(lm, held, given.rows) if not progress.step else None
+    first = mean_loss(lm, held, given.rows, below) if not progress.step else None
     lm.model.train()
     tokens, begun = 0, time.perf_counter()
     for batch in batches[progress.step :]:
         length, loss = sum(len(row.completion) for row in batch), 0.0
         for start in range(0, len(batch), given.rows):
-            told, there = logprobs(lm, batch[start : start + given.rows])
+            told, there = logprobs(lm, batch[start : start + given.rows], below)
             part = -(told * there).sum() / length
             part.backward()
             loss += float(part.detach())
@@ -95,12 +110,12 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
             progress.log(loss=loss, gradient=norm, tokens_per_second=speed, of=len(batches))
         if progress.step % given.adapters_every == 0:
             lm.model.eval()
-            progress.log(held_out_loss=mean_loss(lm, held, given.rows))
+            progress.log(held_out_loss=mean_loss(lm, held, given.rows, below))
             lm.model.train()
             progress.adapter(f"adapter-{progress.step:06d}")
         progress.save(given.save_minutes)
     lm.model.eval()
-    last = mean_loss(lm, held, given.rows)
+    last = mean_loss(lm, held, given.rows, below)
     progress.log(held_out_loss=last)
     progress.save()
     return {"before": first, "after": last, "adapter": progress.adapter()}

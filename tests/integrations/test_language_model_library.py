@@ -70,6 +70,7 @@ def test_greedy_replies_are_those_of_transformers_whoever_shares_the_batch(tiny:
         expected.append(made[0, len(ids) :].tolist())
     assert [reply.ids for reply in tiny.write(asked, 12)] == expected
     assert [reply.ids for reply in tiny.write(asked[1:], 12, pad_to=1)] == expected[1:]
+    assert [reply.ids for reply in tiny.write([*asked, asked[1]], 12)] == [*expected, expected[1]]
 
 
 def test_a_draw_has_its_own_seed_and_tells_its_probability(tiny: LanguageModel) -> None:
