@@ -35,7 +35,7 @@ CONTROLS = {
     "evidence reward": ("--reward", "evidence"),
     "branching credit": ("--branching",),
 }
-SFT_HOURS, GRPO_HOURS, REPLY_HOURS = 1.6, 4.2, 0.0008  # REPLY_HOURS: of a reply at a chunk in an evaluation
+SFT_HOURS, GRPO_HOURS, REPLY_HOURS = 2.8, 6.5, 0.0008  # REPLY_HOURS: of a reply at a chunk in an evaluation
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,10 @@ class Step:
     hours: float
 
 
-def best_static(out: Path) -> str:
+def best_static(given: Any) -> str:
     """Return the best static writer on validation, by exact match, then by evidence kept."""
-    report = out / "evaluation" / "validation" / "report.json"
+    split = "validation-quick" if given.quick else "validation"
+    report = given.out / "evaluation" / split / "report.json"
     if not report.exists():
         return "BEST-STATIC"  # in a plan, before it is known
     table = json.loads(report.read_text(encoding="utf-8"))["table"]
@@ -70,7 +71,8 @@ def steps(given: Any) -> list[Step]:
     found: list[Step] = []
 
     def chain(name: str, script: str, *words: object, hours: float, folder: str = "") -> None:
-        every = [*words, *machine, *(["--quick"] if given.quick else [])]
+        every = [*words, *machine, "--rows", given.rows, "--report-to", given.report_to]
+        every += ["--quick"] * given.quick + ["--upper-half"] * given.upper_half
         if given.threads:
             every += ["--threads", given.threads]
         place = out / (folder or name)
@@ -101,7 +103,7 @@ def steps(given: Any) -> list[Step]:
         hours=2 * len(seeds) * 400 * REPLY_HOURS,
         folder="evaluation",
     )
-    pairs = ("--compare", "grpo:sft", "--compare", f"grpo:{best_static(out)}")
+    pairs = ("--compare", "grpo:sft", "--compare", f"grpo:{best_static(given)}")
     replies = 2 * len(seeds) * 1200
     evaluation("primary", "--split", "test", "--episodes", 300, "--static", *trained, *pairs, replies=replies)
     for name, words in CONTROLS.items():
@@ -128,7 +130,7 @@ def steps(given: Any) -> list[Step]:
 def _on_files(given: Any, adapter: str, machine: Sequence[str]) -> list[Step]:
     """Return the transfer to the benchmarks' files: the model's writing and static writers, `rules` reads."""
     own = ("split", "kinds", "hops", "world_size")
-    arguments = {name: value for name, value in task("test", given.quick).items() if name not in own}
+    arguments = {name: value for name, value in task("test").items() if name not in own}
     words = ["-m", "atommem_env", "run", "--source", str(given.data), "--split", "validation"]
     words += ["--episodes", "2" if given.quick else "60"]
     words += [word for name in BENCHMARKS for word in ("--env", name)]

@@ -60,7 +60,7 @@ def options(about: str, out: str) -> argparse.ArgumentParser:
         "--rows", type=int, default=4, help="Rows in memory at once; 4 take some 5 GB in float32."
     )
     parser.add_argument(
-        "--all-layers", action="store_true", help="An adapter over all layers, not the upper half alone."
+        "--upper-half", action="store_true", help="An adapter over the upper half of the layers alone."
     )
     parser.add_argument("--report-to", choices=("none", "tensorboard"), default="none")
     return parser

@@ -3,8 +3,8 @@
     python examples/language_model/sft.py --traces runs/language_model/traces --out runs/language_model/sft-0 --seed 0
 
 The rows of the writer are trained on, which are those of reading, and of those that keep nothing every second one
-(`--end-to-end`: all rows, the reader's too); `shares.json` tells how many they are. The adapter is over the upper half
-of the layers; what the lower half makes of a row is computed once for all epochs and seeds (`--all-layers`: neither).
+(`--end-to-end`: all rows, the reader's too); `shares.json` tells how many they are. With `--upper-half` the adapter is
+over the upper half of the layers, and what the lower half makes of a row is computed once, for all epochs and seeds.
 The checkpoint is written every few minutes and the same command goes on from it, with the batches that it would have
 had. `adapter` is the last adapter, `adapter-000200` one on the way: choose by validation (`evaluate.py`).
 """
@@ -67,7 +67,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     given = parser.parse_args(words)
     lm = load_trained(given)
     rows, shares = read_rows(given.traces / "rows.jsonl", lm, given.end_to_end)
-    below = None if given.all_layers else Below(lm, rows, given.traces)
+    below = Below(lm, rows, given.traces) if given.upper_half else None
     random.Random(0).shuffle(rows)
     if given.quick:
         given.batch, given.held_out = 4, 4
@@ -78,7 +78,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         "batch": given.batch,
         "epochs": given.epochs,
         "rate": given.rate,
-        "all_layers": given.all_layers,
+        "upper_half": given.upper_half,
         "end_to_end": given.end_to_end,
     }
     warmup = 2 if given.quick else 10

@@ -28,7 +28,7 @@ from atommem_env.llm.models import load_local, quiet
 torch = load_local("torch", "the chain")
 peft = load_local("peft", "the chain")
 
-RANK = 8  # over all linear layers of the upper half of SmolLM2-135M: 1.2 million weights, 2.4 MB in bfloat16
+RANK = 4  # over all linear layers of SmolLM2-135M: 1.2 million weights, 2.4 MB in bfloat16; twice it over half of them
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,12 @@ def load_trained(given: Any, adapter: Path | None = None) -> LanguageModel:
     count = made.model.config.num_hidden_layers
     parts = made.model.get_decoder().layers.named_modules()
     linear = {name.rpartition(".")[2] for name, each in parts if isinstance(each, torch.nn.Linear)}
+    rank = 2 * RANK if given.upper_half else RANK
     config = peft.LoraConfig(
-        r=RANK,
-        lora_alpha=4 * RANK,
+        r=rank,
+        lora_alpha=4 * rank,
         target_modules=sorted(linear),
-        layers_to_transform=list(range(0 if given.all_layers else count // 2, count)),
+        layers_to_transform=list(range(count // 2 if given.upper_half else 0, count)),
         task_type="CAUSAL_LM",
     )
     return LanguageModel(peft.get_peft_model(made.model, config), made.tokenizer)

@@ -146,6 +146,27 @@ def test_branches_share_their_stem_and_episodes_are_kept_as_a_run(chain: Any, tm
     assert len(run.episodes) == len(played)
 
 
+def test_what_layers_below_the_adapter_make_of_rows_is_kept_and_changes_nothing(
+    chain: Any, tiny: LanguageModel, tmp_path: Path
+) -> None:
+    training = chain("training")
+    last = tiny.model.config.num_hidden_layers - 1
+    config = peft.LoraConfig(r=2, target_modules=["q_proj", "up_proj"], layers_to_transform=[last])
+    lm = LanguageModel(peft.get_peft_model(make_tiny_model(seed=1)[0], config), tiny.tokenizer)
+    rows = [training.Row((5, 6, 7, 8), (9, 10)), training.Row((5, 6), (7,)), training.Row((3,), (4, 5, 6))]
+    expected, where = training.logprobs(lm, rows)
+    assert where.tolist() == [[False, True, True], [False, False, True], [True, True, True]]
+    below = training.Below(lm, rows, tmp_path)
+    first, _ = training.logprobs(lm, rows[1:], below)
+    again = training.Below(lm, rows, tmp_path)
+    assert again.done.tolist() == [0, 1, 1]
+    found, _ = training.logprobs(lm, rows, again)
+    assert found.flatten().tolist() == pytest.approx(expected.flatten().tolist(), abs=1e-2)
+    assert first.flatten().tolist() == pytest.approx(found[1:].flatten().tolist(), abs=1e-4)
+    found.sum().backward()
+    assert all(each.grad is not None for each in lm.model.parameters() if each.requires_grad)
+
+
 def test_the_quick_chain_learns_from_real_weights(
     chain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
