@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import importlib
 import itertools
 import json
 import logging
@@ -140,9 +141,8 @@ class Endpoint:
         self.key = key
         remember(key if key != "none" else None)
         remember_address(address)
-        from atommem_env.llm import http  # what it needs takes a while to import
-
-        self._http = http
+        # It takes a while, and many threads at once, each with its first call, would wait for it.
+        importlib.import_module("atommem_env.llm.http")
         parts = urlsplit(address or OPENAI)
         self._base = parts._replace(path=parts.path.rstrip("/"), fragment="")
         self._headers = {
@@ -190,14 +190,13 @@ class Endpoint:
             EndpointError: when it does not answer, answers with a status other than 2xx, or with an error.
             ValueError: when the answer is not JSON.
         """
+        from atommem_env.llm.http import RequestError, request
 
         url = urlunsplit(self._base._replace(path=self._base.path + path))
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         try:
-            answer = self._http.request(
-                "GET" if data is None else "POST", url, data, self._headers, self.timeout
-            )
-        except self._http.RequestError as error:
+            answer = request("GET" if data is None else "POST", url, data, self._headers, self.timeout)
+        except RequestError as error:
             raise EndpointError(str(error), unreadable=error.unreadable, passing=not error.final) from error
         try:
             said = json.loads(answer.body)
