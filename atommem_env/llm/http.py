@@ -13,6 +13,7 @@ import atexit
 import contextlib
 import functools
 import http.client
+import importlib
 import io
 import os
 import socket
@@ -333,11 +334,10 @@ def _certificates() -> ssl.SSLContext:
     """Return the system's certificates, or those of `SSL_CERT_FILE`; with certifi's, where it is installed."""
     context = ssl.create_default_context()
     if not (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
-        try:
-            import certifi
-        except ImportError:
-            return context
-        context.load_verify_locations(certifi.where())
+        with contextlib.suppress(
+            ImportError
+        ):  # it comes with other libraries; some systems have none of their own
+            context.load_verify_locations(importlib.import_module("certifi").where())
     return context
 
 
