@@ -9,7 +9,6 @@ config.read(sys.argv[1])
 blocks = [
     config["options"]["install_requires"],
     config["options.extras_require"]["cli"],
-    config["options.extras_require"]["llm"],
     config["options.extras_require"]["plot"],
     config["options.extras_require"]["test"],
 ]
