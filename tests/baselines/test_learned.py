@@ -15,6 +15,7 @@ import pytest
 
 from atommem_env import DiscreteOperations, QADataset, rollout
 from atommem_env.baselines import make_policy
+from atommem_env.baselines.engines.engine import get_engine
 from atommem_env.baselines.learned import BLIND_CHECKPOINT, CHECKPOINT, Learned
 from atommem_env.core.operations import to_dict
 from atommem_env.discrete.decisions import STATE_FEATURES
@@ -153,7 +154,7 @@ def test_it_does_what_the_network_chooses_in_the_wrapper(
         blind = arguments is CHATS
         Network(weights(inputs=BLIND_INPUTS if blind else INPUTS), {"blind": blind}).save(path)
     network, policy = Network.load(path), Learned(checkpoint=path)
-    env = DiscreteOperations(make(**arguments), answer=policy.engine.answer, queries=network.queries)
+    env = DiscreteOperations(make(**arguments), answer=get_engine("rules").answer, queries=network.queries)
     env.decisions.look = network.about.get("look_of_one") if arguments.get("num_questions") == 1 else None
     for index in range(3):
         chosen: list[Any] = []
