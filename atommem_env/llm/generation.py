@@ -124,21 +124,17 @@ class LanguageModel:
         model.eval()
         try:
             with torch.inference_mode():
-                logits, cache = self._read(ids, mask, positions)
+                cache = load_local("transformers", "a model in this process").DynamicCache(
+                    config=model.config
+                )
+                logits = self._logits(ids, mask, positions, cache)
                 if len(alone) < len(prompts):
                     rows = torch.tensor([alone[tuple(given)] for given in prompts], device=device)
                     cache.batch_select_indices(rows)
                     logits, positions, mask = logits[rows], positions[rows], mask[rows]
                 for number in range(max_tokens):
                     if number:
-                        logits = model(
-                            input_ids=ids,
-                            attention_mask=mask,
-                            position_ids=positions,
-                            use_cache=True,
-                            logits_to_keep=1,
-                            **{self._cache_name: cache},
-                        ).logits[:, -1]
+                        logits = self._logits(ids, mask, positions, cache)
                     chosen, told = self._choose(logits.float().cpu(), live, temperature, top_p, draws)
                     for row, prompt in enumerate(live):
                         if not written[prompt] or written[prompt][-1] not in self.end_ids:
@@ -169,33 +165,10 @@ class LanguageModel:
             for ids, told in zip(written, logprobs, strict=True)
         ]
 
-    def _read(self, ids: Any, mask: Any, positions: Any) -> tuple[Any, Any]:
-        """Return the logits after each prompt, and what the model keeps of all of them.
-
-        A processor gains nothing from a batch here, and reads each prompt alone, without padding.
-        """
-        torch, model = self.torch, self.model
-        made = load_local("transformers", "a model in this process").DynamicCache
-        cache = made(config=model.config)
-        plain = all(type(layer).__name__ == "DynamicLayer" for layer in cache.layers)
-        options = {"use_cache": True, "logits_to_keep": 1}
-        if ids.device.type != "cpu" or not plain:
-            where = {"attention_mask": mask, "position_ids": positions, self._cache_name: cache}
-            return model(input_ids=ids, **where, **options).logits[:, -1], cache
-        logits, parts = [], []
-        for row, length in enumerate(mask.sum(-1).tolist()):
-            parts.append(made(config=model.config))
-            own = {"input_ids": ids[row : row + 1, -length:], self._cache_name: parts[-1]}
-            logits.append(model(**own, **options).logits[:, -1])
-
-        def padded(name: str, number: int) -> Any:
-            found = [getattr(part.layers[number], name) for part in parts]
-            pad = torch.nn.functional.pad
-            return torch.cat([pad(each, (0, 0, ids.shape[1] - each.shape[-2], 0)) for each in found])
-
-        for number in range(len(parts[0].layers)):
-            cache.update(padded("keys", number), padded("values", number), number)
-        return torch.cat(logits), cache
+    def _logits(self, ids: Any, mask: Any, positions: Any, cache: Any) -> Any:
+        """Return the logits after each row, which the model goes on with from what it keeps."""
+        where = {"attention_mask": mask, "position_ids": positions, self._cache_name: cache}
+        return self.model(input_ids=ids, use_cache=True, logits_to_keep=1, **where).logits[:, -1]
 
     def _choose(
         self, logits: Any, live: Sequence[int], temperature: float, top_p: float, draws: Sequence[Any]
