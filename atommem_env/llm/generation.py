@@ -7,9 +7,10 @@ does.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -96,9 +97,11 @@ class LanguageModel:
     ) -> list[Written]:
         """Return what the model writes after each prompt.
 
+        What all of a batch begin with is read once, and so is a prompt that several have.
+
         Args:
-            prompts: the tokens of each, at least one; they are padded on the left to a multiple of ``pad_to``. Equal
-                ones are read once.
+            prompts: the tokens of each, at least one; what follows the part that they share is padded on the left to
+                a multiple of ``pad_to``.
             max_tokens: the most tokens of a reply.
             temperature: 0 is greedy.
             top_p: the smallest set of tokens that has this much of the probability is drawn from.
@@ -107,13 +110,16 @@ class LanguageModel:
         """
         torch, model = self.torch, self.model
         device = next(model.parameters()).device
-        width = math.ceil(max(map(len, prompts)) / pad_to) * pad_to
         alone = {tuple(given): row for row, given in enumerate(dict.fromkeys(map(tuple, prompts)))}
+        shared = shared_tokens(list(alone)) if len(alone) > 1 else 0
+        width = math.ceil((max(map(len, prompts)) - shared) / pad_to) * pad_to
         ids = torch.full((len(alone), width), self.pad_id, dtype=torch.long)
-        mask = torch.zeros((len(alone), width), dtype=torch.long)
+        mask = torch.zeros((len(alone), shared + width), dtype=torch.long)
+        mask[:, :shared] = 1
         for given, row in alone.items():
-            ids[row, width - len(given) :] = torch.tensor(list(given))
-            mask[row, width - len(given) :] = 1
+            own = torch.tensor(given[shared:])
+            ids[row, width - len(own) :] = own
+            mask[row, shared + width - len(own) :] = 1
         ids, mask = ids.to(device), mask.to(device)
         draws = [torch.Generator().manual_seed(seed & (1 << 63) - 1) for seed in seeds or [0] * len(prompts)]
         written: list[list[int]] = [[] for _ in prompts]
@@ -124,10 +130,12 @@ class LanguageModel:
         model.eval()
         try:
             with torch.inference_mode():
-                cache = load_local("transformers", "a model in this process").DynamicCache(
-                    config=model.config
-                )
-                logits = self._logits(ids, mask, positions, cache)
+                cache = self.new_cache()
+                if shared:
+                    start = torch.tensor([prompts[0][:shared]], device=device)
+                    self._logits(start, mask[:1, :shared], positions[:1, :shared], cache)
+                    cache.batch_select_indices(torch.zeros(len(alone), dtype=torch.long, device=device))
+                logits = self._logits(ids, mask, positions[:, shared:], cache)
                 if len(alone) < len(prompts):
                     rows = torch.tensor([alone[tuple(given)] for given in prompts], device=device)
                     cache.batch_select_indices(rows)
@@ -165,10 +173,34 @@ class LanguageModel:
             for ids, told in zip(written, logprobs, strict=True)
         ]
 
+    @contextlib.contextmanager
+    def merged(self) -> Iterator[None]:
+        """Let an adapter be part of the weights, with which the model writes faster; then they are what they were."""
+        layers = [
+            each for each in self.model.modules() if hasattr(each, "merge") and hasattr(each, "base_layer")
+        ]
+        kept = [each.base_layer.weight.detach().clone() for each in layers]
+        for each in layers:
+            each.merge()
+        try:
+            yield
+        finally:
+            for each, weight in zip(layers, kept, strict=True):
+                each.unmerge()
+                each.base_layer.weight.data.copy_(weight)
+
     def _logits(self, ids: Any, mask: Any, positions: Any, cache: Any) -> Any:
         """Return the logits after each row, which the model goes on with from what it keeps."""
-        where = {"attention_mask": mask, "position_ids": positions, self._cache_name: cache}
-        return self.model(input_ids=ids, use_cache=True, logits_to_keep=1, **where).logits[:, -1]
+        where = {"attention_mask": mask, "position_ids": positions}
+        return self.model(input_ids=ids, logits_to_keep=1, **where, **self.goes_on(cache)).logits[:, -1]
+
+    def new_cache(self) -> Any:
+        """Return an empty cache of what the model has read."""
+        return load_local("transformers", "a model in this process").DynamicCache(config=self.model.config)
+
+    def goes_on(self, cache: Any) -> dict[str, Any]:
+        """Return the arguments with which the model goes on from a cache, and adds to it; none: from nothing."""
+        return {"use_cache": cache is not None, self._cache_name: cache}
 
     def _choose(
         self, logits: Any, live: Sequence[int], temperature: float, top_p: float, draws: Sequence[Any]
@@ -190,6 +222,13 @@ class LanguageModel:
         return [int(id) for id in chosen], [float(value) for value in told]
 
 
+def shared_tokens(prompts: Sequence[tuple[int, ...]]) -> int:
+    """Return how many tokens all prompts begin with; each keeps at least one of its own, from which it goes on."""
+    first, last = min(prompts), max(prompts)  # these two differ the earliest
+    most = min(map(len, prompts)) - 1
+    return next((at for at in range(most) if first[at] != last[at]), most)
+
+
 def _nucleus(torch: Any, probabilities: Any, top_p: float) -> Any:
     """Return the probabilities of the likeliest tokens that make up ``top_p``, 0 for the others."""
     ordered, order = probabilities.sort(descending=True)
@@ -207,7 +246,7 @@ def load_language_model(
         adapter: the folder of an adapter that peft has written.
         device: where it computes, ``"cpu"`` or ``"cuda"``.
         dtype: one of :data:`DTYPES`.
-        trainable: whether the adapter's weights are to be trained.
+        trainable: whether the adapter's weights are to be trained; otherwise they become part of the model's.
 
     Raises:
         ValueError: when it cannot be loaded, or is no chat model.
@@ -234,6 +273,7 @@ def load_language_model(
             )
         peft = load_local("peft", "an adapter")
         loaded = peft.PeftModel.from_pretrained(loaded, adapter, is_trainable=trainable)
+        loaded = loaded if trainable else loaded.merge_and_unload()
     return LanguageModel(loaded.to(device).eval(), tokenizer)
 
 

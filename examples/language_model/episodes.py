@@ -146,7 +146,7 @@ class Table:
     """
 
     def __init__(
-        self, lm: LanguageModel, batch: int = 8, temperature: float = 1.0, max_tokens: int = MAX_TOKENS
+        self, lm: LanguageModel, batch: int = 16, temperature: float = 1.0, max_tokens: int = MAX_TOKENS
     ) -> None:
         self.lm, self.batch, self.temperature, self.max_tokens = lm, batch, temperature, max_tokens
         self._free: dict[str, list[WrittenEpisode]] = {}
@@ -197,6 +197,11 @@ class Table:
     def play(self, played: Sequence[Played], seed: Any, keep_states: bool = False, part: int = 0) -> None:
         """Play episodes to their ends, a step of all of them at a time; each reply is drawn with its own seed."""
         begun = time.perf_counter()
+        with self.lm.merged():
+            self._play(played, seed, keep_states, part)
+        self.seconds += time.perf_counter() - begun
+
+    def _play(self, played: Sequence[Played], seed: Any, keep_states: bool, part: int) -> None:
         while live := [each for each in played if not each.episode.over]:
             prompts = [self.lm.prompt_ids(each.episode.messages) for each in live]
             seeds = [
@@ -213,7 +218,6 @@ class Table:
                         each.states.append(each.episode.get_state())
                     each.rows.append((Row(tuple(prompt), tuple(reply.ids)), part))
                     each.episode.step(reply.text)
-        self.seconds += time.perf_counter() - begun
 
 
 def keep_as_run(played: Sequence[Played], arguments: dict[str, Any], folder: Path) -> None:

@@ -114,7 +114,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser = options(__doc__.splitlines()[0], "runs/language_model/evaluation")
     parser.add_argument("--split", choices=("validation", "test"), default="validation")
     parser.add_argument("--episodes", type=int, default=100)
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--static", action="store_true", help="The writers without a language model.")
     parser.add_argument(
         "--prompted", action="store_true", help="The model as it comes, without and with advice."

@@ -22,7 +22,7 @@ from typing import Any
 
 from episodes import Played, Table, keep_as_run
 from setting import MAX_TOKENS, options, task
-from training import Progress, Row, by_length, load_trained, logprobs, torch
+from training import Progress, Row, by_prompt, load_trained, logprobs, torch
 
 from atommem_env.integrations.branching import branch_advantages
 
@@ -52,22 +52,18 @@ def advantages(played: Sequence[Played], returns: Sequence[float]) -> list[Row]:
     return [row for row in rows if row.advantage]
 
 
-def update(
-    progress: Progress, rows: Sequence[Row], old: dict[int, Any], size: int, draw: random.Random
-) -> float:
-    """Take one update on rows, some at a time, and return the share of tokens that were clipped.
+def update(progress: Progress, rows: Sequence[Row], old: dict[int, Any]) -> float:
+    """Take one update on rows, those of one prompt at a time, and return the share of tokens that were clipped.
 
     Args:
         progress: the training.
         rows: the replies.
         old: by the row's `id` the log-probabilities of its tokens when it was written; those that are missing are
             those of now, and are noted.
-        size: how many rows are in memory at once.
-        draw: the order.
     """
     tokens = sum(len(row.completion) for row in rows)
     clipped = 0.0
-    for batch in by_length(rows, size, draw):
+    for batch in by_prompt(rows):
         told, there = logprobs(progress.lm, batch)
         before = told.detach().clone()
         for place, row in enumerate(batch):
@@ -83,14 +79,14 @@ def update(
     return clipped / tokens
 
 
-def measured(lm: Any, rows: Sequence[Row], size: int) -> list[Any]:
-    """Return the log-probabilities of each row's completion under the model as it is."""
-    found = []
+def measured(lm: Any, rows: Sequence[Row]) -> dict[int, Any]:
+    """Return by the row's `id` the log-probabilities of its completion under the model as it is."""
+    found = {}
     with torch.no_grad():
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            told, _ = logprobs(lm, part)
-            found += [told[place, told.shape[1] - len(row.completion) :] for place, row in enumerate(part)]
+        for batch in by_prompt(rows):
+            told, _ = logprobs(lm, batch)
+            for place, row in enumerate(batch):
+                found[id(row)] = told[place, told.shape[1] - len(row.completion) :]
     return found
 
 
@@ -116,7 +112,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--group", type=int, default=6, help="Episodes of a task.")
     parser.add_argument("--rate", type=float, default=1e-4)
     parser.add_argument("--updates", type=int, default=1, help="Updates on the replies of a step.")
-    parser.add_argument("--batch", type=int, default=8, help="Prompts that are written at once.")
+    parser.add_argument("--batch", type=int, default=16, help="Prompts that are written at once.")
     parser.add_argument("--reward", choices=REWARDS, default="em")
     parser.add_argument("--shuffled", action="store_true", help="A control: rewards in random order.")
     parser.add_argument("--branching", action="store_true", help="Credit by branching.")
@@ -164,18 +160,16 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         if given.shuffled:
             random.Random(seed).shuffle(returns)
         rows = advantages(played, returns)
-        old: dict[int, Any] = {}
-        if rows and given.updates > 1:
-            old = {id(row): told for row, told in zip(rows, measured(lm, rows, given.rows), strict=True)}
+        old: dict[int, Any] = measured(lm, rows) if given.updates > 1 else {}
         lm.model.eval()  # no dropout: a ratio of 1 is a ratio of 1
         clipped = 0.0
-        for number in range(given.updates):
+        for _ in range(given.updates):
             if rows:
-                clipped = update(progress, rows, old, given.rows, random.Random(f"{seed} {number}"))
+                clipped = update(progress, rows, old)
             else:
                 progress.step += 1  # all episodes of each group did equally well: there is nothing to learn
         if given.quick and old:
-            report = _change(rows, [old[id(row)] for row in rows], measured(lm, rows, given.rows))
+            report = _change(rows, old, measured(lm, rows))
         progress.decisions += sum(each.episode.replies for each in played)
         scores = [each.episode.trajectory.scores() for each in played]
         steps = sum(each["steps"] for each in scores)
@@ -210,9 +204,9 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     return {**report, "adapter": progress.adapter()}
 
 
-def _change(rows: Sequence[Row], old: Sequence[Any], new: Sequence[Any]) -> dict[str, float]:
+def _change(rows: Sequence[Row], old: dict[int, Any], new: dict[int, Any]) -> dict[str, float]:
     """Return how much likelier the replies of episodes above, and below, their group's mean have become."""
-    change = [float(after.sum() - before.sum()) for before, after in zip(old, new, strict=True)]
+    change = [float(new[id(row)].sum() - old[id(row)].sum()) for row in rows]
     sides = {"better": [], "worse": []}  # type: dict[str, list[float]]
     for row, by in zip(rows, change, strict=True):
         sides["better" if row.advantage > 0 else "worse"].append(by)

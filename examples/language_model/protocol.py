@@ -72,7 +72,7 @@ def steps(given: Any) -> list[Step]:
 
     def chain(name: str, script: str, *words: object, hours: float, folder: str = "") -> None:
         every = [*words, *machine, "--rows", given.rows, "--report-to", given.report_to]
-        every += ["--quick"] * given.quick + ["--upper-half"] * given.upper_half
+        every += ["--quick"] * given.quick
         if given.threads:
             every += ["--threads", given.threads]
         place = out / (folder or name)

@@ -59,8 +59,5 @@ def options(about: str, out: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--rows", type=int, default=4, help="Rows in memory at once; 4 take some 5 GB in float32."
     )
-    parser.add_argument(
-        "--upper-half", action="store_true", help="An adapter over the upper half of the layers alone."
-    )
     parser.add_argument("--report-to", choices=("none", "tensorboard"), default="none")
     return parser

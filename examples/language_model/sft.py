@@ -3,10 +3,9 @@
     python examples/language_model/sft.py --traces runs/language_model/traces --out runs/language_model/sft-0 --seed 0
 
 The rows of the writer are trained on, which are those of reading, and of those that keep nothing every second one
-(`--end-to-end`: all rows, the reader's too); `shares.json` tells how many they are. With `--upper-half` the adapter is
-over the upper half of the layers, and what the lower half makes of a row is computed once, for all epochs and seeds.
-The checkpoint is written every few minutes and the same command goes on from it, with the batches that it would have
-had. `adapter` is the last adapter, `adapter-000200` one on the way: choose by validation (`evaluate.py`).
+(`--end-to-end`: all rows, the reader's too); `shares.json` tells how many they are. The checkpoint is written every few
+minutes and the same command goes on from it, with the batches that it would have had. `adapter` is the last adapter,
+`adapter-000020` one on the way.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from setting import options
-from training import Below, Progress, Row, by_length, load_trained, logprobs, torch
+from training import Progress, Row, by_length, load_trained, logprobs, torch
 
 from atommem_env.llm.generation import LanguageModel
 
@@ -40,12 +39,12 @@ def read_rows(file: Path, lm: LanguageModel, end_to_end: bool = False) -> tuple[
     return found, shares
 
 
-def mean_loss(lm: LanguageModel, rows: Sequence[Row], size: int, below: Below | None) -> float:
+def mean_loss(lm: LanguageModel, rows: Sequence[Row], size: int) -> float:
     """Return the mean loss of a token of the completions."""
     total = count = 0.0
     with torch.no_grad():
         for start in range(0, len(rows), size):
-            told, there = logprobs(lm, rows[start : start + size], below)
+            told, there = logprobs(lm, rows[start : start + size])
             total -= float((told * there).sum())
             count += float(there.sum())
     return total / count
@@ -56,29 +55,26 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser = options(__doc__.splitlines()[0], "runs/language_model/sft-0")
     parser.add_argument("--traces", type=Path, default=Path("runs/language_model/traces"))
     parser.add_argument("--end-to-end", action="store_true", help="All rows, the reader's too.")
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--batch", type=int, default=8, help="Rows of a step.")
     parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--held-out", type=int, default=64, help="Rows that are not trained on.")
+    parser.add_argument("--held-out", type=int, default=32, help="Rows that are not trained on.")
     parser.add_argument(
-        "--adapters-every", type=int, default=200, help="Steps between adapters that are kept."
+        "--adapters-every", type=int, default=20, help="Steps between adapters that are kept."
     )
     parser.add_argument("--save-minutes", type=float, default=3.0)
     given = parser.parse_args(words)
     lm = load_trained(given)
     rows, shares = read_rows(given.traces / "rows.jsonl", lm, given.end_to_end)
-    below = Below(lm, rows, given.traces) if given.upper_half else None
     random.Random(0).shuffle(rows)
     if given.quick:
-        given.batch, given.held_out = 4, 4
+        given.batch, given.held_out, given.steps = 4, 4, 12
     rows, held = rows[given.held_out :], rows[: given.held_out]
     settings = {
         "seed": given.seed,
         "rows": len(rows),
         "batch": given.batch,
-        "epochs": given.epochs,
         "rate": given.rate,
-        "upper_half": given.upper_half,
         "end_to_end": given.end_to_end,
     }
     warmup = 2 if given.quick else 10
@@ -86,20 +82,17 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         given.out, lm, {**settings, "model": given.model}, given.rate, given.report_to, warmup
     )
     (given.out / "shares.json").write_text(json.dumps(shares, indent=1) + "\n")
-    batches = [
-        batch
-        for epoch in range(given.epochs)
-        for batch in by_length(rows, given.batch, random.Random(f"{given.seed} {epoch}"))
-    ]
-    if given.quick:
-        batches = batches[:6]
-    first = mean_loss(lm, held, given.rows, below) if not progress.step else None
+    batches: list[list[Row]] = []
+    while rows and len(batches) < given.steps:
+        batches += by_length(rows, given.batch, random.Random(f"{given.seed} {len(batches)}"))
+    batches = batches[: given.steps]
+    first = mean_loss(lm, held, given.rows) if not progress.step else None
     lm.model.train()
     tokens, begun = 0, time.perf_counter()
     for batch in batches[progress.step :]:
         length, loss = sum(len(row.completion) for row in batch), 0.0
         for start in range(0, len(batch), given.rows):
-            told, there = logprobs(lm, batch[start : start + given.rows], below)
+            told, there = logprobs(lm, batch[start : start + given.rows])
             part = -(told * there).sum() / length
             part.backward()
             loss += float(part.detach())
@@ -110,12 +103,12 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
             progress.log(loss=loss, gradient=norm, tokens_per_second=speed, of=len(batches))
         if progress.step % given.adapters_every == 0:
             lm.model.eval()
-            progress.log(held_out_loss=mean_loss(lm, held, given.rows, below))
+            progress.log(held_out_loss=mean_loss(lm, held, given.rows))
             lm.model.train()
             progress.adapter(f"adapter-{progress.step:06d}")
         progress.save(given.save_minutes)
     lm.model.eval()
-    last = mean_loss(lm, held, given.rows, below)
+    last = mean_loss(lm, held, given.rows)
     progress.log(held_out_loss=last)
     progress.save()
     return {"before": first, "after": last, "adapter": progress.adapter()}

@@ -2,15 +2,13 @@
 
 Plain torch and peft rather than a trainer's loop, for four reasons that matter on a CPU: logits are computed where
 completions stand and nowhere else (a vocabulary of 49,152 is a fifth of this model's work, and prompts are nine tenths
-of the tokens); a batch is padded to its own longest row; what the layers below the adapter make of a row is computed
-once; an episode has as many rows as it has steps, where TRL's GRPO wants the same number of each, and fills up.
+of the tokens); what the rows of a batch begin with is read once, forward and backward; no gradient is computed below
+the adapter; an episode has as many rows as it has steps, where TRL's GRPO wants the same number of each, and fills up.
 `examples/paper_training` is the same chain with TRL.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import os
 import random
@@ -20,15 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from atommem_env.llm.generation import LanguageModel, load_language_model
+from atommem_env.llm.generation import LanguageModel, load_language_model, shared_tokens
 from atommem_env.llm.models import load_local, quiet
 
 torch = load_local("torch", "the chain")
 peft = load_local("peft", "the chain")
 
-RANK = 4  # over all linear layers of SmolLM2-135M: 1.2 million weights, 2.4 MB in bfloat16; twice it over half of them
+RANK = 8  # over the linear layers of SmolLM2-135M's upper half: 1.2 million weights, 2.4 MB in bfloat16
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class Row:
 
 
 def load_trained(given: Any, adapter: Path | None = None) -> LanguageModel:
-    """Return the model with an adapter whose weights are trained: a new one, or that of a folder."""
+    """Return the model with an adapter to be trained: a new one over its upper half, or that of a folder."""
     if given.threads:
         torch.set_num_threads(given.threads)
     torch.manual_seed(given.seed)
@@ -54,111 +50,49 @@ def load_trained(given: Any, adapter: Path | None = None) -> LanguageModel:
     count = made.model.config.num_hidden_layers
     parts = made.model.get_decoder().layers.named_modules()
     linear = {name.rpartition(".")[2] for name, each in parts if isinstance(each, torch.nn.Linear)}
-    rank = 2 * RANK if given.upper_half else RANK
     config = peft.LoraConfig(
-        r=rank,
-        lora_alpha=4 * rank,
+        r=RANK,
+        lora_alpha=4 * RANK,
         target_modules=sorted(linear),
-        layers_to_transform=list(range(count // 2 if given.upper_half else 0, count)),
+        layers_to_transform=list(range(count // 2, count)),  # no gradient goes below them
         task_type="CAUSAL_LM",
     )
     return LanguageModel(peft.get_peft_model(made.model, config), made.tokenizer)
 
 
-def logprobs(lm: LanguageModel, rows: Sequence[Row], below: Below | None = None) -> tuple[Any, Any]:
+def logprobs(lm: LanguageModel, rows: Sequence[Row]) -> tuple[Any, Any]:
     """Return the log-probability of each token of the rows' completions, right-aligned, and where they stand.
 
-    Rows are padded on the right: later tokens change nothing for earlier ones, and no mask is needed.
-
-    Args:
-        lm: the model.
-        rows: the rows.
-        below: what the layers below the adapter have made of them.
+    What the rows begin with is read once: the prompt's first words, or all of the prompt where replies to one are
+    together. The rest is padded on the right: later tokens change nothing for earlier ones, and no mask is needed.
     """
     device = next(lm.model.parameters()).device
-    width, keep = max(map(len, rows)), max(len(row.completion) for row in rows)
-    first = min(len(row.prompt) for row in rows) - 1
-    if below is None:
-        ids = torch.full((len(rows), width), lm.pad_id, dtype=torch.long)
-        for number, row in enumerate(rows):
-            ids[number, : len(row)] = torch.tensor([*row.prompt, *row.completion])
-        told = lm.model(input_ids=ids.to(device), use_cache=False, logits_to_keep=width - first).logits
-    else:
-        told = below.above(below.of(rows), width - first)
+    shared = shared_tokens([row.prompt for row in rows]) if len(rows) > 1 else 0
+    cache = lm.new_cache() if shared else None
+    if shared:
+        start = _tensor(rows[0].prompt[:shared], device)[None]
+        lm.model(input_ids=start, logits_to_keep=1, **lm.goes_on(cache))
+        cache.batch_select_indices(torch.zeros(len(rows), dtype=torch.long, device=device))
+    width, keep = max(map(len, rows)) - shared, max(len(row.completion) for row in rows)
+    first = min(len(row.prompt) for row in rows) - shared - 1
+    ids = torch.full((len(rows), width), lm.pad_id, dtype=torch.long, device=device)
+    for number, row in enumerate(rows):
+        ids[number, : len(row) - shared] = _tensor((*row.prompt, *row.completion)[shared:], device)
+    told = lm.model(input_ids=ids, logits_to_keep=width - first, **lm.goes_on(cache)).logits
     found = torch.zeros((len(rows), keep), device=device)
     there = torch.zeros((len(rows), keep), dtype=torch.bool, device=device)
     parts = []
     for number, row in enumerate(rows):
-        start, own = len(row.prompt) - 1 - first, len(row.completion)
+        start, own = len(row.prompt) - shared - 1 - first, len(row.completion)
         scores = torch.log_softmax(told[number, start : start + own].float(), dim=-1)
-        chosen = torch.tensor(row.completion, device=device)[:, None]
+        chosen = _tensor(row.completion, device)[:, None]
         parts.append(torch.cat([found[number, own:], scores.gather(-1, chosen)[:, 0]]))
         there[number, keep - own :] = True
     return torch.stack(parts), there
 
 
-class Below:
-    """The frozen layers below the adapter: what they make of a row is computed once, for all epochs and all seeds.
-
-    It is kept in float16 in a file beside the rows, which processes may share: they would write the same numbers.
-
-    Args:
-        lm: a model whose decoder has `layers` and `norm` and takes `inputs_embeds` as they are (Llama and its kin).
-        rows: all rows, in the order of their file.
-        folder: where the file is.
-    """
-
-    def __init__(self, lm: LanguageModel, rows: Sequence[Row], folder: Path) -> None:
-        self.lm, self.decoder = lm, lm.model.get_base_model().get_decoder()
-        trained = [any(each.requires_grad for each in layer.parameters()) for layer in self.decoder.layers]
-        self.first = trained.index(True)
-        words = repr([(row.prompt, row.completion) for row in rows])
-        told = f"{lm.model.config._name_or_path} {self.first} {lm.model.dtype} {words}"
-        name = f"below-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
-        self.starts = dict(zip(map(id, rows), np.cumsum([0, *map(len, rows)]).tolist(), strict=False))
-        self.numbers = {id(row): number for number, row in enumerate(rows)}
-        tokens = sum(map(len, rows))
-        self.kept = _shared(folder / f"{name}.f16", (tokens, lm.model.config.hidden_size), np.float16)
-        self.done = _shared(folder / f"{name}.done", (len(rows),), np.uint8)
-
-    def of(self, rows: Sequence[Row]) -> Any:
-        """Return the activations of rows, padded on the right."""
-        device = next(self.lm.model.parameters()).device
-        width, size = max(map(len, rows)), self.kept.shape[1]
-        found = torch.zeros((len(rows), width, size), dtype=self.lm.model.dtype, device=device)
-        for number, row in enumerate(rows):
-            start = self.starts[id(row)]
-            if not self.done[self.numbers[id(row)]]:
-                ids = torch.tensor([[*row.prompt, *row.completion]], device=device)
-                with torch.no_grad(), self._layers(slice(0, self.first), torch.nn.Identity()):
-                    made = self.decoder(input_ids=ids, use_cache=False).last_hidden_state[0]
-                self.kept[start : start + len(row)] = made.float().cpu().numpy()
-                self.done[self.numbers[id(row)]] = 1
-            own = torch.from_numpy(np.array(self.kept[start : start + len(row)]))
-            found[number, : len(row)] = own.to(device)
-        return found
-
-    def above(self, activations: Any, keep: int) -> Any:
-        """Return the logits of the last `keep` places."""
-        with self._layers(slice(self.first, None), self.decoder.norm):
-            return self.lm.model(inputs_embeds=activations, use_cache=False, logits_to_keep=keep).logits
-
-    @contextlib.contextmanager
-    def _layers(self, part: slice, norm: Any) -> Iterator[None]:
-        """Let the decoder be some of its layers."""
-        layers, last = self.decoder.layers, self.decoder.norm
-        self.decoder.layers, self.decoder.norm = torch.nn.ModuleList(list(layers)[part]), norm
-        try:
-            yield
-        finally:
-            self.decoder.layers, self.decoder.norm = layers, last
-
-
-def _shared(file: Path, shape: tuple[int, ...], kind: Any) -> Any:
-    """Return an array that lies in a file, zeros where nothing was written."""
-    with open(file, "ab") as made:
-        made.truncate(int(np.prod(shape)) * np.dtype(kind).itemsize)
-    return np.memmap(file, kind, "r+", shape=shape)
+def _tensor(ids: Sequence[int], device: Any) -> Any:
+    return torch.tensor(list(ids), dtype=torch.long, device=device)
 
 
 def by_length(rows: Sequence[Row], size: int, draw: random.Random) -> Iterator[list[Row]]:
@@ -172,6 +106,15 @@ def by_length(rows: Sequence[Row], size: int, draw: random.Random) -> Iterator[l
     draw.shuffle(batches)
     for batch in batches:
         yield [rows[number] for number in batch]
+
+
+def by_prompt(rows: Sequence[Row], size: int = 16) -> Iterator[list[Row]]:
+    """Yield the rows of each prompt together, at most so many."""
+    groups: dict[tuple[int, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.prompt, []).append(row)
+    for group in groups.values():
+        yield from (group[start : start + size] for start in range(0, len(group), size))
 
 
 class Progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import random
@@ -116,6 +117,9 @@ class Scripted:
         self.shown = messages[-1]["content"]
         return [1, 2, 3]
 
+    def merged(self) -> contextlib.nullcontext[None]:
+        return contextlib.nullcontext()
+
     def write(self, prompts: Sequence[Any], max_tokens: int, seeds: Sequence[int], **_: Any) -> list[Written]:
         says = ("", "<create_memory>a note</create_memory>", "junk <create_memory>")
         drawn = [random.Random(seed).randrange(3) for seed in seeds]
@@ -146,25 +150,43 @@ def test_branches_share_their_stem_and_episodes_are_kept_as_a_run(chain: Any, tm
     assert len(run.episodes) == len(played)
 
 
-def test_what_layers_below_the_adapter_make_of_rows_is_kept_and_changes_nothing(
-    chain: Any, tiny: LanguageModel, tmp_path: Path
-) -> None:
+def test_what_rows_begin_with_is_read_once_and_changes_nothing(chain: Any, tiny: LanguageModel) -> None:
     training = chain("training")
-    last = tiny.model.config.num_hidden_layers - 1
-    config = peft.LoraConfig(r=2, target_modules=["q_proj", "up_proj"], layers_to_transform=[last])
+    config = peft.LoraConfig(r=2, target_modules=["q_proj", "up_proj"], init_lora_weights=False)
     lm = LanguageModel(peft.get_peft_model(make_tiny_model(seed=1)[0], config), tiny.tokenizer)
-    rows = [training.Row((5, 6, 7, 8), (9, 10)), training.Row((5, 6), (7,)), training.Row((3,), (4, 5, 6))]
-    expected, where = training.logprobs(lm, rows)
-    assert where.tolist() == [[False, True, True], [False, False, True], [True, True, True]]
-    below = training.Below(lm, rows, tmp_path)
-    first, _ = training.logprobs(lm, rows[1:], below)
-    again = training.Below(lm, rows, tmp_path)
-    assert again.done.tolist() == [0, 1, 1]
-    found, _ = training.logprobs(lm, rows, again)
-    assert found.flatten().tolist() == pytest.approx(expected.flatten().tolist(), abs=1e-2)
-    assert first.flatten().tolist() == pytest.approx(found[1:].flatten().tolist(), abs=1e-4)
-    found.sum().backward()
-    assert all(each.grad is not None for each in lm.model.parameters() if each.requires_grad)
+    for prompts in ([(5, 6, 7, 8), (5, 6, 9), (5, 6, 9)], [(5, 6, 7)] * 3, [(3,), (3, 4), (4, 3)]):
+        rows = [
+            training.Row(prompt, end) for prompt, end in zip(prompts, [(9, 10), (7,), (4, 5, 6)], strict=True)
+        ]
+        told, where = training.logprobs(lm, rows)
+        assert where.tolist() == [[False, True, True], [False, False, True], [True, True, True]]
+        (told * where).sum().backward()
+        together = [each.grad.clone() for each in lm.model.parameters() if each.requires_grad]
+        lm.model.zero_grad()
+        for row, found, own in zip(rows, told, where, strict=True):
+            alone, _ = training.logprobs(lm, [row])
+            assert found[own].tolist() == pytest.approx(alone[0].tolist(), abs=1e-4)
+            alone.sum().backward()
+        one_by_one = [each.grad for each in lm.model.parameters() if each.requires_grad]
+        assert all(torch.allclose(*pair, atol=1e-4) for pair in zip(together, one_by_one, strict=True))
+        assert sorted(map(id, rows)) == sorted(id(row) for batch in training.by_prompt(rows) for row in batch)
+        assert len(list(training.by_prompt(rows))) == len(set(prompts))
+        lm.model.zero_grad()
+
+
+def test_an_adapter_is_merged_while_it_writes_and_leaves_the_weights_as_they_were(
+    tiny: LanguageModel,
+) -> None:
+    config = peft.LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)
+    lm = LanguageModel(peft.get_peft_model(make_tiny_model(seed=1)[0], config), tiny.tokenizer)
+    asked = prompts(tiny, "Which town?", "And the river?")
+    apart = [reply.ids for reply in lm.write(asked, 12)]
+    before = {name: each.clone() for name, each in lm.model.named_parameters()}
+    with lm.merged():
+        assert [reply.ids for reply in lm.write(asked, 12)] == apart
+    assert all(torch.equal(each, before[name]) for name, each in lm.model.named_parameters())
+    with tiny.merged():
+        assert tiny.write(asked, 12)  # a model without an adapter has nothing to merge
 
 
 def test_the_quick_chain_learns_from_real_weights(
