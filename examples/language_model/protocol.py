@@ -35,7 +35,7 @@ CONTROLS = {
     "evidence reward": ("--reward", "evidence"),
     "branching credit": ("--branching",),
 }
-SFT_HOURS, GRPO_HOURS, REPLY_HOURS = 2.8, 6.5, 0.0008  # REPLY_HOURS: of a reply at a chunk in an evaluation
+SFT_HOURS, GRPO_HOURS, REPLY_HOURS = 1.7, 4.0, 0.0008  # REPLY_HOURS: of a reply at a chunk in an evaluation
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def steps(given: Any) -> list[Step]:
     def evaluation(name: str, *words: object, replies: int) -> None:
         chain(name, "evaluate.py", *words, hours=replies * REPLY_HOURS, folder=f"evaluation/{name}")
 
-    chain("traces", "traces.py", hours=0.1)
+    chain("traces", "traces.py", hours=0.2)
     for seed in seeds:
         chain(f"sft-{seed}", "sft.py", "--traces", out / "traces", "--seed", seed, hours=SFT_HOURS)
     for seed in seeds:

@@ -5,7 +5,7 @@
 The rows of the writer are trained on, which are those of reading, and of those that keep nothing every second one
 (`--end-to-end`: all rows, the reader's too); `shares.json` tells how many they are. The checkpoint is written every few
 minutes and the same command goes on from it, with the batches that it would have had. `adapter` is the last adapter,
-`adapter-000020` one on the way.
+`adapter-000040` one on the way.
 """
 
 from __future__ import annotations
@@ -39,15 +39,29 @@ def read_rows(file: Path, lm: LanguageModel, end_to_end: bool = False) -> tuple[
     return found, shares
 
 
-def mean_loss(lm: LanguageModel, rows: Sequence[Row], size: int) -> float:
-    """Return the mean loss of a token of the completions."""
-    total = count = 0.0
+def weights(rows: Sequence[Row], first: float) -> Any:
+    """Return what the tokens of completions count, right-aligned: the first of each `first`, all others 1."""
+    keep = max(len(row.completion) for row in rows)
+    found = torch.zeros((len(rows), keep))
+    for place, row in enumerate(rows):
+        start = keep - len(row.completion)
+        found[place, start:] = 1.0
+        found[place, start] = first
+    return found
+
+
+def losses(lm: LanguageModel, rows: Sequence[Row], size: int) -> dict[str, float]:
+    """Return the mean loss of a token of the completions, and that of the first, which decides whether to keep."""
+    total = tokens = first = 0.0
     with torch.no_grad():
         for start in range(0, len(rows), size):
-            told, there = logprobs(lm, rows[start : start + size])
-            total -= float((told * there).sum())
-            count += float(there.sum())
-    return total / count
+            part = rows[start : start + size]
+            told, _ = logprobs(lm, part)
+            every, others = weights(part, 1.0).to(told.device), weights(part, 0.0).to(told.device)
+            total -= float((told * every).sum())
+            first -= float((told * (every - others)).sum())
+            tokens += float(every.sum())
+    return {"held_out_loss": total / tokens, "held_out_first_loss": first / len(rows)}
 
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
@@ -55,12 +69,18 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser = options(__doc__.splitlines()[0], "runs/language_model/sft-0")
     parser.add_argument("--traces", type=Path, default=Path("runs/language_model/traces"))
     parser.add_argument("--end-to-end", action="store_true", help="All rows, the reader's too.")
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--batch", type=int, default=8, help="Rows of a step.")
     parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument(
+        "--first",
+        type=float,
+        default=8.0,
+        help="What a completion's first token counts: it decides whether to keep.",
+    )
     parser.add_argument("--held-out", type=int, default=32, help="Rows that are not trained on.")
     parser.add_argument(
-        "--adapters-every", type=int, default=20, help="Steps between adapters that are kept."
+        "--adapters-every", type=int, default=40, help="Steps between adapters that are kept."
     )
     parser.add_argument("--save-minutes", type=float, default=3.0)
     given = parser.parse_args(words)
@@ -75,6 +95,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         "rows": len(rows),
         "batch": given.batch,
         "rate": given.rate,
+        "first": given.first,
         "end_to_end": given.end_to_end,
     }
     warmup = 2 if given.quick else 10
@@ -86,14 +107,16 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     while rows and len(batches) < given.steps:
         batches += by_length(rows, given.batch, random.Random(f"{given.seed} {len(batches)}"))
     batches = batches[: given.steps]
-    first = mean_loss(lm, held, given.rows) if not progress.step else None
+    before = losses(lm, held, given.rows) if not progress.step else None
+    most = sum(len(row.completion) - 1 + given.first for row in rows) / len(rows)
     lm.model.train()
     tokens, begun = 0, time.perf_counter()
     for batch in batches[progress.step :]:
-        length, loss = sum(len(row.completion) for row in batch), 0.0
+        loss = 0.0
         for start in range(0, len(batch), given.rows):
-            told, there = logprobs(lm, batch[start : start + given.rows])
-            part = -(told * there).sum() / length
+            some = batch[start : start + given.rows]
+            told, _ = logprobs(lm, some)
+            part = -(told * weights(some, given.first).to(told.device)).sum() / (most * len(batch))
             part.backward()
             loss += float(part.detach())
         norm = progress.update()
@@ -103,15 +126,15 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
             progress.log(loss=loss, gradient=norm, tokens_per_second=speed, of=len(batches))
         if progress.step % given.adapters_every == 0:
             lm.model.eval()
-            progress.log(held_out_loss=mean_loss(lm, held, given.rows))
+            progress.log(**losses(lm, held, given.rows))
             lm.model.train()
             progress.adapter(f"adapter-{progress.step:06d}")
         progress.save(given.save_minutes)
     lm.model.eval()
-    last = mean_loss(lm, held, given.rows)
-    progress.log(held_out_loss=last)
+    after = losses(lm, held, given.rows)
+    progress.log(**after)
     progress.save()
-    return {"before": first, "after": last, "adapter": progress.adapter()}
+    return {"before": before, "after": after, "adapter": progress.adapter()}
 
 
 if __name__ == "__main__":

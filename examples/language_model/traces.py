@@ -26,7 +26,7 @@ EXPERTS = {"oracle": "oracle[unit=sentence]", "keep-best": "keep-best[unit=sente
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     """Play, export, and return the shares."""
     parser = options(__doc__.splitlines()[0], "runs/language_model/traces")
-    parser.add_argument("--episodes", type=int, default=300, help="Episodes of each expert.")
+    parser.add_argument("--episodes", type=int, default=1000, help="Episodes of each expert.")
     given = parser.parse_args(words)
     episodes = 24 if given.quick else given.episodes
     run = atommem_env.evaluate(

@@ -96,12 +96,15 @@ def _tensor(ids: Sequence[int], device: Any) -> Any:
 
 
 def by_length(rows: Sequence[Row], size: int, draw: random.Random) -> Iterator[list[Row]]:
-    """Yield batches of rows of about the same length, in random order, each row once."""
+    """Yield batches of rows whose prompts are about as long, in random order, each row once.
+
+    By the length of whole rows a batch would hold completions of a kind, those that keep nothing apart.
+    """
     order = list(range(len(rows)))
     draw.shuffle(order)
     batches: list[list[int]] = []
     for start in range(0, len(order), 32 * size):
-        near = sorted(order[start : start + 32 * size], key=lambda number: len(rows[number]))
+        near = sorted(order[start : start + 32 * size], key=lambda number: len(rows[number].prompt))
         batches += [near[at : at + size] for at in range(0, len(near), size)]
     draw.shuffle(batches)
     for batch in batches:

@@ -212,7 +212,7 @@ def test_the_quick_chain_learns_from_real_weights(
     tuned = chain("sft").main(
         ["--quick", "--traces", str(tmp_path / "traces"), "--out", str(tmp_path / "sft")]
     )
-    assert tuned["after"] < tuned["before"]
+    assert tuned["after"]["held_out_loss"] < tuned["before"]["held_out_loss"]
     assert readable(tuned["adapter"]) > readable(None)
     moved = chain("grpo").main(
         ["--quick", "--adapter", str(tuned["adapter"]), "--out", str(tmp_path / "grpo")]
