@@ -97,11 +97,12 @@ class LanguageModel:
     ) -> list[Written]:
         """Return what the model writes after each prompt.
 
-        What all of a batch begin with is read once, and so is a prompt that several have.
+        What all of a batch begin with is read once, and so is what those have in common that are alike
+        (:func:`alike`), and a prompt that several have.
 
         Args:
-            prompts: the tokens of each, at least one; what follows the part that they share is padded on the left to
-                a multiple of ``pad_to``.
+            prompts: the tokens of each, at least one; what follows the parts that they share is padded on the left
+                to a multiple of ``pad_to``.
             max_tokens: the most tokens of a reply.
             temperature: 0 is greedy.
             top_p: the smallest set of tokens that has this much of the probability is drawn from.
@@ -110,39 +111,17 @@ class LanguageModel:
         """
         torch, model = self.torch, self.model
         device = next(model.parameters()).device
-        alone = {tuple(given): row for row, given in enumerate(dict.fromkeys(map(tuple, prompts)))}
-        shared = shared_tokens(list(alone)) if len(alone) > 1 else 0
-        width = math.ceil((max(map(len, prompts)) - shared) / pad_to) * pad_to
-        ids = torch.full((len(alone), width), self.pad_id, dtype=torch.long)
-        mask = torch.zeros((len(alone), shared + width), dtype=torch.long)
-        mask[:, :shared] = 1
-        for given, row in alone.items():
-            own = torch.tensor(given[shared:])
-            ids[row, width - len(own) :] = own
-            mask[row, shared + width - len(own) :] = 1
-        ids, mask = ids.to(device), mask.to(device)
         draws = [torch.Generator().manual_seed(seed & (1 << 63) - 1) for seed in seeds or [0] * len(prompts)]
         written: list[list[int]] = [[] for _ in prompts]
         logprobs: list[list[float]] = [[] for _ in prompts]
         live = list(range(len(prompts)))  # the prompts of the batch's rows
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
         was_training = model.training
         model.eval()
         try:
             with torch.inference_mode():
-                cache = self.new_cache()
-                if shared:
-                    start = torch.tensor([prompts[0][:shared]], device=device)
-                    self._logits(start, mask[:1, :shared], positions[:1, :shared], cache)
-                    cache.batch_select_indices(torch.zeros(len(alone), dtype=torch.long, device=device))
-                logits = self._logits(ids, mask, positions[:, shared:], cache)
-                if len(alone) < len(prompts):
-                    rows = torch.tensor([alone[tuple(given)] for given in prompts], device=device)
-                    cache.batch_select_indices(rows)
-                    logits, positions, mask = logits[rows], positions[rows], mask[rows]
+                logits, mask, cache = self._read(prompts, pad_to)
+                positions = mask.sum(-1, keepdim=True) - 1
                 for number in range(max_tokens):
-                    if number:
-                        logits = self._logits(ids, mask, positions, cache)
                     chosen, told = self._choose(logits.float().cpu(), live, temperature, top_p, draws)
                     for row, prompt in enumerate(live):
                         if not written[prompt] or written[prompt][-1] not in self.end_ids:
@@ -151,16 +130,17 @@ class LanguageModel:
                     going = [
                         row for row, prompt in enumerate(live) if written[prompt][-1] not in self.end_ids
                     ]
-                    if not going:
+                    if not going or number == max_tokens - 1:
                         break
                     ids = torch.tensor(chosen, device=device)[:, None]
-                    positions = positions[:, -1:] + 1
+                    positions = positions + 1
                     mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=-1)
                     if len(going) <= _SHRINK * len(live):
                         rows = torch.tensor(going, device=device)
                         cache.batch_select_indices(rows)
                         ids, positions, mask = ids[rows], positions[rows], mask[rows]
                         live = [live[row] for row in going]
+                    logits = self._logits(ids, mask, positions, cache)
         finally:
             model.train(was_training)
         return [
@@ -180,14 +160,52 @@ class LanguageModel:
             each for each in self.model.modules() if hasattr(each, "merge") and hasattr(each, "base_layer")
         ]
         kept = [each.base_layer.weight.detach().clone() for each in layers]
-        for each in layers:
-            each.merge()
         try:
+            for each in layers:
+                each.merge()
             yield
         finally:
             for each, weight in zip(layers, kept, strict=True):
-                each.unmerge()
+                if each.merged:
+                    each.unmerge()
                 each.base_layer.weight.data.copy_(weight)
+
+    def _read(self, prompts: Sequence[Sequence[int]], pad_to: int) -> tuple[Any, Any, Any]:
+        """Read prompts part by part, equal parts once; return the logits after each, their mask, and the cache."""
+        torch = self.torch
+        device = next(self.model.parameters()).device
+        given = [tuple(prompt) for prompt in prompts]
+        own = [len(prompt) for prompt in given]
+        cache, mask, logits = self.new_cache(), torch.ones((1, 0), dtype=torch.long, device=device), None
+        known: dict[tuple[int, ...], int] = {
+            (): 0
+        }  # what has been read, and the row of the cache that holds it
+        before = [0] * len(given)
+        for ends, multiple in ((_by_all(given), 1), (_by_alike(given), 1), (own, pad_to)):
+            if ends == before:
+                continue
+            spans = zip(given, before, ends, strict=True)
+            parts = list(dict.fromkeys((prompt[:start], prompt[start:end]) for prompt, start, end in spans))
+            width = math.ceil(max(len(part) for _, part in parts) / multiple) * multiple
+            ids = torch.full((len(parts), width), self.pad_id, dtype=torch.long)
+            there = torch.zeros_like(ids)
+            for row, (_, part) in enumerate(parts):
+                ids[row, width - len(part) :] = torch.tensor(part, dtype=torch.long)
+                there[row, width - len(part) :] = 1
+            mask = self._select(cache, [known[start] for start, _ in parts], mask)
+            mask = torch.cat([mask, there.to(device)], dim=-1)
+            positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -width:]
+            logits = self._logits(ids.to(device), mask, positions, cache)
+            known = {start + part: row for row, (start, part) in enumerate(parts)}
+            before = ends
+        rows = [known[prompt] for prompt in given]
+        return logits[rows], self._select(cache, rows, mask), cache
+
+    def _select(self, cache: Any, rows: list[int], mask: Any) -> Any:
+        """Let a cache go on with these of its rows, and return the rows of its mask."""
+        if rows != list(range(len(mask))) and mask.shape[1]:
+            cache.batch_select_indices(self.torch.tensor(rows, device=mask.device))
+        return mask[rows]
 
     def _logits(self, ids: Any, mask: Any, positions: Any, cache: Any) -> Any:
         """Return the logits after each row, which the model goes on with from what it keeps."""
@@ -220,6 +238,41 @@ class LanguageModel:
             chosen = torch.cat(drawn)
         told = scores.gather(-1, chosen[:, None])[:, 0]
         return [int(id) for id in chosen], [float(value) for value in told]
+
+
+def alike(prompts: Sequence[tuple[int, ...]], size: int) -> list[list[int]]:
+    """Return prompts by their numbers in groups that begin alike, as replies to one chunk do.
+
+    Args:
+        prompts: the tokens of each.
+        size: the most that are together; all share half or more of their tokens with the group's first.
+    """
+    groups: list[list[int]] = []
+    for number in sorted(range(len(prompts)), key=lambda number: prompts[number]):
+        first = prompts[groups[-1][0]] if groups and len(groups[-1]) < size else ()
+        longest = max(len(first), len(prompts[number]))
+        if first and 2 * shared_tokens([first, prompts[number]]) >= longest:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return groups
+
+
+def _by_all(prompts: Sequence[tuple[int, ...]]) -> list[int]:
+    """Return for each prompt how many tokens all begin with."""
+    return [shared_tokens(prompts) if len(set(prompts)) > 1 else 0] * len(prompts)
+
+
+def _by_alike(prompts: Sequence[tuple[int, ...]]) -> list[int]:
+    """Return for each prompt how many tokens those begin with that are alike; what all begin with where none are."""
+    apart = list(dict.fromkeys(prompts))
+    groups = alike(apart, len(apart))
+    if len(groups) == len(apart):
+        return _by_all(prompts)
+    shared = {
+        apart[number]: shared_tokens([apart[each] for each in group]) for group in groups for number in group
+    }
+    return [shared[prompt] for prompt in prompts]
 
 
 def shared_tokens(prompts: Sequence[tuple[int, ...]]) -> int:

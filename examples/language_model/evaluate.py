@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from expert import expert
 from setting import BRIEF, ENV, MAX_TOKENS, READER, options, task
 
 import atommem_env
@@ -30,7 +31,7 @@ from atommem_env.report.comparisons import by_task
 from atommem_env.runs.engines import replies_folder
 
 LOOK = "second_look=bridge"
-STATIC = {
+STATIC: dict[str, Any] = {
     "write-nothing": f"write-nothing[{LOOK}]",
     "first N": f"rag[{LOOK}]",
     "last N": f"recency[{LOOK}]",
@@ -39,9 +40,10 @@ STATIC = {
     "keep-best sentences": f"keep-best[unit=sentence,{LOOK}]",
     "merge": f"merge[{LOOK}]",
     "learned": "learned",
+    "expert": expert,
     "oracle": "oracle[unit=sentence]",
 }
-"""Writers without a language model; the last is the ceiling, and stands in no comparison."""
+"""Writers without a language model; the last two, the teacher and the ceiling, stand in no comparison."""
 
 ADVICE = (
     "Copy into memory, word for word and under its title, each sentence that names something the question asks about, "

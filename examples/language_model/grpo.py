@@ -112,7 +112,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--group", type=int, default=6, help="Episodes of a task.")
     parser.add_argument("--rate", type=float, default=1e-4)
     parser.add_argument("--updates", type=int, default=1, help="Updates on the replies of a step.")
-    parser.add_argument("--batch", type=int, default=16, help="Prompts that are written at once.")
+    parser.add_argument("--batch", type=int, default=24, help="Prompts that are written at once.")
     parser.add_argument("--reward", choices=REWARDS, default="em")
     parser.add_argument("--shuffled", action="store_true", help="A control: rewards in random order.")
     parser.add_argument("--branching", action="store_true", help="Credit by branching.")

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from atommem_env.llm.generation import LanguageModel, load_language_model, shared_tokens
+from atommem_env.llm.generation import LanguageModel, alike, load_language_model, shared_tokens
 from atommem_env.llm.models import load_local, quiet
 
 torch = load_local("torch", "the chain")
@@ -112,12 +112,9 @@ def by_length(rows: Sequence[Row], size: int, draw: random.Random) -> Iterator[l
 
 
 def by_prompt(rows: Sequence[Row], size: int = 16) -> Iterator[list[Row]]:
-    """Yield the rows of each prompt together, at most so many."""
-    groups: dict[tuple[int, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row.prompt, []).append(row)
-    for group in groups.values():
-        yield from (group[start : start + size] for start in range(0, len(group), size))
+    """Yield the rows whose prompts are alike together, at most so many: those of one chunk of one task."""
+    for group in alike([row.prompt for row in rows], size):
+        yield [rows[number] for number in group]
 
 
 class Progress:
@@ -128,6 +125,7 @@ class Progress:
         lm: the model, whose trained weights are kept.
         settings: what the training is of; another in the same folder is refused.
         rate: the learning rate, reached over `warmup` steps.
+        steps: over the last half of so many the rate falls to 0 in a line; none: it stays.
         report_to: `"tensorboard"`, or `"none"`.
     """
 
@@ -139,8 +137,9 @@ class Progress:
         rate: float,
         report_to: str,
         warmup: int = 10,
+        steps: int | None = None,
     ) -> None:
-        self.folder, self.lm, self.rate, self.warmup = folder, lm, rate, warmup
+        self.folder, self.lm, self.rate, self.warmup, self.steps = folder, lm, rate, warmup, steps
         self.weights = {name: each for name, each in lm.model.named_parameters() if each.requires_grad}
         self.optimizer = torch.optim.AdamW(
             self.weights.values(), lr=rate, weight_decay=0.0, betas=(0.9, 0.99)
@@ -172,8 +171,9 @@ class Progress:
     def update(self) -> float:
         """Take a step of the optimizer with the gradients that are there; return their norm."""
         self.step += 1
+        left = 1.0 if self.steps is None else 2 * (1 - (self.step - 1) / self.steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate * min(1.0, self.step / self.warmup)
+            group["lr"] = self.rate * min(1.0, self.step / self.warmup, left)
         norm = float(torch.nn.utils.clip_grad_norm_(list(self.weights.values()), 1.0))
         self.optimizer.step()
         self.optimizer.zero_grad()

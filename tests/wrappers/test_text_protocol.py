@@ -338,13 +338,17 @@ def test_the_generated_world_can_be_played_in_text(protocol: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["atommem", "json", "released"])
-def test_a_brief_prompt_has_the_forms_and_no_word_more(protocol: str) -> None:
+def test_a_brief_prompt_has_the_forms_and_what_replies_change_last(protocol: str) -> None:
     env = TextProtocol(gym.make("AtomMem-World-v0", num_docs=20, num_questions=1), protocol, prompt="brief")
     full = TextProtocol(gym.make("AtomMem-World-v0", num_docs=20, num_questions=1), protocol)
     brief, told = env.reset(seed=0)[0], full.reset(seed=0)[0]
-    turn = brief[brief.index("# Now:") :]
-    assert told.endswith(turn)
-    assert PieceTokenizer().count(brief) - PieceTokenizer().count(turn) < 200
+    said = [part for part in told[told.index("# Now:") :].split("\n\n") if not part.startswith("## Standing")]
+    at = [brief.index(part) for part in said]
+    assert all(f"\n\n{part}" in brief for part in said)
+    assert PieceTokenizer().count(brief) - sum(map(PieceTokenizer().count, said)) < 200
+    text = at[next(number for number, part in enumerate(said) if part.startswith("## Text of this chunk"))]
+    results = at[next(number for number, part in enumerate(said) if part.startswith("## What came"))]
+    assert text < results  # so that what episodes of one task differ by stands at the end
     assert all(
         env.protocol.labels()[kind] in brief for kind in ("create", "read", "update", "delete", "answer")
     )
