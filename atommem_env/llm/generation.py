@@ -109,6 +109,8 @@ class LanguageModel:
             seeds: one for each prompt, for its draws.
             pad_to: see above.
         """
+        from atommem_env.llm.forks import forks
+
         torch, model = self.torch, self.model
         device = next(model.parameters()).device
         draws = [torch.Generator().manual_seed(seed & (1 << 63) - 1) for seed in seeds or [0] * len(prompts)]
@@ -118,8 +120,8 @@ class LanguageModel:
         was_training = model.training
         model.eval()
         try:
-            with torch.inference_mode():
-                logits, mask, cache = self._read(prompts, pad_to)
+            with torch.inference_mode(), forks(model) as able:
+                logits, mask, cache = self._read(prompts, pad_to, able)
                 positions = mask.sum(-1, keepdim=True) - 1
                 for number in range(max_tokens):
                     chosen, told = self._choose(logits.float().cpu(), live, temperature, top_p, draws)
@@ -170,13 +172,22 @@ class LanguageModel:
                     each.unmerge()
                 each.base_layer.weight.data.copy_(weight)
 
-    def _read(self, prompts: Sequence[Sequence[int]], pad_to: int) -> tuple[Any, Any, Any]:
-        """Read prompts part by part, equal parts once; return the logits after each, their mask, and the cache."""
+    def _read(self, prompts: Sequence[Sequence[int]], pad_to: int, forked: bool) -> tuple[Any, Any, Any]:
+        """Read prompts part by part, equal parts once; return the logits after each, their mask, and the cache.
+
+        Args:
+            prompts: the tokens of each.
+            pad_to: what follows the parts that they share is padded to a multiple of this.
+            forked: whether the model attends to forked caches (:mod:`atommem_env.llm.forks`).
+        """
+        from atommem_env.llm.forks import fork
+
         torch = self.torch
         device = next(self.model.parameters()).device
         given = [tuple(prompt) for prompt in prompts]
         own = [len(prompt) for prompt in given]
-        cache, mask, logits = self.new_cache(), torch.ones((1, 0), dtype=torch.long, device=device), None
+        cache, mask = self.new_cache(), torch.ones((1, 0), dtype=torch.long, device=device)
+        logits: Any = None
         known: dict[tuple[int, ...], int] = {
             (): 0
         }  # what has been read, and the row of the cache that holds it
@@ -192,7 +203,10 @@ class LanguageModel:
             for row, (_, part) in enumerate(parts):
                 ids[row, width - len(part) :] = torch.tensor(part, dtype=torch.long)
                 there[row, width - len(part) :] = 1
-            mask = self._select(cache, [known[start] for start, _ in parts], mask)
+            rows = [known[start] for start, _ in parts]
+            apart = fork(cache, mask, rows) if forked and ends is own and any(before) else None
+            mask = self._select(cache, rows, mask) if apart is None else mask[rows]
+            cache = cache if apart is None else apart
             mask = torch.cat([mask, there.to(device)], dim=-1)
             positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -width:]
             logits = self._logits(ids.to(device), mask, positions, cache)

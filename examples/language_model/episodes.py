@@ -211,7 +211,7 @@ class Table:
             for start in range(0, len(live), self.batch):
                 some = slice(start, start + self.batch)
                 written = self.lm.write(
-                    prompts[some], self.max_tokens, temperature=self.temperature, seeds=seeds[some]
+                    prompts[some], self.max_tokens, temperature=self.temperature, seeds=seeds[some], pad_to=1
                 )
                 for each, prompt, reply in zip(live[some], prompts[some], written, strict=True):
                     if keep_states:
