@@ -7,8 +7,8 @@ return less the mean of its group (no division by the deviation), the ratio is c
 KL term; the loss is the mean over the tokens of an update. With --branching each of --stems episodes goes on in several
 ways from a step in its middle, and each part gets its own advantage. `--curriculum 4:10,6:20` reads 4 documents in the
 first 10 steps, 6 in the next 20, then all. The checkpoint is written after a step when the last one is some minutes
-old, and the same command goes on. Every --keep-every steps the episodes are kept in `episodes-000010`, a run for
-`atommem view`, the adapter in `adapter-000010`, and --validate tasks of the validation split are played greedily.
+old, and the same command goes on. Every --keep-every steps the episodes are kept in `episodes-000020`, a run for
+`atommem view`, the adapter in `adapter-000020`, and --validate tasks of the validation split are played greedily.
 `atommem plot OUT ...` draws operations a step and learning curves.
 """
 
@@ -108,11 +108,11 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser = options(__doc__.splitlines()[0], "runs/language_model/grpo-0")
     parser.add_argument("--adapter", type=Path, help="The fine-tuned adapter; none: from the model itself.")
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--tasks", type=int, default=4, help="Tasks of a step.")
+    parser.add_argument("--tasks", type=int, default=3, help="Tasks of a step.")
     parser.add_argument("--group", type=int, default=6, help="Episodes of a task.")
-    parser.add_argument("--rate", type=float, default=1e-4)
+    parser.add_argument("--rate", type=float, default=2e-4)
     parser.add_argument("--updates", type=int, default=1, help="Updates on the replies of a step.")
-    parser.add_argument("--batch", type=int, default=24, help="Prompts that are written at once.")
+    parser.add_argument("--batch", type=int, default=18, help="Prompts that are written at once.")
     parser.add_argument("--reward", choices=REWARDS, default="em")
     parser.add_argument("--shuffled", action="store_true", help="A control: rewards in random order.")
     parser.add_argument("--branching", action="store_true", help="Credit by branching.")
@@ -120,7 +120,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument(
         "--curriculum", default="4:10,6:10", help="DOCUMENTS:STEPS, ...; '' reads all from the start."
     )
-    parser.add_argument("--keep-every", type=int, default=10, help="Steps between episodes that are kept.")
+    parser.add_argument("--keep-every", type=int, default=20, help="Steps between episodes that are kept.")
     parser.add_argument("--validate", type=int, default=24, help="Validation tasks each time; 0: none.")
     parser.add_argument("--label", default="SFT + GRPO", help="What pictures call it.")
     parser.add_argument("--save-minutes", type=float, default=3.0)
@@ -149,7 +149,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         step = progress.step // given.updates
         begun, table.seconds = time.perf_counter(), 0.0
         arguments = task("train", given.quick, **documents(given.curriculum, step))
-        first = 2000 * given.seed + step * given.tasks  # traces take the first tasks of the same split
+        first = 1000 * given.seed + step * given.tasks  # traces take the first thousand of the same split
         tasks = [1000 + first + number for number in range(given.tasks)]
         seed = f"{given.seed} {step}"
         if given.branching:
