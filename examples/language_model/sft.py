@@ -68,14 +68,14 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser = options(__doc__.splitlines()[0], "runs/language_model/sft-0")
     parser.add_argument("--traces", type=Path, default=Path("runs/language_model/traces"))
     parser.add_argument("--end-to-end", action="store_true", help="All rows, the reader's too.")
-    parser.add_argument("--steps", type=int, default=120, help="The rate falls over the last half.")
+    parser.add_argument("--steps", type=int, default=240, help="The rate falls to 0 over the last half.")
     parser.add_argument("--batch", type=int, default=8, help="Rows of a step.")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument(
         "--first",
         type=float,
         default=8.0,
-        help="What a completion's first token counts: it decides whether to keep.",
+        help="What a completion's first token counts, which decides whether to keep; falls to 1 with the rate.",
     )
     parser.add_argument("--held-out", type=int, default=32, help="Rows that are not trained on.")
     parser.add_argument(
@@ -112,11 +112,11 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     lm.model.train()
     tokens, begun = 0, time.perf_counter()
     for batch in batches[progress.step :]:
-        loss = 0.0
+        loss, first = 0.0, 1 + (given.first - 1) * progress.left
         for start in range(0, len(batch), given.rows):
             some = batch[start : start + given.rows]
             told, _ = logprobs(lm, some)
-            part = -(told * weights(some, given.first).to(told.device)).sum() / (most * len(batch))
+            part = -(told * weights(some, first).to(told.device)).sum() / (most * len(batch))
             part.backward()
             loss += float(part.detach())
         norm = progress.update()

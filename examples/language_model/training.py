@@ -168,12 +168,16 @@ class Progress:
                 str(folder)
             )
 
+    @property
+    def left(self) -> float:
+        """The share of the rate that the coming step has: 1, and over the last half of `steps` less and less."""
+        return 1.0 if self.steps is None else min(1.0, 2 * (1 - self.step / self.steps))
+
     def update(self) -> float:
         """Take a step of the optimizer with the gradients that are there; return their norm."""
-        self.step += 1
-        left = 1.0 if self.steps is None else 2 * (1 - (self.step - 1) / self.steps)
+        left, self.step = self.left, self.step + 1
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate * min(1.0, self.step / self.warmup, left)
+            group["lr"] = self.rate * min(left, self.step / self.warmup)
         norm = float(torch.nn.utils.clip_grad_norm_(list(self.weights.values()), 1.0))
         self.optimizer.step()
         self.optimizer.zero_grad()
