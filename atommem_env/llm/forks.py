@@ -9,8 +9,8 @@ own. Scores over both parts go through one softmax, so that what comes out is wh
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from atommem_env.llm.models import load_local
 
@@ -20,25 +20,31 @@ transformers = load_local("transformers", "a model in this process")
 _NAME: Final = "atommem_forks"
 """What the attention is called in the registry of transformers."""
 
+Fork: TypeAlias = Callable[[Any, Any, Sequence[int]], Any]
+"""What makes a forked cache of one, of where that holds tokens, and of the row that each new row goes on from."""
+
 
 @contextlib.contextmanager
-def forks(model: Any) -> Iterator[bool]:
-    """Let a model attend to forked caches while it writes, and tell whether it can: its attention is torch's own."""
+def forks(model: Any) -> Iterator[Fork | None]:
+    """Let a model attend to forked caches while it writes: yield what makes one.
+
+    ``None`` where its attention is not torch's own.
+    """
     config = model.config
     if getattr(config, "_attn_implementation", None) != "sdpa":
-        yield False
+        yield None
         return
     masks = transformers.masking_utils.ALL_MASK_ATTENTION_FUNCTIONS
     masks.register(_NAME, masks["sdpa"])
     transformers.modeling_utils.ALL_ATTENTION_FUNCTIONS.register(_NAME, _attend)
     config._attn_implementation = _NAME
     try:
-        yield True
+        yield _fork
     finally:
         config._attn_implementation = "sdpa"
 
 
-def fork(cache: Any, mask: Any, rows: Sequence[int]) -> Any:
+def _fork(cache: Any, mask: Any, rows: Sequence[int]) -> Any:
     """Return a cache whose rows go on from those of another one, which is not copied.
 
     Args:
@@ -109,6 +115,10 @@ def _attend(
         plain = transformers.integrations.sdpa_attention.sdpa_attention_forward
         done: tuple[Any, None] = plain(module, query, key, value, attention_mask, scaling=scaling, **options)
         return done
+    if options.get("position_bias") is not None or options.get("softcap"):
+        raise NotImplementedError(
+            "the model's attention adds to its scores: load it with attn_implementation='eager'"
+        )
     own, layer = key
     count, heads, length, size = query.shape
     groups = own.shape[1]

@@ -13,9 +13,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from atommem_env.llm.models import find_model, load_local, quiet
+
+if TYPE_CHECKING:
+    from atommem_env.llm.forks import Fork  # it needs torch
 
 DTYPES: Final = ("auto", "float32", "bfloat16", "float16")
 """The numbers that a model computes in; ``"auto"``: bfloat16 where the device is fast with it, else float32."""
@@ -120,8 +123,8 @@ class LanguageModel:
         was_training = model.training
         model.eval()
         try:
-            with torch.inference_mode(), forks(model) as able:
-                logits, mask, cache = self._read(prompts, pad_to, able)
+            with torch.inference_mode(), forks(model) as fork:
+                logits, mask, cache = self._read(prompts, pad_to, fork)
                 positions = mask.sum(-1, keepdim=True) - 1
                 for number in range(max_tokens):
                     chosen, told = self._choose(logits.float().cpu(), live, temperature, top_p, draws)
@@ -172,25 +175,22 @@ class LanguageModel:
                     each.unmerge()
                 each.base_layer.weight.data.copy_(weight)
 
-    def _read(self, prompts: Sequence[Sequence[int]], pad_to: int, forked: bool) -> tuple[Any, Any, Any]:
+    def _read(self, prompts: Sequence[Sequence[int]], pad_to: int, fork: Fork | None) -> tuple[Any, Any, Any]:
         """Read prompts part by part, equal parts once; return the logits after each, their mask, and the cache.
 
         Args:
             prompts: the tokens of each.
             pad_to: what follows the parts that they share is padded to a multiple of this.
-            forked: whether the model attends to forked caches (:mod:`atommem_env.llm.forks`).
+            fork: what makes a forked cache (:mod:`atommem_env.llm.forks`), which the last part is read with.
         """
-        from atommem_env.llm.forks import fork
-
         torch = self.torch
         device = next(self.model.parameters()).device
         given = [tuple(prompt) for prompt in prompts]
         own = [len(prompt) for prompt in given]
         cache, mask = self.new_cache(), torch.ones((1, 0), dtype=torch.long, device=device)
         logits: Any = None
-        known: dict[tuple[int, ...], int] = {
-            (): 0
-        }  # what has been read, and the row of the cache that holds it
+        # What has been read, and the row of the cache that holds it.
+        known: dict[tuple[int, ...], int] = {(): 0}
         before = [0] * len(given)
         for ends, multiple in ((_by_all(given), 1), (_by_alike(given), 1), (own, pad_to)):
             if ends == before:
@@ -204,7 +204,7 @@ class LanguageModel:
                 ids[row, width - len(part) :] = torch.tensor(part, dtype=torch.long)
                 there[row, width - len(part) :] = 1
             rows = [known[start] for start, _ in parts]
-            apart = fork(cache, mask, rows) if forked and ends is own and any(before) else None
+            apart = fork(cache, mask, rows) if fork and ends is own and any(before) else None
             mask = self._select(cache, rows, mask) if apart is None else mask[rows]
             cache = cache if apart is None else apart
             mask = torch.cat([mask, there.to(device)], dim=-1)
