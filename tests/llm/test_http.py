@@ -56,12 +56,12 @@ def test_threads_share_connections(server: FakeServer, monkeypatch: pytest.Monke
     opened = []
     accept = server.get_request
     monkeypatch.setattr(server, "get_request", lambda: opened.append(1) or accept())
-    address = server.address.replace("127.0.0.1", "localhost")  # no connection is left of other tests
+    http._close()  # no connection is left of other tests
     barrier = threading.Barrier(4)
     server.reply = lambda prompt: str(barrier.wait(10))
     with ThreadPoolExecutor(4) as pool:
         for _ in range(3):
-            list(pool.map(lambda _: ask(address), range(4)))
+            list(pool.map(lambda _: ask(server.address), range(4)))
     assert len(server.asked) == 12
     assert len(opened) == 4
 
