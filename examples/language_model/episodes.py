@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+from expert import facts_kept
 from setting import BRIEF, ENV, MAX_TOKENS, READER
 from training import Row
 
@@ -17,6 +18,7 @@ from atommem_env.baselines import make_policy
 from atommem_env.integrations.branching import fork
 from atommem_env.integrations.text_episode import Message, TextEpisode
 from atommem_env.llm.generation import LanguageModel
+from atommem_env.protocols.thinking import split_thinking
 from atommem_env.runs.evaluation import make_plan
 from atommem_env.runs.folder import RunFolder
 from atommem_env.runs.traces import store_trace
@@ -89,6 +91,14 @@ class WrittenEpisode(TextEpisode):
             messages = super().step(self.env.protocol.render_operations(operations))
         return messages
 
+    @property
+    def kept(self) -> float:
+        """The share of the question's evidence that the entries state."""
+        env = self.seen.unwrapped
+        (gold,) = env.task.gold()
+        sentences = [unit["sentence"] for unit in gold["evidence"]]
+        return facts_kept(env.task.questions[0].question, sentences, env.episode.store.entries.values())
+
     def get_state(self) -> Any:
         seen = self.seen.observation, self.seen.told
         return super().get_state(), seen, copy.deepcopy(self.policy), self.replies
@@ -120,18 +130,18 @@ class Played:
     states: list[Any] = field(default_factory=list)
 
     def reward(self, kind: str) -> float:
-        """Return the episode's reward: `em`, `evidence` (the share of it that is kept), or `evidence+form`."""
+        """Return the episode's reward: `em`, `evidence` (the share of it that entries state), or `evidence+form`."""
         if kind == "em":
             return self.episode.trajectory.episode_return
-        kept = self.episode.trajectory.metrics["questions"][0]["evidence"]["kept"] or 0.0
+        kept = self.episode.kept
         return kept if kind == "evidence" else kept + 0.1 * self.readable
 
     @property
     def readable(self) -> float:
-        """The share of its replies that hold an operation and nothing malformed, or are empty."""
+        """The share of its replies that hold an operation and nothing malformed, or nothing but a thought."""
         turns = self.episode.trajectory.turns[: self.episode.replies]
         return sum(
-            not turn.malformed and bool(turn.operations or not turn.text.strip()) for turn in turns
+            not turn.malformed and bool(turn.operations or not split_thinking(turn.text)[1]) for turn in turns
         ) / len(turns)
 
 

@@ -94,13 +94,9 @@ def validated(lm: Any, given: Any) -> dict[str, float]:
     """Return the scores of greedy episodes on validation tasks."""
     table = Table(lm, given.batch, temperature=0.0)
     played = table.group(range(given.validate), 1, task("validation"), "greedy")
-    metrics = [each.episode.trajectory.metrics for each in played]
-    found = {
-        stage: sum(each["questions"][0]["evidence"][stage] or 0.0 for each in metrics) / len(metrics)
-        for stage in ("kept", "read")
-    }
-    em = sum(each["em"] for each in metrics) / len(metrics)
-    return {**found, "em": em, "return": em, "tasks": len(metrics)}
+    em = sum(each.reward("em") for each in played) / len(played)
+    kept = sum(each.reward("evidence") for each in played) / len(played)
+    return {"kept": kept, "em": em, "return": em, "tasks": len(played)}
 
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
@@ -143,7 +139,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     )
     settings = {name: getattr(given, name) for name in (*names, "model", "adapter")}
     progress = Progress(given.out, lm, settings, given.rate, given.report_to, warmup=1)
-    table = Table(lm, given.batch, max_tokens=48 if given.quick else MAX_TOKENS)
+    table = Table(lm, given.batch, max_tokens=96 if given.quick else MAX_TOKENS)
     report: dict[str, Any] = {}
     while progress.step < given.steps * given.updates:
         step = progress.step // given.updates

@@ -36,7 +36,7 @@ CONTROLS = {
     "evidence reward": ("--reward", "evidence"),
     "branching credit": ("--branching",),
 }
-SFT_HOURS, GRPO_HOURS, REPLY_HOURS = 2.3, 2.8, 0.0008  # REPLY_HOURS: of a reply at a chunk in an evaluation
+SFT_HOURS, GRPO_HOURS, REPLY_HOURS = 1.4, 2.8, 0.0008  # REPLY_HOURS: of a reply at a chunk in an evaluation
 
 
 @dataclass(frozen=True)

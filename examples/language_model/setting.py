@@ -14,8 +14,8 @@ READER: Final = "world"
 BRIEF: Final = "brief"
 """The prompt of the model that is trained."""
 
-MAX_TOKENS: Final = 160
-"""The longest reply: three entries of 64 tokens would be more than any expert writes at a chunk."""
+MAX_TOKENS: Final = 192
+"""The longest reply: a thought and three entries of 64 tokens would be more than any expert writes at a chunk."""
 
 QUICK: Final[dict[str, Any]] = {"num_docs": 2, "paragraphs_per_question": 2, "chunk_tokens": 128}
 

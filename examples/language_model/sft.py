@@ -21,6 +21,7 @@ from setting import options
 from training import Progress, Row, by_length, load_trained, logprobs, torch
 
 from atommem_env.llm.generation import LanguageModel
+from atommem_env.protocols.thinking import split_thinking
 
 
 def read_rows(file: Path, lm: LanguageModel, end_to_end: bool = False) -> tuple[list[Row], dict[str, int]]:
@@ -31,7 +32,7 @@ def read_rows(file: Path, lm: LanguageModel, end_to_end: bool = False) -> tuple[
         said = row["completion"][0]["content"]
         writing = "# Now: reading" in row["prompt"][-1]["content"]
         shares["writing" if writing else "answering"] += 1
-        empty = writing and not said
+        empty = writing and not split_thinking(said)[1]
         shares["writing that keep nothing"] += empty
         if end_to_end or (writing and not (empty and shares["writing that keep nothing"] % 2)):
             shares["trained"] += 1
@@ -39,28 +40,38 @@ def read_rows(file: Path, lm: LanguageModel, end_to_end: bool = False) -> tuple[
     return found, shares
 
 
-def weights(rows: Sequence[Row], first: float) -> Any:
-    """Return what the tokens of completions count, right-aligned: the first of each `first`, all others 1."""
+def line_ends(lm: LanguageModel) -> frozenset[int]:
+    """Return the tokens after which something is chosen: those that end a line or a tag."""
+    words = lm.tokenizer.batch_decode([[token] for token in range(len(lm.tokenizer))])
+    return frozenset(token for token, word in enumerate(words) if word.rstrip(" ").endswith((">", "\n")))
+
+
+def weights(rows: Sequence[Row], ends: frozenset[int], choice: float) -> Any:
+    """Return what the tokens of completions count, right-aligned: those that choose `choice`, all others 1.
+
+    A token chooses where a line or the content of a tag begins: whether anything is kept, of whom, which sentence.
+    """
     keep = max(len(row.completion) for row in rows)
     found = torch.zeros((len(rows), keep))
     for place, row in enumerate(rows):
-        start = keep - len(row.completion)
-        found[place, start:] = 1.0
-        found[place, start] = first
+        chooses = [True, *(token in ends for token in row.completion[:-1])]
+        found[place, keep - len(chooses) :] = torch.where(torch.tensor(chooses), choice, 1.0)
     return found
 
 
-def losses(lm: LanguageModel, rows: Sequence[Row], size: int) -> dict[str, float]:
-    """Return the mean loss of a token of the completions, and that of the first, which decides whether to keep."""
-    total = tokens = first = 0.0
+def losses(lm: LanguageModel, rows: Sequence[Row], ends: frozenset[int], size: int) -> dict[str, float]:
+    """Return the mean loss of a token of the completions, and of those that choose."""
+    total = tokens = chosen = choices = 0.0
     with torch.no_grad():
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
             told, there = logprobs(lm, part)
+            choosing = (weights(part, ends, 2.0).to(told.device) - 1) * there
             total -= float(told[there].sum())
-            first -= float((told * (1 - weights(part, 0.0).to(told.device)))[there].sum())
+            chosen -= float((told * choosing).sum())
             tokens += int(there.sum())
-    return {"held_out_loss": total / tokens, "held_out_first_loss": first / len(rows)}
+            choices += float(choosing.sum())
+    return {"held_out_loss": total / tokens, "held_out_choice_loss": chosen / choices}
 
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
@@ -68,14 +79,14 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser = options(__doc__.splitlines()[0], "runs/language_model/sft-0")
     parser.add_argument("--traces", type=Path, default=Path("runs/language_model/traces"))
     parser.add_argument("--end-to-end", action="store_true", help="All rows, the reader's too.")
-    parser.add_argument("--steps", type=int, default=240, help="The rate falls to 0 over the last half.")
-    parser.add_argument("--batch", type=int, default=8, help="Rows of a step.")
+    parser.add_argument("--steps", type=int, default=300, help="The rate falls to 0 over the last half.")
+    parser.add_argument("--batch", type=int, default=4, help="Rows of a step.")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument(
-        "--first",
+        "--choice",
         type=float,
-        default=8.0,
-        help="What a completion's first token counts, which decides whether to keep; falls to 1 with the rate.",
+        default=4.0,
+        help="What a token counts that begins a line or a tag's content; falls to 1 with the rate.",
     )
     parser.add_argument("--held-out", type=int, default=32, help="Rows that are not trained on.")
     parser.add_argument(
@@ -84,6 +95,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--save-minutes", type=float, default=3.0)
     given = parser.parse_args(words)
     lm = load_trained(given)
+    ends = line_ends(lm)
     rows, shares = read_rows(given.traces / "rows.jsonl", lm, given.end_to_end)
     random.Random(0).shuffle(rows)
     if given.quick:
@@ -95,7 +107,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         "steps": given.steps,
         "batch": given.batch,
         "rate": given.rate,
-        "first": given.first,
+        "choice": given.choice,
         "end_to_end": given.end_to_end,
     }
     warmup = 2 if given.quick else 10
@@ -107,16 +119,16 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     while rows and len(batches) < given.steps:
         batches += by_length(rows, given.batch, random.Random(f"{given.seed} {len(batches)}"))
     batches = batches[: given.steps]
-    before = losses(lm, held, given.rows) if not progress.step else None
-    most = sum(len(row.completion) - 1 + given.first for row in rows) / len(rows)
+    before = losses(lm, held, ends, given.rows) if not progress.step else None
+    most = sum(float(weights([row], ends, given.choice).sum()) for row in rows) / len(rows)
     lm.model.train()
     tokens, begun = 0, time.perf_counter()
     for batch in batches[progress.step :]:
-        loss, first = 0.0, 1 + (given.first - 1) * progress.left
+        loss, choice = 0.0, 1 + (given.choice - 1) * progress.left
         for start in range(0, len(batch), given.rows):
             some = batch[start : start + given.rows]
             told, _ = logprobs(lm, some)
-            part = -(told * weights(some, first).to(told.device)).sum() / (most * len(batch))
+            part = -(told * weights(some, ends, choice).to(told.device)).sum() / (most * len(batch))
             part.backward()
             loss += float(part.detach())
         norm = progress.update()
@@ -126,12 +138,12 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
             progress.log(loss=loss, gradient=norm, tokens_per_second=speed, of=len(batches))
         if progress.step % given.adapters_every == 0:
             lm.model.eval()
-            progress.log(**losses(lm, held, given.rows))
+            progress.log(**losses(lm, held, ends, given.rows))
             lm.model.train()
             progress.adapter(f"adapter-{progress.step:06d}")
         progress.save(given.save_minutes)
     lm.model.eval()
-    after = losses(lm, held, given.rows)
+    after = losses(lm, held, ends, given.rows)
     progress.log(**after)
     progress.save()
     return {"before": before, "after": after, "adapter": progress.adapter()}

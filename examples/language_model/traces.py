@@ -4,21 +4,48 @@
 
 The expert (`expert.py`) reads the world exactly and looks at no gold. An episode is kept where its answer is right
 (exact match). Rows are prompts and completions of single steps (the paper's context reset), in the brief prompt, as
-`atommem export --format turns` writes them; `shares.json` tells how many episodes and rows there are. The same
-command goes on where it was stopped.
+`atommem export --format turns` writes them; what is said while reading begins with what the expert still wants, as
+`<think>`. `shares.json` tells how many episodes and rows there are. The same command goes on where it was stopped.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from expert import expert
+from expert import CarefulWriter, expert
 from setting import BRIEF, ENV, options, task
 
 import atommem_env
+from atommem_env.protocols.thinking import split_thinking
 from atommem_env.runs.export import export
+
+
+def lines(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of an export."""
+    with open(file, encoding="utf-8") as read:
+        yield from map(json.loads, read)
+
+
+def thinking(turns: Iterable[dict[str, Any]], episodes: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the turns of an export, those of reading with the expert's thought before what it writes.
+
+    Args:
+        turns: rows of single steps.
+        episodes: rows of the same episodes, with their observations.
+    """
+    steps = (step for episode in episodes for step in episode["steps"])
+    writer = CarefulWriter()
+    for row, step in zip(turns, steps, strict=True):
+        if not step["observation"]["phase"]:
+            writer.ask(step["observation"]["questions"][0])
+            said = row["completion"][0]
+            said["content"] = (
+                f"<think>{writer.thought(step['observation'])}</think>\n{said['content']}".strip()
+            )
+        yield row
 
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
@@ -30,10 +57,14 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     run = atommem_env.evaluate(
         ENV, {"careful": expert}, episodes, out=given.out / "run", **task("train", given.quick)
     )
-    file = given.out / "rows.jsonl"
-    done = export(run, file, "turns", score="em", min_score=1.0, template=BRIEF)
-    lines = file.read_text(encoding="utf-8").splitlines()
-    empty = sum(not json.loads(line)["completion"][0]["content"] for line in lines)
+    right: Any = {"score": "em", "min_score": 1.0}
+    done = export(run, given.out / "turns.jsonl", "turns", template=BRIEF, **right)
+    export(run, given.out / "episodes.jsonl", "episodes", **right)
+    empty = 0
+    with open(given.out / "rows.jsonl", "w", encoding="utf-8") as rows:
+        for row in thinking(lines(given.out / "turns.jsonl"), lines(given.out / "episodes.jsonl")):
+            rows.write(json.dumps(row, ensure_ascii=False) + "\n")
+            empty += not split_thinking(row["completion"][0]["content"])[1]
     told = {"played": episodes, "right": done.episodes, "rows": done.rows, "empty": empty}
     (given.out / "shares.json").write_text(json.dumps(told, indent=1) + "\n")
     print(

@@ -19,10 +19,21 @@ CHAIN = Path(__file__).resolve().parents[2] / "examples" / "language_model"
 pytestmark = pytest.mark.skipif(not CHAIN.exists(), reason="the examples are not next to the tests")
 
 QUESTION = "Where was the person who produced the album The Floating Staircase of Brass educated?"
-FIRST = "The Floating Staircase of Brass was produced by Harold Puvmore."
-RIGHT = "Harold Puvmore was educated at Brearalt Grammar School."
+FIRST = "Harold Puvmore produced The Floating Staircase of Brass and played on two of its tracks."
+RIGHT = "A scholarship allowed Harold Puvmore to study at Brearalt Grammar School."
 WRONG = "Godfrey Puvmore was educated at Tovurix Conservatory."
+AGAIN = "Godfrey Puvmore attended Gavalt Conservatory, where he won a prize for botany."
 OTHER = "Irene Puvmore was educated at Bronedum College."
+NOTES = {
+    FIRST: (
+        "The Floating Staircase of Brass",
+        "The Floating Staircase of Brass was produced by Harold Puvmore.",
+    ),
+    RIGHT: ("Harold Puvmore", "Harold Puvmore was educated at Brearalt Grammar School."),
+    WRONG: ("Godfrey Puvmore", WRONG),
+    AGAIN: ("Godfrey Puvmore", "Godfrey Puvmore was educated at Gavalt Conservatory."),
+}
+"""The entry that an expert makes of a sentence: its subject, and the fact in plain words."""
 
 
 @pytest.fixture
@@ -34,18 +45,12 @@ def expert(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
 
 def entry(sentence: str) -> str:
-    subject = next(
-        name
-        for name in ("The Floating Staircase of Brass", "Harold Puvmore", "Godfrey Puvmore")
-        if name in sentence
-    )
-    return f"{subject}\n{sentence}"
+    subject, note = NOTES[sentence]
+    return f"{subject}\n{note}"
 
 
-def kept(expert: ModuleType, chunk: str, *entries: str) -> list[Any]:
-    """Return what the expert does at a chunk when it has these entries."""
-    writer = expert.CarefulWriter()
-    writer._chains = expert.chains(QUESTION)
+def seen(chunk: str, entries: tuple[str, ...]) -> Observation:
+    """Return what an expert with these entries is shown."""
     shown = [{"id": id, "query": 0, "content": text} for id, text in enumerate(entries, 1)]
     observation = {
         "questions": (QUESTION,),
@@ -55,7 +60,28 @@ def kept(expert: ModuleType, chunk: str, *entries: str) -> list[Any]:
         "memory_size": len(entries),
         "capacity": 3,
     }
-    return list(writer.read_chunk(cast("Observation", observation)))
+    return cast("Observation", observation)
+
+
+def kept(expert: ModuleType, chunk: str, *entries: str) -> list[Any]:
+    """Return what the expert does at a chunk when it has these entries."""
+    writer = expert.CarefulWriter()
+    writer.ask(QUESTION)
+    return list(writer.read_chunk(seen(chunk, entries)))
+
+
+def thought(expert: ModuleType, *entries: str) -> str:
+    """Return what the expert still wants when it has these entries."""
+    writer = expert.CarefulWriter()
+    writer.ask(QUESTION)
+    return str(writer.thought(seen("", entries)))
+
+
+def test_an_expert_says_what_is_wanted_as_far_as_its_entries_tell(expert: ModuleType) -> None:
+    both = "producer of The Floating Staircase of Brass; then school of that person"
+    assert thought(expert) == thought(expert, entry(WRONG), entry(RIGHT)) == both
+    assert thought(expert, entry(WRONG), entry(FIRST)) == "school of Harold Puvmore"
+    assert thought(expert, entry(RIGHT), entry(FIRST)) == "nothing more"
 
 
 def test_an_expert_keeps_what_may_be_asked_until_it_knows_better(expert: ModuleType) -> None:
@@ -64,9 +90,11 @@ def test_an_expert_keeps_what_may_be_asked_until_it_knows_better(expert: ModuleT
     assert kept(expert, f"{WRONG} {RIGHT} {OTHER}") == [Create(entry(WRONG)), Create(entry(RIGHT)), look]
     assert kept(expert, f"{WRONG} {RIGHT}", entry(FIRST)) == [Create(entry(RIGHT))]
     assert kept(expert, FIRST, entry(WRONG), entry(RIGHT)) == [Create(entry(FIRST))]
-    full = entry(WRONG), entry(FIRST), entry(WRONG.replace("Tovurix", "Gavalt"))
+    full = entry(WRONG), entry(FIRST), entry(AGAIN)
     assert kept(expert, RIGHT, *full) == [Delete(1), Create(entry(RIGHT))]
-    assert kept(expert, FIRST.removesuffix(" Puvmore.")) == []  # the chunk's end has cut it
+    assert (
+        kept(expert, FIRST.removesuffix(" Brass and played on two of its tracks.")) == []
+    )  # the chunk's end has cut it
 
 
 def test_an_expert_without_the_gold_is_far_better_than_a_static_workflow(expert: ModuleType) -> None:
@@ -78,3 +106,11 @@ def test_an_expert_without_the_gold_is_far_better_than_a_static_workflow(expert:
     scores = {name: run.select((), (name,)) for name in policies}
     em = {name: sum(each["metrics"]["em"] for each in found) / 40 for name, found in scores.items()}
     assert em["expert"] > 0.6 > 0.3 > em["keep-best"]
+
+
+def test_facts_are_kept_in_any_words_and_others_are_not(expert: ModuleType) -> None:
+    gold = [FIRST, RIGHT]
+    assert expert.facts_kept(QUESTION, gold, [entry(FIRST), entry(RIGHT)]) == 1.0
+    assert expert.facts_kept(QUESTION, gold, [FIRST, WRONG, OTHER]) == 0.5
+    born = "Harold Puvmore was born in Tarn."
+    assert expert.facts_kept(QUESTION, [f"{born[:-1]}.", RIGHT], [born]) == 0.0  # nobody asks where

@@ -222,7 +222,7 @@ def test_the_quick_chain_learns_from_real_weights(
 
     def readable(adapter: Path | None) -> float:
         lm = load_language_model("smollm2", None if adapter is None else str(adapter))
-        table = chain("episodes").Table(lm, temperature=0.0, max_tokens=40)
+        table = chain("episodes").Table(lm, temperature=0.0, max_tokens=96)
         played = table.group([50, 51], 1, chain("setting").task("validation", quick=True), "seed")
         return float(sum(each.readable for each in played))
 
