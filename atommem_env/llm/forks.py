@@ -28,7 +28,8 @@ Fork: TypeAlias = Callable[[Any, Any, Sequence[int]], Any]
 def forks(model: Any) -> Iterator[Fork | None]:
     """Let a model attend to forked caches while it writes: yield what makes one.
 
-    ``None`` where its attention is not torch's own.
+    ``None`` where its attention is not torch's own. Of a model whose attention adds something to its scores, which is
+    seen when it first reads, no cache is forked.
     """
     config = model.config
     if getattr(config, "_attn_implementation", None) != "sdpa":
@@ -36,10 +37,25 @@ def forks(model: Any) -> Iterator[Fork | None]:
         return
     masks = transformers.masking_utils.ALL_MASK_ATTENTION_FUNCTIONS
     masks.register(_NAME, masks["sdpa"])
-    transformers.modeling_utils.ALL_ATTENTION_FUNCTIONS.register(_NAME, _attend)
+    adding: set[str] = set()
+
+    def attend(
+        module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **options: Any
+    ) -> tuple[Any, None]:
+        if isinstance(key, _Keys):
+            return _attend(query, key, value, attention_mask, options.get("scaling"))
+        adding.update(name for name in ("position_bias", "softcap") if options.get(name) is not None)
+        plain = transformers.integrations.sdpa_attention.sdpa_attention_forward
+        done: tuple[Any, None] = plain(module, query, key, value, attention_mask, **options)
+        return done
+
+    def fork(cache: Any, mask: Any, rows: Sequence[int]) -> Any:
+        return None if adding else _fork(cache, mask, rows)
+
+    transformers.modeling_utils.ALL_ATTENTION_FUNCTIONS.register(_NAME, attend)
     config._attn_implementation = _NAME
     try:
-        yield _fork
+        yield fork
     finally:
         config._attn_implementation = "sdpa"
 
@@ -102,23 +118,9 @@ class _Layer(transformers.cache_utils.DynamicLayer):  # type: ignore[misc, name-
 
 
 def _attend(
-    module: Any,
-    query: Any,
-    key: Any,
-    value: Any,
-    attention_mask: Any,
-    scaling: float | None = None,
-    **options: Any,
+    query: Any, key: _Keys, value: Any, attention_mask: Any, scaling: float | None
 ) -> tuple[Any, None]:
-    """Attend to a forked cache, or to any other as torch does; shapes are ``[rows, heads, length, size]``."""
-    if not isinstance(key, _Keys):
-        plain = transformers.integrations.sdpa_attention.sdpa_attention_forward
-        done: tuple[Any, None] = plain(module, query, key, value, attention_mask, scaling=scaling, **options)
-        return done
-    if options.get("position_bias") is not None or options.get("softcap"):
-        raise NotImplementedError(
-            "the model's attention adds to its scores: load it with attn_implementation='eager'"
-        )
+    """Attend to a forked cache as torch does to any other; shapes are ``[rows, heads, length, size]``."""
     own, layer = key
     count, heads, length, size = query.shape
     groups = own.shape[1]

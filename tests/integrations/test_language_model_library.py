@@ -26,6 +26,8 @@ torch = library("torch", "trl")
 transformers = library("transformers", "trl")
 peft = library("peft")
 
+forks = importlib.import_module("atommem_env.llm.forks")  # it needs torch
+
 CHAIN = Path(__file__).parents[2] / "examples" / "language_model"
 
 
@@ -85,6 +87,22 @@ def test_greedy_replies_are_those_of_transformers_whoever_shares_the_batch(tiny:
         ]
     finally:
         tiny.model.config._attn_implementation = "sdpa"
+
+
+def test_a_model_that_adds_to_its_attention_scores_gets_copies(
+    tiny: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = prompts(tiny, *("A river " * 9 + who for who in "ABC"))
+    expected = [tiny.write([ids], 12)[0].ids for ids in asked]
+    attention = type(tiny.model.model.layers[0].self_attn)
+    plain = attention.forward
+
+    def with_bias(self: Any, hidden_states: Any, *rest: Any, **options: Any) -> Any:
+        return plain(self, hidden_states, *rest, position_bias=torch.zeros(1, 1, 1, 1), **options)
+
+    monkeypatch.setattr(attention, "forward", with_bias)
+    monkeypatch.setattr(forks, "_attend", lambda *_, **__: pytest.fail("it went on from a forked cache"))
+    assert [reply.ids for reply in tiny.write(asked, 12)] == expected
 
 
 def test_a_draw_has_its_own_seed_and_tells_its_probability(tiny: LanguageModel) -> None:
