@@ -204,7 +204,8 @@ class LanguageModel:
                 ids[row, width - len(part) :] = torch.tensor(part, dtype=torch.long)
                 there[row, width - len(part) :] = 1
             rows = [known[start] for start, _ in parts]
-            apart = fork(cache, mask, rows) if fork and ends is own and any(before) else None
+            mostly = 2 * sum(before) >= sum(own)  # a long part of its own is read faster with a copy
+            apart = fork(cache, mask, rows) if fork and ends is own and mostly else None
             mask = self._select(cache, rows, mask) if apart is None else mask[rows]
             cache = cache if apart is None else apart
             mask = torch.cat([mask, there.to(device)], dim=-1)

@@ -3,18 +3,22 @@
 It reads sentences and questions with the tables that the world writes from, as the engine `world` does, and looks at no
 gold. A question of two hops asks for a fact of somebody whom another fact names. It keeps that first fact; of second
 facts it keeps the one of the right person once the first is known, and until then as many as leave room for the
-first; an entry that has turned out wrong it deletes when room is needed. With its first entry it searches for the
+first; an entry that has turned out wrong it deletes when room is needed. In its first reply it searches for the
 question, so that its entries are shown from then on: a second fact can be recognised by an entry alone. An entry is
 a note: its subject as the title, and the fact in its plainest words; of a sentence that the chunk's end cuts nothing
-is kept. Before each reply it says what is wanted still ("spouse of Leo Drainshaw"). Both are for the student: a small
-model finds what stands beside the name of a fact, and hardly the first word of the sentence that holds it.
+is kept. Before each reply it says of each fact that is wanted what this chunk tells: "spouse of Leo Drainshaw: not
+here". Both are for the student: a small model finds what stands beside the name of a fact, and hardly the first word of
+the sentence that holds it; and whether to keep anything follows from what it has just said. `drill` asks the same of
+other facts that a chunk states, or might.
 """
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from string import Formatter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from setting import READER
 
@@ -26,6 +30,9 @@ from atommem_env.data.world.asked import Named, Reached, senses
 from atommem_env.data.world.statements import Statement, stated
 from atommem_env.data.world.templates import FACTS
 from atommem_env.text import sentences
+
+NOT_HERE: Final = "not here"
+"""What is said of a fact of which a chunk tells nothing."""
 
 
 class Chain(NamedTuple):
@@ -91,6 +98,43 @@ def facts_kept(question: str, evidence: Sequence[str], entries: Iterable[str]) -
     return sum(bool(stating([unit]) & held) for unit in evidence) / len(evidence)
 
 
+def drill(chunk: str, around: Iterable[str], size: int, draw: random.Random) -> list[tuple[str, str]]:
+    """Return facts by their names, and what a chunk tells of each: half of them, where it states so many, nothing.
+
+    Args:
+        chunk: a chunk.
+        around: all chunks of the text, this one too: their people and things are asked about.
+        size: the most facts.
+        draw: which, and in which order.
+    """
+
+    def stating(text: str) -> list[Statement]:
+        return [fact for _, fact in facts(text.splitlines()) if fact.relation in FACTS[fact.kind]]
+
+    told = [stating(text) for text in around]
+    votes = Counter((fact.subject, fact.kind) for text in told for fact in text)
+    kinds = {
+        name: kind for (name, kind), _ in reversed(votes.most_common())
+    }  # films and albums are both produced
+    here = {
+        (each.subject, each.relation): each.value
+        for each in stating(chunk)
+        if each.kind == kinds[each.subject]
+    }
+    asked = {(fact.kind, fact.relation) for text in told for fact in text}
+    every = [(name, relation) for name in kinds for kind, relation in sorted(asked) if kind == kinds[name]]
+    missing = [pair for pair in every if pair not in here]
+    some = draw.sample(sorted(here), min(len(here), size - size // 2))
+    some += draw.sample(missing, min(len(missing), size // 2))
+    draw.shuffle(some)
+    return [(f"{relation} of {name}", here.get((name, relation), NOT_HERE)) for name, relation in some]
+
+
+def _held(observation: Observation) -> list[tuple[int, list[tuple[str, Statement]]]]:
+    """Return the facts of each entry in view, by its id."""
+    return [(entry["id"], facts(entry["content"].splitlines())) for entry in observation["retrieved"]]
+
+
 class CarefulWriter(LookThenAnswer):
     """Keeps the two facts that a question of the generated world asks for, as far as they can be told on reading.
 
@@ -115,39 +159,55 @@ class CarefulWriter(LookThenAnswer):
 
     def read_chunk(self, observation: Observation) -> Operations:
         """Keep what the question asks about, or may turn out to ask about."""
-        new = facts(observation["chunk"].splitlines())
-        held = {entry["id"]: facts(entry["content"].splitlines()) for entry in observation["retrieved"]}
-        known = [fact for _, fact in (*new, *(pair for pairs in held.values() for pair in pairs))]
-        names = {fact.value for fact in known if self._is_first(fact)}
         room = observation["capacity"] - observation["memory_size"]
-        wanted = [text for text, fact in new if self._is_first(fact) or self._is_second(fact, names)]
-        texts = list(dict.fromkeys(wanted))
-        if not names:
-            texts = texts[: max(0, room - 1)]
+        held = _held(observation)
+        told = self._told(observation)
+        names = {fact.value for _, pairs in held for _, fact in pairs if self._is_first(fact)}
+        names |= {fact.value for _, _, fact in told if fact and self._is_first(fact)}
         wrong = [
             id
-            for id, pairs in held.items()
+            for id, pairs in held
             if not any(self._is_first(fact) or self._is_second(fact, names) for _, fact in pairs)
         ]
+        texts = [text for _, text, fact in told if fact]
         gone = wrong[: max(0, len(texts) - room)]
-        texts = texts[: room + len(gone)]
-        looks = [Read(observation["questions"][0])] if texts and not observation["queries"] else []
-        return [*map(Delete, gone), *map(Create, texts), *looks]
+        looks = [] if observation["queries"] else [Read(observation["questions"][0])]
+        return [*map(Delete, gone), *map(Create, texts[: room + len(gone)]), *looks]
 
     def thought(self, observation: Observation) -> str:
-        """Return what is wanted still, as far as the entries in view tell: what a reply begins with."""
-        held = [
-            fact for entry in observation["retrieved"] for _, fact in facts(entry["content"].splitlines())
-        ]
-        names = dict.fromkeys(fact.value for fact in held if self._is_first(fact))
-        there = {fact.subject for fact in held if self._is_second(fact, set(names))}
-        wanted = [
-            f"{chain.second} of {name}" for chain in self._chains for name in names if name not in there
-        ]
+        """Return what a reply begins with: each fact that is wanted, and what this chunk tells of it."""
+        told = self._told(observation)
+        return (
+            "\n".join(f"{name}: {fact.value if fact else NOT_HERE}" for name, _, fact in told)
+            or "nothing more"
+        )
+
+    def _told(self, observation: Observation) -> list[tuple[str, str, Statement | None]]:
+        """Return the facts that are wanted: the name of each, its entry, and what this chunk states."""
+        new = facts(observation["chunk"].splitlines())
+        held = [fact for _, pairs in _held(observation) for _, fact in pairs]
+        names = list(dict.fromkeys(fact.value for fact in held if self._is_first(fact)))
+        told: dict[str, tuple[str, Statement | None]] = {}
         if not names:
             for chain in self._chains:
-                wanted += [f"{chain.first} of {chain.name}", f"then {chain.second} of that {chain.between}"]
-        return "; ".join(dict.fromkeys(wanted)) or "nothing more"
+                here = [pair for pair in new if self._is_first(pair[1])]
+                told[f"{chain.first} of {chain.name}"] = here[0] if here else ("", None)
+                names += [fact.value for _, fact in here[:1] if fact.value not in names]
+        there = {fact.subject for fact in held if self._is_second(fact, set(names))}
+        for chain in self._chains:
+            for name in names:
+                if name not in there:
+                    here = [pair for pair in new if self._is_second(pair[1], {name})]
+                    told[f"{chain.second} of {name}"] = here[0] if here else ("", None)
+        if not names:
+            room = observation["capacity"] - observation["memory_size"]
+            other = {
+                f"{fact.relation} of {fact.subject}": (text, fact)
+                for text, fact in new
+                if self._is_second(fact, set())
+            }
+            told |= dict(list(other.items())[: max(0, room - 1)])
+        return [(name, *pair) for name, pair in told.items()]
 
     def _is_first(self, fact: Statement) -> bool:
         return any(

@@ -145,8 +145,8 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         step = progress.step // given.updates
         begun, table.seconds = time.perf_counter(), 0.0
         arguments = task("train", given.quick, **documents(given.curriculum, step))
-        first = 1000 * given.seed + step * given.tasks  # traces take the first thousand of the same split
-        tasks = [1000 + first + number for number in range(given.tasks)]
+        first = 2000 + 500 * given.seed + step * given.tasks  # traces take tasks before these
+        tasks = [first + number for number in range(given.tasks)]
         seed = f"{given.seed} {step}"
         if given.branching:
             played = table.branched(tasks, given.stems, max(2, given.group // given.stems), arguments, seed)

@@ -36,7 +36,7 @@ CONTROLS = {
     "evidence reward": ("--reward", "evidence"),
     "branching credit": ("--branching",),
 }
-SFT_HOURS, GRPO_HOURS, REPLY_HOURS = 1.4, 2.8, 0.0008  # REPLY_HOURS: of a reply at a chunk in an evaluation
+SFT_HOURS, GRPO_HOURS, REPLY_HOURS = 2.2, 2.8, 0.0008  # REPLY_HOURS: of a reply at a chunk in an evaluation
 
 
 @dataclass(frozen=True)
@@ -71,45 +71,46 @@ def steps(given: Any) -> list[Step]:
     machine = ["--model", given.model, "--device", given.device, "--dtype", given.dtype]
     found: list[Step] = []
 
-    def chain(name: str, script: str, *words: object, hours: float, folder: str = "") -> None:
+    def chain(
+        name: str, script: str, *words: object, hours: float, folder: str = "", workers: int = 1
+    ) -> None:
         every = [*words, *machine, "--rows", given.rows, "--report-to", given.report_to]
         every += ["--quick"] * given.quick
         if given.threads:
             every += ["--threads", given.threads]
         place = out / (folder or name)
-        found.append(Step(name, (str(HERE / script), "--out", str(place), *map(str, every)), hours))
+        start = ("-m", "torch.distributed.run", "--nproc-per-node", str(workers)) if workers > 1 else ()
+        found.append(Step(name, (*start, str(HERE / script), "--out", str(place), *map(str, every)), hours))
 
-    def adapter(kind: str, seed: int = 0) -> str:
-        return str(out / f"{kind}-{seed}" / "adapter")
+    def adapter(folder: str) -> str:
+        return str(out / folder / "adapter")
 
     def evaluation(name: str, *words: object, replies: int) -> None:
         chain(name, "evaluate.py", *words, hours=replies * REPLY_HOURS, folder=f"evaluation/{name}")
 
     chain("traces", "traces.py", hours=0.2)
+    chain("sft", "sft.py", "--traces", out / "traces", hours=SFT_HOURS, workers=given.workers)
+    start = ("--adapter", adapter("sft"))
     for seed in seeds:
-        chain(f"sft-{seed}", "sft.py", "--traces", out / "traces", "--seed", seed, hours=SFT_HOURS)
-    for seed in seeds:
-        start = ("--adapter", adapter("sft", seed))
         chain(f"grpo-{seed}", "grpo.py", *start, "--seed", seed, hours=GRPO_HOURS)
-    trained = [
-        word
-        for kind in ("sft", "grpo")
-        for word in ("--trained", f"{kind}={','.join(adapter(kind, seed) for seed in seeds)}")
-    ]
+    seeded = ",".join(adapter(f"grpo-{seed}") for seed in seeds)
+    trained = ("--trained", f"sft={adapter('sft')}", "--trained", f"grpo={seeded}")
     on_validation = ("--split", "validation", "--episodes", 100, "--static")
     chain("validation", "evaluate.py", *on_validation, hours=0.01, folder="evaluation")
     pairs = ("--compare", "grpo:sft", "--compare", f"grpo:{best_static(given)}")
-    replies = 2 * len(seeds) * 1200
+    replies = (1 + len(seeds)) * 1200
     evaluation("primary", "--split", "test", "--episodes", 300, "--static", *trained, *pairs, replies=replies)
     for name, words in CONTROLS.items():
-        start = () if name == "GRPO without SFT" else ("--adapter", adapter("sft"))
+        own = () if name == "GRPO without SFT" else start
         label = ("--label", name)
-        chain(f"{name.replace(' ', '-')}-0", "grpo.py", *start, *words, *label, hours=GRPO_HOURS)
+        chain(f"{name.replace(' ', '-')}-0", "grpo.py", *own, *words, *label, hours=GRPO_HOURS)
     beside = ["--split", "test", "--episodes", 100]
     controls = [
-        word for name in CONTROLS for word in ("--trained", f"{name}={adapter(name.replace(' ', '-'))}")
+        word
+        for name in CONTROLS
+        for word in ("--trained", f"{name}={adapter(name.replace(' ', '-') + '-0')}")
     ]
-    ours = ("--trained", f"grpo={adapter('grpo')}")
+    ours = ("--trained", f"grpo={adapter('grpo-0')}")
     evaluation("beside", *beside, "--prompted", *controls, replies=3000)
     evaluation("end-to-end", *beside, "--end-to-end", *ours, replies=1400)
     scrambled = ("--change", 'retriever="random"')
@@ -118,7 +119,7 @@ def steps(given: Any) -> list[Step]:
         longer = ("--split", "test", "--episodes", 60, "--change", f"num_docs={count}")
         evaluation(f"documents-{count}", *longer, "--static", *ours, replies=30 * count)
     if given.data is not None:
-        found += _on_files(given, adapter("grpo"), machine)
+        found += _on_files(given, adapter("grpo-0"), machine)
     return found
 
 
@@ -184,6 +185,7 @@ def main(
     parser = options(__doc__.splitlines()[0], "runs/language_model")
     parser.add_argument("--plan", action="store_true", help="Print what is left, and do nothing.")
     parser.add_argument("--minutes", type=float, help="Stop after so many; the same command goes on.")
+    parser.add_argument("--workers", type=int, default=1, help="Processes that share the batches of SFT.")
     parser.add_argument("--data", type=Path, help="A folder with the benchmarks' files.")
     given = parser.parse_args(words)
     left = plan(given)

@@ -2,10 +2,11 @@
 
     python examples/language_model/sft.py --traces runs/language_model/traces --out runs/language_model/sft-0 --seed 0
 
-The rows of the writer are trained on, which are those of reading, and of those that keep nothing every second one
-(`--end-to-end`: all rows, the reader's too); `shares.json` tells how many they are. The checkpoint is written every few
-minutes and the same command goes on from it, with the batches that it would have had. `adapter` is the last adapter,
-`adapter-000030` one on the way.
+The rows of the writer are trained on, which are those of reading (`--end-to-end`: all rows, the reader's too), each
+with a drill after the reply; `shares.json` tells how many they are. `torchrun --nproc-per-node 2 sft.py --threads 1`
+lets two processes share each batch, which on two cores is faster than one process with two threads. The checkpoint is
+written every few minutes and the same command goes on from it, with the batches that it would have had. `adapter` is
+the last adapter, `adapter-000030` one on the way.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from setting import options
-from training import Progress, Row, by_length, load_trained, logprobs, torch
+from training import Progress, Row, by_length, load_trained, logprobs, torch, worker, workers
 
 from atommem_env.llm.generation import LanguageModel
 from atommem_env.protocols.thinking import split_thinking
@@ -27,51 +28,71 @@ from atommem_env.protocols.thinking import split_thinking
 def read_rows(file: Path, lm: LanguageModel, end_to_end: bool = False) -> tuple[list[Row], dict[str, int]]:
     """Return the rows of an export as tokens, and how many are of which kind."""
     found, shares = [], {"writing": 0, "writing that keep nothing": 0, "answering": 0, "trained": 0}
+    ends = line_ends(lm)
     for line in file.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         said = row["completion"][0]["content"]
         writing = "# Now: reading" in row["prompt"][-1]["content"]
         shares["writing" if writing else "answering"] += 1
-        empty = writing and not split_thinking(said)[1]
-        shares["writing that keep nothing"] += empty
-        if end_to_end or (writing and not (empty and shares["writing that keep nothing"] % 2)):
+        shares["writing that keep nothing"] += writing and not split_thinking(said)[1]
+        if end_to_end or writing:
             shares["trained"] += 1
-            found.append(Row(tuple(lm.prompt_ids(row["prompt"])), tuple(lm.completion_ids(said))))
+            found.append(tokens_of(row, lm, ends))
     return found, shares
 
 
+def tokens_of(row: dict[str, Any], lm: LanguageModel, ends: frozenset[int]) -> Row:
+    """Return a row as tokens: the reply, and after it the drill, of which what a chunk tells is learned."""
+    reply = lm.completion_ids(row["completion"][0]["content"])
+    chooses = [True, *(token in ends for token in reply[:-1])]
+    ids, marks = list(reply), [1 + each for each in chooses]
+    for name, told in row.get("drill", ()):
+        asked, answer = (
+            lm.tokenizer(text, add_special_tokens=False)["input_ids"] for text in (f"\n{name}:", f" {told}")
+        )
+        ids += [*asked, *answer]
+        marks += [*([0] * len(asked)), 2, *([1] * (len(answer) - 1))]
+    return Row(tuple(lm.prompt_ids(row["prompt"])), tuple(ids), marks=tuple(marks), reply=len(reply))
+
+
 def line_ends(lm: LanguageModel) -> frozenset[int]:
-    """Return the tokens after which something is chosen: those that end a line or a tag."""
+    """Return the tokens after which something is chosen: those that end a line, a tag or the name of a fact."""
     words = lm.tokenizer.batch_decode([[token] for token in range(len(lm.tokenizer))])
-    return frozenset(token for token, word in enumerate(words) if word.rstrip(" ").endswith((">", "\n")))
+    return frozenset(token for token, word in enumerate(words) if word.rstrip(" ").endswith((">", "\n", ":")))
 
 
-def weights(rows: Sequence[Row], ends: frozenset[int], choice: float) -> Any:
-    """Return what the tokens of completions count, right-aligned: those that choose `choice`, all others 1.
+def weights(rows: Sequence[Row], choice: float) -> Any:
+    """Return what the tokens of completions count, right-aligned: those that choose `choice`, others 1 or nothing.
 
-    A token chooses where a line or the content of a tag begins: whether anything is kept, of whom, which sentence.
+    A token chooses where a line or the content of a tag begins, or what is told of a fact.
     """
     keep = max(len(row.completion) for row in rows)
     found = torch.zeros((len(rows), keep))
+    counts = torch.tensor([0.0, 1.0, choice])
     for place, row in enumerate(rows):
-        chooses = [True, *(token in ends for token in row.completion[:-1])]
-        found[place, keep - len(chooses) :] = torch.where(torch.tensor(chooses), choice, 1.0)
+        found[place, keep - len(row.marks) :] = counts[list(row.marks)]
     return found
 
 
-def losses(lm: LanguageModel, rows: Sequence[Row], ends: frozenset[int], size: int) -> dict[str, float]:
-    """Return the mean loss of a token of the completions, and of those that choose."""
-    total = tokens = chosen = choices = 0.0
+def losses(lm: LanguageModel, rows: Sequence[Row], size: int) -> dict[str, float]:
+    """Return the mean loss of a token of the replies, of those of them that choose, and of those of the drills."""
+    names = ("loss", "choice_loss", "drill_loss")
+    sums = torch.zeros(2, len(names), dtype=torch.float64)
+    own = rows[worker() :: workers()]
     with torch.no_grad():
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            told, there = logprobs(lm, part)
-            choosing = (weights(part, ends, 2.0).to(told.device) - 1) * there
-            total -= float(told[there].sum())
-            chosen -= float((told * choosing).sum())
-            tokens += int(there.sum())
-            choices += float(choosing.sum())
-    return {"held_out_loss": total / tokens, "held_out_choice_loss": chosen / choices}
+        for start in range(0, len(own), size):
+            part = own[start : start + size]
+            told, _ = logprobs(lm, part)
+            for place, row in enumerate(part):
+                each = -told[place, told.shape[1] - len(row.completion) :].double().cpu()
+                chooses, replies = torch.tensor(row.marks) == 2, torch.arange(len(each)) < row.reply
+                for number, which in enumerate((replies, chooses & replies, chooses & ~replies)):
+                    sums[0, number] += each[which].sum()
+                    sums[1, number] += which.sum()
+    if workers() > 1:
+        torch.distributed.all_reduce(sums)
+    means = (sums[0] / sums[1].clamp(min=1)).tolist()
+    return {f"held_out_{name}": mean for name, mean in zip(names, means, strict=True)}
 
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
@@ -79,7 +100,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser = options(__doc__.splitlines()[0], "runs/language_model/sft-0")
     parser.add_argument("--traces", type=Path, default=Path("runs/language_model/traces"))
     parser.add_argument("--end-to-end", action="store_true", help="All rows, the reader's too.")
-    parser.add_argument("--steps", type=int, default=300, help="The rate falls to 0 over the last half.")
+    parser.add_argument("--steps", type=int, default=400, help="The rate falls to 0 over the last half.")
     parser.add_argument("--batch", type=int, default=4, help="Rows of a step.")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument(
@@ -95,7 +116,6 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--save-minutes", type=float, default=3.0)
     given = parser.parse_args(words)
     lm = load_trained(given)
-    ends = line_ends(lm)
     rows, shares = read_rows(given.traces / "rows.jsonl", lm, given.end_to_end)
     random.Random(0).shuffle(rows)
     if given.quick:
@@ -119,16 +139,17 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     while rows and len(batches) < given.steps:
         batches += by_length(rows, given.batch, random.Random(f"{given.seed} {len(batches)}"))
     batches = batches[: given.steps]
-    before = losses(lm, held, ends, given.rows) if not progress.step else None
-    most = sum(float(weights([row], ends, given.choice).sum()) for row in rows) / len(rows)
+    before = losses(lm, held, given.rows) if not progress.step else None
+    most = sum(float(weights([row], given.choice).sum()) for row in rows) / len(rows)
     lm.model.train()
     tokens, begun = 0, time.perf_counter()
     for batch in batches[progress.step :]:
         loss, choice = 0.0, 1 + (given.choice - 1) * progress.left
-        for start in range(0, len(batch), given.rows):
-            some = batch[start : start + given.rows]
+        own = batch[worker() :: workers()]
+        for start in range(0, len(own), given.rows):
+            some = own[start : start + given.rows]
             told, _ = logprobs(lm, some)
-            part = -(told * weights(some, ends, choice).to(told.device)).sum() / (most * len(batch))
+            part = -(told * weights(some, choice).to(told.device)).sum() / (most * len(batch))
             part.backward()
             loss += float(part.detach())
         norm = progress.update()
@@ -138,12 +159,12 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
             progress.log(loss=loss, gradient=norm, tokens_per_second=speed, of=len(batches))
         if progress.step % given.adapters_every == 0:
             lm.model.eval()
-            progress.log(**losses(lm, held, ends, given.rows))
+            progress.log(**losses(lm, held, given.rows))
             lm.model.train()
             progress.adapter(f"adapter-{progress.step:06d}")
         progress.save(given.save_minutes)
     lm.model.eval()
-    after = losses(lm, held, ends, given.rows)
+    after = losses(lm, held, given.rows)
     progress.log(**after)
     progress.save()
     return {"before": before, "after": after, "adapter": progress.adapter()}

@@ -4,23 +4,27 @@
 
 The expert (`expert.py`) reads the world exactly and looks at no gold. An episode is kept where its answer is right
 (exact match). Rows are prompts and completions of single steps (the paper's context reset), in the brief prompt, as
-`atommem export --format turns` writes them; what is said while reading begins with what the expert still wants, as
-`<think>`. `shares.json` tells how many episodes and rows there are. The same command goes on where it was stopped.
+`atommem export --format turns` writes them; what is said while reading begins with what the chunk tells of the facts
+that are wanted, as `<think>`, and is followed by a drill: what it tells of other facts. `shares.json` tells how many
+episodes and rows there are. The same command goes on where it was stopped.
 """
 
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from expert import CarefulWriter, expert
+from expert import CarefulWriter, drill, expert
 from setting import BRIEF, ENV, options, task
 
 import atommem_env
 from atommem_env.protocols.thinking import split_thinking
 from atommem_env.runs.export import export
+
+DRILL = 8  # facts that are asked of a chunk beside those of its question
 
 
 def lines(file: Path) -> Iterator[dict[str, Any]]:
@@ -30,28 +34,31 @@ def lines(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def thinking(turns: Iterable[dict[str, Any]], episodes: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the turns of an export, those of reading with the expert's thought before what it writes.
+    """Yield the turns of an export, those of reading with the expert's thought before what it writes, and a drill.
 
     Args:
         turns: rows of single steps.
         episodes: rows of the same episodes, with their observations.
     """
-    steps = (step for episode in episodes for step in episode["steps"])
-    writer = CarefulWriter()
-    for row, step in zip(turns, steps, strict=True):
-        if not step["observation"]["phase"]:
-            writer.ask(step["observation"]["questions"][0])
-            said = row["completion"][0]
-            said["content"] = (
-                f"<think>{writer.thought(step['observation'])}</think>\n{said['content']}".strip()
-            )
-        yield row
+    rows, writer = iter(turns), CarefulWriter()
+    for episode in episodes:
+        seen = [step["observation"] for step in episode["steps"]]
+        chunks = [observation["chunk"] for observation in seen if not observation["phase"]]
+        for observation in seen:
+            row = next(rows)
+            if not observation["phase"]:
+                writer.ask(observation["questions"][0])
+                said = row["completion"][0]
+                said["content"] = f"<think>{writer.thought(observation)}</think>\n{said['content']}".strip()
+                draw = random.Random(f"{row['trajectory_id']} {row['step']}")
+                row["drill"] = drill(observation["chunk"], chunks, DRILL, draw)
+            yield row
 
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     """Play, export, and return the shares."""
     parser = options(__doc__.splitlines()[0], "runs/language_model/traces")
-    parser.add_argument("--episodes", type=int, default=1000, help="Episodes that the expert plays.")
+    parser.add_argument("--episodes", type=int, default=1200, help="Episodes that the expert plays.")
     given = parser.parse_args(words)
     episodes = 24 if given.quick else given.episodes
     run = atommem_env.evaluate(

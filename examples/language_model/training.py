@@ -29,14 +29,34 @@ RANK = 8  # over the linear layers of SmolLM2-135M's upper half: 1.2 million wei
 
 @dataclass(frozen=True)
 class Row:
-    """A step: the tokens of its prompt and of its completion, and what the completion's are weighed with."""
+    """A step: the tokens of its prompt and of its completion, and what the completion's are weighed with.
+
+    Attributes:
+        prompt: the prompt's tokens.
+        completion: those of the reply, and in SFT those of a drill after it.
+        advantage: of the reply, in GRPO.
+        marks: in SFT of each token of the completion: 0 is not learned, 1 is, 2 is a choice.
+        reply: in SFT how many tokens of the completion are the reply's.
+    """
 
     prompt: tuple[int, ...]
     completion: tuple[int, ...]
     advantage: float = 1.0
+    marks: tuple[int, ...] = ()
+    reply: int = 0
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.completion)
+
+
+def worker() -> int:
+    """Return the number of this process among those of a training (`torchrun --nproc-per-node 2`)."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def workers() -> int:
+    """Return how many processes share a training's batches."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def load_trained(given: Any, adapter: Path | None = None) -> LanguageModel:
@@ -44,6 +64,8 @@ def load_trained(given: Any, adapter: Path | None = None) -> LanguageModel:
     if given.threads:
         torch.set_num_threads(given.threads)
     torch.manual_seed(given.seed)
+    if workers() > 1 and not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("nccl" if given.device == "cuda" else "gloo")
     if adapter is not None:
         return load_language_model(given.model, str(adapter), given.device, given.dtype, trainable=True)
     made = load_language_model(given.model, None, given.device, given.dtype)
@@ -159,11 +181,11 @@ class Progress:
             self.optimizer.load_state_dict(kept["optimizer"])
             self.step, self.decisions = int(kept["step"]), int(kept["decisions"])
             print(f"going on after step {self.step} of {folder}", flush=True)
-        for name in ("metrics.jsonl", "progress.jsonl"):
+        for name in ("metrics.jsonl", "progress.jsonl") if not worker() else ():
             self._forget_after(folder / name)
-        self._settings = told
+        self._settings, self.model = told, str(settings["model"])
         self._board = None
-        if report_to == "tensorboard":
+        if report_to == "tensorboard" and not worker():
             self._board = load_local("torch.utils.tensorboard", "--report-to tensorboard").SummaryWriter(
                 str(folder)
             )
@@ -174,7 +196,13 @@ class Progress:
         return 1.0 if self.steps is None else min(1.0, 2 * (1 - self.step / self.steps))
 
     def update(self) -> float:
-        """Take a step of the optimizer with the gradients that are there; return their norm."""
+        """Take a step of the optimizer with the gradients that are there, of all workers; return their norm."""
+        if workers() > 1:
+            gradients = [each.grad for each in self.weights.values()]
+            summed = torch.cat([each.flatten() for each in gradients])
+            torch.distributed.all_reduce(summed)
+            for each, part in zip(gradients, summed.split([each.numel() for each in gradients]), strict=True):
+                each.copy_(part.view_as(each))
         left, self.step = self.left, self.step + 1
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * min(left, self.step / self.warmup)
@@ -184,7 +212,9 @@ class Progress:
         return norm
 
     def log(self, **values: float) -> None:
-        """Add a line to `metrics.jsonl`, print it, and tell TensorBoard."""
+        """Add a line to `metrics.jsonl`, print it, and tell TensorBoard: the first worker does."""
+        if worker():
+            return
         line = {"step": self.step, **{name: round(float(value), 6) for name, value in values.items()}}
         with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -223,7 +253,7 @@ class Progress:
 
     def save(self, minutes: float = 0.0) -> None:
         """Write the checkpoint, unless the last one is younger than so many minutes."""
-        if time.monotonic() - self._saved < 60 * minutes:
+        if worker() or time.monotonic() - self._saved < 60 * minutes:
             return
         kept = {
             "settings": self._settings,
@@ -239,9 +269,14 @@ class Progress:
     def adapter(self, name: str = "adapter") -> Path:
         """Write the adapter, in bfloat16, and return its folder: what `--adapter` takes."""
         place = self.folder / name
+        if worker():
+            return place
         state = peft.get_peft_model_state_dict(self.lm.model)
         with quiet(load_local("transformers", "the chain")):
             self.lm.model.save_pretrained(
                 place, state_dict={key: value.to(torch.bfloat16) for key, value in state.items()}
             )
+        config = place / "adapter_config.json"  # peft writes the folder that the model was loaded from
+        told = {**json.loads(config.read_text(encoding="utf-8")), "base_model_name_or_path": self.model}
+        config.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         return place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,22 +71,45 @@ def kept(expert: ModuleType, chunk: str, *entries: str) -> list[Any]:
     return list(writer.read_chunk(seen(chunk, entries)))
 
 
-def thought(expert: ModuleType, *entries: str) -> str:
-    """Return what the expert still wants when it has these entries."""
+def thought(expert: ModuleType, chunk: str, *entries: str) -> str:
+    """Return what the expert says of the facts that it wants when it has these entries."""
     writer = expert.CarefulWriter()
     writer.ask(QUESTION)
-    return str(writer.thought(seen("", entries)))
+    return str(writer.thought(seen(chunk, entries)))
 
 
-def test_an_expert_says_what_is_wanted_as_far_as_its_entries_tell(expert: ModuleType) -> None:
-    both = "producer of The Floating Staircase of Brass; then school of that person"
-    assert thought(expert) == thought(expert, entry(WRONG), entry(RIGHT)) == both
-    assert thought(expert, entry(WRONG), entry(FIRST)) == "school of Harold Puvmore"
-    assert thought(expert, entry(RIGHT), entry(FIRST)) == "nothing more"
+def test_an_expert_says_of_each_wanted_fact_what_the_chunk_tells(expert: ModuleType) -> None:
+    first = "producer of The Floating Staircase of Brass: "
+    assert thought(expert, "") == thought(expert, "", entry(WRONG), entry(RIGHT)) == f"{first}not here"
+    wrong, right = (
+        "school of Godfrey Puvmore: Tovurix Conservatory",
+        "school of Harold Puvmore: Brearalt Grammar School",
+    )
+    assert thought(expert, f"{WRONG} {RIGHT} {OTHER}") == f"{first}not here\n{wrong}\n{right}"
+    assert thought(expert, f"{WRONG} {FIRST}") == f"{first}Harold Puvmore\nschool of Harold Puvmore: not here"
+    assert thought(expert, f"{WRONG} {FIRST} {RIGHT}") == f"{first}Harold Puvmore\n{right}"
+    assert thought(expert, f"{OTHER} {RIGHT}", entry(WRONG), entry(FIRST)) == right
+    assert thought(expert, OTHER, entry(FIRST)) == "school of Harold Puvmore: not here"
+    assert thought(expert, OTHER, entry(RIGHT), entry(FIRST)) == "nothing more"
+
+
+def test_a_drill_asks_for_what_a_chunk_states_and_for_what_it_might(expert: ModuleType) -> None:
+    chunks = [f"{FIRST} {WRONG}", f"{RIGHT} Godfrey Puvmore was born in Tarn."]
+    told = dict(expert.drill(chunks[0], chunks, 4, random.Random(0)))
+    assert told["producer of The Floating Staircase of Brass"] == "Harold Puvmore"
+    assert told["school of Godfrey Puvmore"] == "Tovurix Conservatory"
+    assert set(told) - {"producer of The Floating Staircase of Brass", "school of Godfrey Puvmore"} <= {
+        "birthplace of Godfrey Puvmore",
+        "school of Harold Puvmore",
+        "birthplace of Harold Puvmore",
+    }
+    assert list(told.values()).count("not here") == 2
+    assert expert.drill("A lamp.", ["A lamp."], 4, random.Random(0)) == []
 
 
 def test_an_expert_keeps_what_may_be_asked_until_it_knows_better(expert: ModuleType) -> None:
     look = Read(QUESTION)
+    assert kept(expert, "A lamp stands on a table.") == [look]
     assert kept(expert, f"A lamp stands on a table. {FIRST}") == [Create(entry(FIRST)), look]
     assert kept(expert, f"{WRONG} {RIGHT} {OTHER}") == [Create(entry(WRONG)), Create(entry(RIGHT)), look]
     assert kept(expert, f"{WRONG} {RIGHT}", entry(FIRST)) == [Create(entry(RIGHT))]
@@ -93,7 +117,7 @@ def test_an_expert_keeps_what_may_be_asked_until_it_knows_better(expert: ModuleT
     full = entry(WRONG), entry(FIRST), entry(AGAIN)
     assert kept(expert, RIGHT, *full) == [Delete(1), Create(entry(RIGHT))]
     cut = FIRST.removesuffix(" Brass and played on two of its tracks.")
-    assert kept(expert, cut) == []
+    assert kept(expert, cut) == [look]
 
 
 def test_an_expert_without_the_gold_is_far_better_than_a_static_workflow(expert: ModuleType) -> None:

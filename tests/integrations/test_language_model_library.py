@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import random
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +27,7 @@ from trainers import library, pytestmark  # noqa: F401
 torch = library("torch", "trl")
 transformers = library("transformers", "trl")
 peft = library("peft")
+safetensors = library("safetensors.torch", "peft")
 
 forks = importlib.import_module("atommem_env.llm.forks")  # it needs torch
 
@@ -207,6 +210,47 @@ def test_what_rows_begin_with_is_read_once_and_changes_nothing(chain: Any, tiny:
         assert sorted(map(id, rows)) == sorted(id(row) for batch in training.by_prompt(rows) for row in batch)
         assert len(list(training.by_prompt(rows))) == groups
         lm.model.zero_grad()
+
+
+def test_two_workers_train_as_one_does(tiny: LanguageModel, tmp_path: Path) -> None:
+    tiny.model.save_pretrained(tmp_path / "model")
+    tiny.tokenizer.save_pretrained(tmp_path / "model")
+    rows = [
+        {
+            "prompt": [{"role": "user", "content": f"# Now: reading\nThe town of A{number}."}],
+            "completion": [{"role": "assistant", "content": "<think>town: A</think>" * (number % 2)}],
+            "drill": [["river of A", "not here"]] * (number % 3),
+        }
+        for number in range(12)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    adapters = []
+    for name, start in (("one", []), ("two", ["-m", "torch.distributed.run", "--nproc-per-node", "2"])):
+        words = [
+            "--model",
+            tmp_path / "model",
+            "--traces",
+            tmp_path,
+            "--out",
+            tmp_path / name,
+            "--threads",
+            1,
+        ]
+        words += ["--steps", 2, "--batch", 4, "--held-out", 2, "--rate", 0.1]
+        command = [sys.executable, *start, str(CHAIN / "sft.py"), *map(str, words)]
+        subprocess.run(command, check=True, capture_output=True)
+        adapters.append(safetensors.load_file(tmp_path / name / "adapter" / "adapter_model.safetensors"))
+    one, two = adapters
+    assert set(one) == set(two)
+    learned = {key: one[key].float().abs().mean() for key in one if "lora_B" in key}  # 0 before
+    apart = {key: (one[key].float() - two[key].float()).abs().mean() for key in learned}
+    assert all(learned.values())
+    assert max(apart[key] / learned[key] for key in learned) < 0.02
+    held_out = [
+        json.loads((tmp_path / name / "metrics.jsonl").read_text().splitlines()[-1])
+        for name in ("one", "two")
+    ]
+    assert held_out[0] == pytest.approx(held_out[1], rel=1e-3)
 
 
 def test_an_adapter_is_merged_while_it_writes_and_leaves_the_weights_as_they_were(
