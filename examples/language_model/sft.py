@@ -25,12 +25,15 @@ from atommem_env.llm.generation import LanguageModel
 from atommem_env.protocols.thinking import split_thinking
 
 
-def read_rows(file: Path, lm: LanguageModel, end_to_end: bool = False) -> tuple[list[Row], dict[str, int]]:
-    """Return the rows of an export as tokens, and how many are of which kind."""
+def read_rows(
+    file: Path, lm: LanguageModel, end_to_end: bool = False, drills: bool = True
+) -> tuple[list[Row], dict[str, int]]:
+    """Return the rows of an export as tokens, with or without their drills, and how many are of which kind."""
     found, shares = [], {"writing": 0, "writing that keep nothing": 0, "answering": 0, "trained": 0}
     ends = line_ends(lm)
     for line in file.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
+        row["drill"] = row.get("drill", []) if drills else []
         said = row["completion"][0]["content"]
         writing = "# Now: reading" in row["prompt"][-1]["content"]
         shares["writing" if writing else "answering"] += 1
@@ -116,10 +119,10 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--save-minutes", type=float, default=3.0)
     given = parser.parse_args(words)
     lm = load_trained(given)
-    rows, shares = read_rows(given.traces / "rows.jsonl", lm, given.end_to_end)
+    rows, shares = read_rows(given.traces / "rows.jsonl", lm, given.end_to_end, drills=not given.quick)
     random.Random(0).shuffle(rows)
     if given.quick:
-        given.batch, given.held_out, given.steps = 4, 4, 12
+        given.batch, given.held_out, given.steps = 4, 4, 24  # a few steps teach the form alone
     rows, held = rows[given.held_out :], rows[: given.held_out]
     settings = {
         "seed": given.seed,
