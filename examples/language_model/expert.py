@@ -112,15 +112,11 @@ def drill(chunk: str, around: Iterable[str], size: int, draw: random.Random) -> 
         return [fact for _, fact in facts(text.splitlines()) if fact.relation in FACTS[fact.kind]]
 
     told = [stating(text) for text in around]
+    # A sentence may fit two kinds, since films and albums are both produced: the one that is said more often counts.
     votes = Counter((fact.subject, fact.kind) for text in told for fact in text)
-    kinds = {
-        name: kind for (name, kind), _ in reversed(votes.most_common())
-    }  # films and albums are both produced
-    here = {
-        (each.subject, each.relation): each.value
-        for each in stating(chunk)
-        if each.kind == kinds[each.subject]
-    }
+    kinds = {name: kind for (name, kind), _ in reversed(votes.most_common())}
+    fitting = [fact for fact in stating(chunk) if fact.kind == kinds[fact.subject]]
+    here = {(fact.subject, fact.relation): fact.value for fact in fitting}
     asked = {(fact.kind, fact.relation) for text in told for fact in text}
     every = [(name, relation) for name in kinds for kind, relation in sorted(asked) if kind == kinds[name]]
     missing = [pair for pair in every if pair not in here]

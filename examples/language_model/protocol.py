@@ -144,11 +144,15 @@ def _on_files(given: Any, adapter: str, machine: Sequence[str]) -> list[Step]:
 
 
 def run(words: Sequence[str], seconds: float | None) -> bool:
-    """Run a command; return whether it came to its end in that time."""
-    try:
-        subprocess.run([sys.executable, *words], check=True, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        return False
+    """Run a command; return whether it came to its end in that time: one that did not is asked to end, and does."""
+    with subprocess.Popen([sys.executable, *words]) as process:
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.terminate()  # a kill would leave the workers of torch.distributed.run behind
+            return False
+    if code:
+        raise subprocess.CalledProcessError(code, list(words))
     return True
 
 

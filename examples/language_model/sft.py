@@ -158,7 +158,8 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         norm = progress.update()
         tokens += sum(map(len, batch))
         speed = tokens / (time.perf_counter() - begun)
-        if given.quick or progress.step % 10 == 0:
+        if not worker() and (given.quick or progress.step % 10 == 0):
+            loss *= len(batch) / len(own)  # of the first worker's rows, where several share a batch
             progress.log(loss=loss, gradient=norm, tokens_per_second=speed, of=len(batches))
         if progress.step % given.adapters_every == 0:
             lm.model.eval()

@@ -198,11 +198,9 @@ class Progress:
     def update(self) -> float:
         """Take a step of the optimizer with the gradients that are there, of all workers; return their norm."""
         if workers() > 1:
-            gradients = [each.grad for each in self.weights.values()]
-            summed = torch.cat([each.flatten() for each in gradients])
-            torch.distributed.all_reduce(summed)
-            for each, part in zip(gradients, summed.split([each.numel() for each in gradients]), strict=True):
-                each.copy_(part.view_as(each))
+            for each in self.weights.values():  # of a batch's last rows a worker may have had none
+                each.grad = torch.zeros_like(each) if each.grad is None else each.grad
+                torch.distributed.all_reduce(each.grad)
         left, self.step = self.left, self.step + 1
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * min(left, self.step / self.warmup)

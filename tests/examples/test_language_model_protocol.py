@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -54,3 +55,19 @@ def test_the_protocol_goes_on_where_it_stopped_and_reads_test_after_validation(
     capsys.readouterr()
     assert protocol.main(words, run) == []
     assert "0.0 h are left" in capsys.readouterr().out
+
+
+def test_a_step_whose_time_is_up_can_end_its_workers_and_a_failed_one_is_an_error(
+    protocol: ModuleType, tmp_path: Path
+) -> None:
+    script, told = tmp_path / "step.py", tmp_path / "ended"
+    script.write_text(
+        "import pathlib, signal, sys, time\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: sys.exit(pathlib.Path({str(told)!r}).write_text('workers')))\n"
+        "time.sleep(60)\n"
+    )
+    assert not protocol.run([str(script)], 2.0)
+    assert told.read_text() == "workers"
+    assert protocol.run(["-c", "pass"], None)
+    with pytest.raises(subprocess.CalledProcessError):
+        protocol.run(["-c", "raise SystemExit(3)"], 60.0)

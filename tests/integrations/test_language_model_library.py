@@ -221,22 +221,13 @@ def test_two_workers_train_as_one_does(tiny: LanguageModel, tmp_path: Path) -> N
             "completion": [{"role": "assistant", "content": "<think>town: A</think>" * (number % 2)}],
             "drill": [["river of A", "not here"]] * (number % 3),
         }
-        for number in range(12)
-    ]
+        for number in range(11)
+    ]  # 9 are trained on, so that one batch is a single row
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     adapters = []
     for name, start in (("one", []), ("two", ["-m", "torch.distributed.run", "--nproc-per-node", "2"])):
-        words = [
-            "--model",
-            tmp_path / "model",
-            "--traces",
-            tmp_path,
-            "--out",
-            tmp_path / name,
-            "--threads",
-            1,
-        ]
-        words += ["--steps", 2, "--batch", 4, "--held-out", 2, "--rate", 0.1]
+        words: list[Any] = ["--model", tmp_path / "model", "--traces", tmp_path, "--out", tmp_path / name]
+        words += ["--threads", 1, "--steps", 3, "--batch", 4, "--held-out", 2, "--rate", 0.1]
         command = [sys.executable, *start, str(CHAIN / "sft.py"), *map(str, words)]
         subprocess.run(command, check=True, capture_output=True)
         adapters.append(safetensors.load_file(tmp_path / name / "adapter" / "adapter_model.safetensors"))
