@@ -36,7 +36,9 @@ CONTROLS = {
     "evidence reward": ("--reward", "evidence"),
     "branching credit": ("--branching",),
 }
-SFT_HOURS, GRPO_HOURS, REPLY_HOURS = 2.2, 2.8, 0.0008  # REPLY_HOURS: of a reply at a chunk in an evaluation
+NOTES = ("--notes", 4, "--steps", 120, "--rate", 7e-4, "--seed", 1)
+"""The second part of SFT: rows without their chunk among the others."""
+SFT_HOURS, NOTES_HOURS, GRPO_HOURS, REPLY_HOURS = 3.1, 1.0, 1.5, 0.0008  # REPLY_HOURS: of a reply at a chunk in an evaluation
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,15 @@ def steps(given: Any) -> list[Step]:
         chain(name, "evaluate.py", *words, hours=replies * REPLY_HOURS, folder=f"evaluation/{name}")
 
     chain("traces", "traces.py", hours=0.2)
-    chain("sft", "sft.py", "--traces", out / "traces", hours=SFT_HOURS, workers=given.workers)
-    start = ("--adapter", adapter("sft"))
+    rows = ("--traces", out / "traces")
+    chain("sft", "sft.py", *rows, hours=SFT_HOURS, workers=given.workers)
+    again = (*rows, "--adapter", adapter("sft"), *NOTES)
+    chain("sft-notes", "sft.py", *again, hours=NOTES_HOURS, workers=given.workers)
+    start = ("--adapter", adapter("sft-notes"))
     for seed in seeds:
         chain(f"grpo-{seed}", "grpo.py", *start, "--seed", seed, hours=GRPO_HOURS)
     seeded = ",".join(adapter(f"grpo-{seed}") for seed in seeds)
-    trained = ("--trained", f"sft={adapter('sft')}", "--trained", f"grpo={seeded}")
+    trained = ("--trained", f"sft={adapter('sft-notes')}", "--trained", f"grpo={seeded}")
     on_validation = ("--split", "validation", "--episodes", 100, "--static")
     chain("validation", "evaluate.py", *on_validation, hours=0.01, folder="evaluation")
     pairs = ("--compare", "grpo:sft", "--compare", f"grpo:{best_static(given)}")

@@ -37,17 +37,17 @@ def test_the_protocol_goes_on_where_it_stopped_and_reads_test_after_validation(
             rows = {"first N": (0.1, 0.2), "merge": (0.1, 0.3), "grpo": (0.5, 0.5), "oracle": (1.0, 1.0)}
             table = {name: {"em": [em], "kept": [kept]} for name, (em, kept) in rows.items()}
             (folder / "report.json").write_text(json.dumps({"table": table}))
-        return len(ran) != 3
+        return len(ran) != 4
 
     words = ["--out", str(tmp_path), "--data", "files", "--workers", "2"]
     assert protocol.main([*words, "--plan"], run) == ran == []
     assert protocol.main([*words, "--minutes", "0"], run) == ran == []
-    assert protocol.main(words, run) == ["traces", "sft"]
+    assert protocol.main(words, run) == ["traces", "sft", "sft-notes"]
     rest = protocol.main(words, run)
     assert rest[0] == "grpo-0"  # it was stopped, and its own checkpoint goes on
     assert rest[-1] == "files"
-    assert len(ran) == 3 + len(rest)
-    assert [each[3] for each in ran if each[1] == "torch.distributed.run"] == ["2"]  # SFT alone
+    assert len(ran) == 4 + len(rest)
+    assert [each[3] for each in ran if each[1] == "torch.distributed.run"] == ["2", "2"]  # SFT alone
     test = [number for number, each in enumerate(ran) if "test" in each]
     first = next(number for number, each in enumerate(ran) if "validation" in each)
     assert first < min(test)

@@ -212,13 +212,42 @@ def test_what_rows_begin_with_is_read_once_and_changes_nothing(chain: Any, tiny:
         lm.model.zero_grad()
 
 
+KEPT = "<think>town: A</think>\n<create_memory>A\nA is a town.</create_memory>"
+
+
+def test_a_note_is_learned_without_its_chunk_and_its_thought_is_not(chain: Any, tiny: LanguageModel) -> None:
+    sft = chain("sft")
+    row = {
+        "prompt": [
+            {
+                "role": "user",
+                "content": "Which town?\n\n## Text of this chunk\nA secret.\n\n# Now: reading, chunk 2",
+            }
+        ],
+        "completion": [{"role": "assistant", "content": KEPT}],
+        "drill": [["river of A", "not here"]],
+    }
+    found = sft.note_of(row, tiny, sft.line_ends(tiny))
+    asked = {**row["prompt"][0], "content": "Which town?\n\n# Now: reading, chunk 2"}
+    assert found.prompt == tuple(tiny.prompt_ids([asked]))
+    assert found.completion == tuple(tiny.completion_ids(KEPT))
+    assert found.reply == len(found.completion) == len(found.marks)
+    learned = [token for token, mark in zip(found.completion, found.marks, strict=True) if mark]
+    assert (
+        tiny.tokenizer.decode(learned, skip_special_tokens=True).strip()
+        == KEPT.partition("</think>")[2].strip()
+    )
+
+
 def test_two_workers_train_as_one_does(tiny: LanguageModel, tmp_path: Path) -> None:
     tiny.model.save_pretrained(tmp_path / "model")
     tiny.tokenizer.save_pretrained(tmp_path / "model")
     rows = [
         {
-            "prompt": [{"role": "user", "content": f"# Now: reading\nThe town of A{number}."}],
-            "completion": [{"role": "assistant", "content": "<think>town: A</think>" * (number % 2)}],
+            "prompt": [
+                {"role": "user", "content": f"## Text of this chunk\nThe town of A{number}.\n# Now: reading"}
+            ],
+            "completion": [{"role": "assistant", "content": KEPT * (number % 2)}],
             "drill": [["river of A", "not here"]] * (number % 3),
         }
         for number in range(11)
@@ -228,6 +257,7 @@ def test_two_workers_train_as_one_does(tiny: LanguageModel, tmp_path: Path) -> N
     for name, start in (("one", []), ("two", ["-m", "torch.distributed.run", "--nproc-per-node", "2"])):
         words: list[Any] = ["--model", tmp_path / "model", "--traces", tmp_path, "--out", tmp_path / name]
         words += ["--threads", 1, "--steps", 3, "--batch", 4, "--held-out", 2, "--rate", 0.1]
+        words += ["--notes", 2]
         command = [sys.executable, *start, str(CHAIN / "sft.py"), *map(str, words)]
         subprocess.run(command, check=True, capture_output=True)
         adapters.append(safetensors.load_file(tmp_path / name / "adapter" / "adapter_model.safetensors"))
