@@ -191,7 +191,7 @@ class LanguageModel:
         logits: Any = None
         # What has been read, and the row of the cache that holds it.
         known: dict[tuple[int, ...], int] = {(): 0}
-        before = [0] * len(given)
+        before, was_forked = [0] * len(given), False
         for ends, multiple in ((_by_all(given), 1), (_by_alike(given), 1), (own, pad_to)):
             if ends == before:
                 continue
@@ -207,13 +207,17 @@ class LanguageModel:
             mostly = 2 * sum(before) >= sum(own)  # a long part of its own is read faster with a copy
             apart = fork(cache, mask, rows) if fork and ends is own and mostly else None
             mask = self._select(cache, rows, mask) if apart is None else mask[rows]
-            cache = cache if apart is None else apart
+            cache, was_forked = (cache, False) if apart is None else (apart, True)
             mask = torch.cat([mask, there.to(device)], dim=-1)
             positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -width:]
             logits = self._logits(ids.to(device), mask, positions, cache)
             known = {start + part: row for row, (start, part) in enumerate(parts)}
             before = ends
         rows = [known[prompt] for prompt in given]
+        # What is written stands apart from what was read, which is not copied with each token.
+        forked = fork(cache, mask, rows) if fork and not was_forked else None
+        if forked is not None:
+            return logits[rows], mask[rows], forked
         return logits[rows], self._select(cache, rows, mask), cache
 
     def _select(self, cache: Any, rows: list[int], mask: Any) -> Any:

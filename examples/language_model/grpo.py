@@ -106,7 +106,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--tasks", type=int, default=3, help="Tasks of a step.")
     parser.add_argument("--group", type=int, default=6, help="Episodes of a task.")
-    parser.add_argument("--rate", type=float, default=2e-4)
+    parser.add_argument("--rate", type=float, default=5e-5)
     parser.add_argument("--updates", type=int, default=1, help="Updates on the replies of a step.")
     parser.add_argument("--batch", type=int, default=18, help="Prompts that are written at once.")
     parser.add_argument("--reward", choices=REWARDS, default="em")
@@ -114,7 +114,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--branching", action="store_true", help="Credit by branching.")
     parser.add_argument("--stems", type=int, default=2, help="Of a group with --branching.")
     parser.add_argument(
-        "--curriculum", default="4:10,6:10", help="DOCUMENTS:STEPS, ...; '' reads all from the start."
+        "--curriculum", default="4:40", help="DOCUMENTS:STEPS, ...; '' reads all from the start."
     )
     parser.add_argument("--keep-every", type=int, default=20, help="Steps between episodes that are kept.")
     parser.add_argument("--validate", type=int, default=24, help="Validation tasks each time; 0: none.")

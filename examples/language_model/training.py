@@ -276,5 +276,6 @@ class Progress:
             )
         config = place / "adapter_config.json"  # peft writes the folder that the model was loaded from
         told = {**json.loads(config.read_text(encoding="utf-8")), "base_model_name_or_path": self.model}
+        told["target_modules"] = sorted(told["target_modules"])  # a set, in any order
         config.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         return place
