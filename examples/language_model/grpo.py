@@ -52,7 +52,7 @@ def advantages(played: Sequence[Played], returns: Sequence[float]) -> list[Row]:
     return [row for row in rows if row.advantage]
 
 
-def update(progress: Progress, rows: Sequence[Row], old: dict[int, Any]) -> float:
+def update(progress: Progress, rows: Sequence[Row], old: dict[int, Any], temperature: float) -> float:
     """Take one update on rows, those of one prompt at a time, and return the share of tokens that were clipped.
 
     Args:
@@ -60,11 +60,12 @@ def update(progress: Progress, rows: Sequence[Row], old: dict[int, Any]) -> floa
         rows: the replies.
         old: by the row's `id` the log-probabilities of its tokens when it was written; those that are missing are
             those of now, and are noted.
+        temperature: what replies were drawn at.
     """
     tokens = sum(len(row.completion) for row in rows)
     clipped = 0.0
     for batch in by_prompt(rows):
-        told, there = logprobs(progress.lm, batch)
+        told, there = logprobs(progress.lm, batch, temperature)
         before = told.detach().clone()
         for place, row in enumerate(batch):
             own = slice(told.shape[1] - len(row.completion), None)
@@ -79,12 +80,12 @@ def update(progress: Progress, rows: Sequence[Row], old: dict[int, Any]) -> floa
     return clipped / tokens
 
 
-def measured(lm: Any, rows: Sequence[Row]) -> dict[int, Any]:
+def measured(lm: Any, rows: Sequence[Row], temperature: float) -> dict[int, Any]:
     """Return by the row's `id` the log-probabilities of its completion under the model as it is."""
     found = {}
     with torch.no_grad():
         for batch in by_prompt(rows):
-            told, _ = logprobs(lm, batch)
+            told, _ = logprobs(lm, batch, temperature)
             for place, row in enumerate(batch):
                 found[id(row)] = told[place, told.shape[1] - len(row.completion) :]
     return found
@@ -107,6 +108,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--tasks", type=int, default=3, help="Tasks of a step.")
     parser.add_argument("--group", type=int, default=6, help="Episodes of a task.")
     parser.add_argument("--rate", type=float, default=5e-5)
+    parser.add_argument("--temperature", type=float, default=1.0, help="What replies are drawn at.")
     parser.add_argument("--updates", type=int, default=1, help="Updates on the replies of a step.")
     parser.add_argument("--batch", type=int, default=18, help="Prompts that are written at once.")
     parser.add_argument("--reward", choices=REWARDS, default="em")
@@ -130,6 +132,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         "tasks",
         "group",
         "rate",
+        "temperature",
         "updates",
         "reward",
         "shuffled",
@@ -139,7 +142,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     )
     settings = {name: getattr(given, name) for name in (*names, "model", "adapter")}
     progress = Progress(given.out, lm, settings, given.rate, given.report_to, warmup=1)
-    table = Table(lm, given.batch, max_tokens=96 if given.quick else MAX_TOKENS)
+    table = Table(lm, given.batch, given.temperature, max_tokens=96 if given.quick else MAX_TOKENS)
     report: dict[str, Any] = {}
     while progress.step < given.steps * given.updates:
         step = progress.step // given.updates
@@ -156,16 +159,16 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         if given.shuffled:
             random.Random(seed).shuffle(returns)
         rows = advantages(played, returns)
-        old: dict[int, Any] = measured(lm, rows) if given.updates > 1 else {}
+        old: dict[int, Any] = measured(lm, rows, given.temperature) if given.updates > 1 else {}
         lm.model.eval()  # no dropout: a ratio of 1 is a ratio of 1
         clipped = 0.0
         for _ in range(given.updates):
             if rows:
-                clipped = update(progress, rows, old)
+                clipped = update(progress, rows, old, given.temperature)
             else:
                 progress.step += 1  # all episodes of each group did equally well: there is nothing to learn
         if given.quick and old:
-            report = _change(rows, old, measured(lm, rows))
+            report = _change(rows, old, measured(lm, rows, given.temperature))
         progress.decisions += sum(each.episode.replies for each in played)
         scores = [each.episode.trajectory.scores() for each in played]
         steps = sum(each["steps"] for each in scores)

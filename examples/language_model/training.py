@@ -82,11 +82,12 @@ def load_trained(given: Any, adapter: Path | None = None) -> LanguageModel:
     return LanguageModel(peft.get_peft_model(made.model, config), made.tokenizer)
 
 
-def logprobs(lm: LanguageModel, rows: Sequence[Row]) -> tuple[Any, Any]:
+def logprobs(lm: LanguageModel, rows: Sequence[Row], temperature: float = 1.0) -> tuple[Any, Any]:
     """Return the log-probability of each token of the rows' completions, right-aligned, and where they stand.
 
     What the rows begin with is read once: the prompt's first words, or all of the prompt where replies to one are
     together. The rest is padded on the right: later tokens change nothing for earlier ones, and no mask is needed.
+    Those of a model that is drawn from at a temperature are other ones than at 1.
     """
     device = next(lm.model.parameters()).device
     shared = shared_tokens([row.prompt for row in rows]) if len(rows) > 1 else 0
@@ -106,7 +107,7 @@ def logprobs(lm: LanguageModel, rows: Sequence[Row]) -> tuple[Any, Any]:
     parts = []
     for number, row in enumerate(rows):
         start, own = len(row.prompt) - shared - 1 - first, len(row.completion)
-        scores = torch.log_softmax(told[number, start : start + own].float(), dim=-1)
+        scores = torch.log_softmax(told[number, start : start + own].float() / temperature, dim=-1)
         chosen = _tensor(row.completion, device)[:, None]
         parts.append(torch.cat([found[number, own:], scores.gather(-1, chosen)[:, 0]]))
         there[number, keep - own :] = True
