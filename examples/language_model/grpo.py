@@ -108,7 +108,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--tasks", type=int, default=3, help="Tasks of a step.")
     parser.add_argument("--group", type=int, default=6, help="Episodes of a task.")
     parser.add_argument("--rate", type=float, default=5e-5)
-    parser.add_argument("--temperature", type=float, default=1.0, help="What replies are drawn at.")
+    parser.add_argument("--temperature", type=float, default=0.7, help="What replies are drawn at.")
     parser.add_argument("--updates", type=int, default=1, help="Updates on the replies of a step.")
     parser.add_argument("--batch", type=int, default=18, help="Prompts that are written at once.")
     parser.add_argument("--reward", choices=REWARDS, default="em")
@@ -125,7 +125,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     given = parser.parse_args(words)
     if given.quick:
         given.steps, given.tasks, given.reward, given.curriculum = 1, 1, "evidence+form", ""
-        given.group, given.rate, given.validate = 6, 5e-4, 0
+        given.group, given.rate, given.temperature, given.validate = 6, 5e-4, 1.0, 0
     lm = load_trained(given, given.adapter)
     names = (
         "seed",
