@@ -214,11 +214,12 @@ class LanguageModel:
             known = {start + part: row for row, (start, part) in enumerate(parts)}
             before = ends
         rows = [known[prompt] for prompt in given]
-        # What is written stands apart from what was read, which is not copied with each token.
-        forked = fork(cache, mask, rows) if fork and not was_forked else None
-        if forked is not None:
-            return logits[rows], mask[rows], forked
-        return logits[rows], self._select(cache, rows, mask), cache
+        # Where several go on from one prompt, what they write stands apart from it, and it is not copied for each.
+        several = 2 * len(set(rows)) <= len(rows)
+        apart = fork(cache, mask, rows) if fork and several and not was_forked else None
+        if apart is None:
+            return logits[rows], self._select(cache, rows, mask), cache
+        return logits[rows], mask[rows], apart
 
     def _select(self, cache: Any, rows: list[int], mask: Any) -> Any:
         """Let a cache go on with these of its rows, and return the rows of its mask."""

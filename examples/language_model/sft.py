@@ -4,7 +4,7 @@
 
 The rows of the writer are trained on, which are those of reading (`--end-to-end`: all rows, the reader's too), each
 with a drill after the reply; `shares.json` tells how many they are. With --notes each step also takes so many of them
-without the chunk and with the thought given: of these what is kept of a thought is learned, a tenth of the work.
+without the chunk and with the thought given: of these what is kept of a thought is learned, from half the tokens.
 `--adapter` goes on from an adapter. `torchrun --nproc-per-node 2 sft.py --threads 1` lets two processes share each
 batch, which on two cores is faster than one process with two threads. The checkpoint is written every few minutes and
 the same command goes on from it, with the batches that it would have had. `adapter` is the last adapter,

@@ -83,6 +83,8 @@ def test_greedy_replies_are_those_of_transformers_whoever_shares_the_batch(tiny:
     alone = [tiny.write([ids], 12)[0].ids for ids in near]
     together = tiny.write([*near, asked[0], near[4]], 12)
     assert [reply.ids for reply in together] == [*alone, expected[0], alone[4]]
+    groups = tiny.write([near[0], near[4], near[4], near[0], near[4]], 12)  # several go on from one prompt
+    assert [reply.ids for reply in groups] == [alone[0], alone[4], alone[4], alone[0], alone[4]]
     tiny.model.config._attn_implementation = "eager"  # another attention gets copies
     try:
         assert [reply.ids for reply in tiny.write([*near, asked[0], near[4]], 12)] == [
