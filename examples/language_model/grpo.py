@@ -123,6 +123,10 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--label", default="SFT + GRPO", help="What pictures call it.")
     parser.add_argument("--save-minutes", type=float, default=3.0)
     given = parser.parse_args(words)
+    if given.temperature <= 0:
+        parser.error(
+            f"--temperature {given.temperature}: expected above 0; greedy episodes of a group are all alike"
+        )
     if given.quick:
         given.steps, given.tasks, given.reward, given.curriculum = 1, 1, "evidence+form", ""
         given.group, given.rate, given.temperature, given.validate = 6, 5e-4, 1.0, 0

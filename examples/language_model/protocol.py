@@ -38,12 +38,8 @@ CONTROLS = {
 }
 NOTES = ("--notes", 4, "--steps", 120, "--rate", 7e-4, "--seed", 1)
 """The second part of SFT: rows without their chunk among the others."""
-SFT_HOURS, NOTES_HOURS, GRPO_HOURS, REPLY_HOURS = (
-    3.1,
-    1.0,
-    1.5,
-    0.0008,
-)  # REPLY_HOURS: of a reply at a chunk in an evaluation
+SFT_HOURS, NOTES_HOURS, GRPO_HOURS = 3.1, 1.0, 1.5
+REPLY_HOURS = 0.0008  # of a reply at a chunk in an evaluation
 
 
 @dataclass(frozen=True)
